@@ -1,0 +1,70 @@
+"""The tree of errors, split by who must act.
+
+    SkyliftError
+    ├── AuthorError      the pipeline's author: a definition, a graph or a value is wrong
+    ├── SetupError       whoever runs it: a file, a setting, an id or a tool is wrong or missing
+    ├── ComputeError     the place where a step ran: capacity, memory, a lost worker
+    ├── RunFailed        a run ended without success; carries the States Language error and cause
+    └── InternalError    us: a bug in Skylift
+
+Every error has a stable ``code``, says what happened with the values seen, and where it can gives a ``hint``: what to
+do next. The faces print ``code: message`` and the hint, never a traceback.
+"""
+
+from __future__ import annotations
+
+
+class SkyliftError(Exception):
+    """Root of all errors raised on purpose. A subclass sets ``code``; an instance may add a ``hint``."""
+
+    code = "SKYLIFT"
+
+    def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class AuthorError(SkyliftError):
+    """The pipeline's author must act."""
+
+    code = "AUTHOR"
+
+
+class SetupError(SkyliftError):
+    """The person who set Skylift up, or who typed the command, must act."""
+
+    code = "SETUP"
+
+
+class ComputeError(SkyliftError):
+    """The place where a step ran failed it; another try or another place may succeed."""
+
+    code = "COMPUTE"
+
+
+class InternalError(SkyliftError):
+    """A bug in Skylift; the message asks for a report."""
+
+    code = "INTERNAL"
+
+
+class RunFailed(SkyliftError):
+    """A run ended FAILED, TIMED_OUT or ABORTED."""
+
+    code = "RUN-FAILED"
+
+    def __init__(self, run_id: str, status: str, error: str | None, cause: str | None) -> None:
+        self.run_id = run_id
+        self.status = status
+        self.error = error
+        self.cause = cause
+        super().__init__(
+            f"run {run_id} {status}: {error or 'no error name'}: {cause or 'no cause given'}",
+            hint=f"see it with `skylift show {run_id}`, go on from the failed step with `skylift redrive {run_id}`",
+        )

@@ -1,0 +1,33 @@
+"""The task table: what the engine must know of each task of a run to hand it to a backend."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from skylift.ports.compute import Requirements
+
+
+class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One task of a pipeline, stored with each run. Retry, timeouts and catches stand in the definition."""
+
+    name: str
+    """As in the resource `arn:aws:states:::skylift:NAME`."""
+    target: str
+    """`module:qualname` inside the run's bundle."""
+    requirements: Requirements = Requirements()
+    cache: bool = False
+    fingerprint: str = ""
+    """Digest of the task's code and of the project code it uses; with inputs and environment the cache key."""
+    inline_result: bool = False
+    """The graph looks inside the result, so its JSON parts may not become references."""
+    convention: Literal["task", "handler"] = "task"
+    on: str | None = None
+    """Default backend."""
+
+
+class TaskTable(msgspec.Struct, frozen=True, kw_only=True):
+    bundle: str | None
+    tasks: dict[str, TaskSpec]
+    """By name."""
