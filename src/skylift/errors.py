@@ -68,3 +68,45 @@ class RunFailed(SkyliftError):
             f"run {run_id} {status}: {error or 'no error name'}: {cause or 'no cause given'}",
             hint=f"see it with `skylift show {run_id}`, go on from the failed step with `skylift redrive {run_id}`",
         )
+
+
+class JournalUnavailable(SetupError):
+    """The journal cannot be used now: locked, out of space, unreadable, gone. Nothing was written."""
+
+    code = "JOURNAL-UNAVAILABLE"
+
+
+class JournalDamaged(SetupError):
+    """The journal's content fails its checks."""
+
+    code = "JOURNAL-DAMAGED"
+
+
+class NotOwner(SkyliftError):
+    """Another engine owns the run; this one must let go of it."""
+
+    code = "NOT-OWNER"
+
+
+class BlobMissing(SetupError):
+    """A digest that the store does not hold."""
+
+    code = "BLOB-MISSING"
+
+
+class BlobDamaged(SetupError):
+    """Bytes that do not match their digest."""
+
+    code = "BLOB-DAMAGED"
+
+
+class RunAlreadyExists(SetupError):
+    """The name is taken by a run of the same pipeline with another input."""
+
+    code = "RUN-EXISTS"
+
+
+class RunNotFound(SetupError):
+    """No run has this id, name or prefix, or several do."""
+
+    code = "RUN-NOT-FOUND"

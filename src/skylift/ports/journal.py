@@ -1,0 +1,198 @@
+"""The journal: the only truth about runs. Implemented by `skylift.stores`, used by the engine, read by the faces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from skylift.asl.events import AnyEvent
+
+
+class RunRecord(msgspec.Struct, kw_only=True):
+    """What a listing shows of a run, without reading its events."""
+
+    run_id: str
+    """Globally unique."""
+    name: str
+    """Unique per pipeline; starting the same name with the same input again gives the same run."""
+    pipeline: str
+    definition: str
+    """Digest of the States Language document (see `document`)."""
+    tasks: str | None = None
+    """Digest of the encoded TaskTable; None for a bare document."""
+    input_digest: str
+    """SHA-256 of the canonical input: decides whether a second start by name is the same start."""
+    status: str = "RUNNING"
+    """RUNNING, PAUSED, SUCCEEDED, FAILED, TIMED_OUT, ABORTED."""
+    created_ms: int
+    stopped_ms: int | None = None
+    output: Any = None
+    error: str | None = None
+    cause: str | None = None
+    owner: str | None = None
+    """The engine that may append to it; None when nobody drives it."""
+    parent: str | None = None
+    """Global token of the task that started this nested run."""
+    engine_version: str = ""
+    attributes: dict[str, str] = {}
+    """Small facts for people and faces: source file, command line, schedule."""
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """One journaled event: position in its run (1, 2, …), time taken in, event."""
+
+    sequence: int
+    at_ms: int
+    event: AnyEvent
+
+
+class RunUpdate(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Changed columns of a run's record."""
+
+    status: str
+    stopped_ms: int | None = None
+    output: Any = None
+    error: str | None = None
+    cause: str | None = None
+
+
+class Append(msgspec.Struct, kw_only=True):
+    """Events of one run, contiguous, with what they changed in the record."""
+
+    run_id: str
+    entries: Sequence[Entry]
+    update: RunUpdate | None = None
+
+
+class Snapshot(msgspec.Struct, kw_only=True):
+    """An encoded RunState after `sequence` events. A help, never needed: without it all events are replayed."""
+
+    run_id: str
+    sequence: int
+    state: bytes
+
+
+class CacheEntry(msgspec.Struct, kw_only=True):
+    key: str
+    run_id: str
+    output: Any
+    created_ms: int
+
+
+class Batch(msgspec.Struct, kw_only=True):
+    """Everything one turn of the engine made durable together, or not at all."""
+
+    owner: str
+    created: list[RunRecord] = []
+    appends: list[Append] = []
+    snapshots: list[Snapshot] = []
+    cached: list[CacheEntry] = []
+    signals_done: list[int] = []
+    """Numbers of signals whose events are in `appends`."""
+
+
+class Signal(msgspec.Struct, kw_only=True):
+    """A request for a run that another process owns: StopRequested, PauseRequested, TaskSucceeded by callback, …"""
+
+    number: int
+    run_id: str
+    event: AnyEvent
+
+
+class Schedule(msgspec.Struct, kw_only=True):
+    name: str
+    expression: str
+    """`cron(…)`, `rate(5 minutes)`."""
+    timezone: str = "UTC"
+    pipeline: str
+    definition: str
+    tasks: str | None = None
+    input: Any = None
+    enabled: bool = True
+    last_ms: int | None = None
+    """The tick last started, so that none is started twice or, after downtime, more than once."""
+
+
+class Journal(Protocol):
+    """Durable record of runs. Methods may be called from any thread; several processes may open one journal.
+
+    `skylift.testing.JournalConformance` is this contract as tests. Errors: JournalUnavailable (locked, no space, gone;
+    nothing was written), JournalDamaged (content fails its checks), NotOwner (another engine owns a run in the batch; nothing
+    of the batch was written).
+    """
+
+    def commit(self, batch: Batch) -> None:
+        """All or nothing, durable on return (as durable as configured). Entries must follow the last one of their run and
+        every run appended to must be owned by `batch.owner`; else NotOwner."""
+        ...
+
+    def put_document(self, text: bytes) -> str:
+        """Store a document or task table once; its SHA-256."""
+        ...
+
+    def document(self, digest: str) -> bytes: ...
+
+    def run(self, run_id: str) -> RunRecord | None: ...
+
+    def run_named(self, pipeline: str, name: str) -> RunRecord | None: ...
+
+    def runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        status: Sequence[str] | None = None,
+        parent: str | None = None,
+        before: tuple[int, str] | None = None,
+        limit: int = 100,
+    ) -> list[RunRecord]:
+        """Newest first. `before` is the (created_ms, run_id) of the last one seen: the next page."""
+        ...
+
+    def find_runs(self, prefix: str, limit: int = 10) -> list[RunRecord]:
+        """Runs whose id or name starts with `prefix`: what a person types."""
+        ...
+
+    def entries(self, run_id: str, after: int = 0) -> Iterator[Entry]:
+        """In order, streamed; a reader sees a consistent prefix."""
+        ...
+
+    def snapshot(self, run_id: str) -> Snapshot | None:
+        """The newest one."""
+        ...
+
+    def claim(self, run_id: str, owner: str, expected: str | None) -> bool:
+        """Make `owner` the owner if the owner is still `expected`. The caller has made sure that `expected` is dead."""
+        ...
+
+    def release(self, owner: str) -> None:
+        """Give up all runs of this owner that are not finished."""
+        ...
+
+    def send(self, run_id: str, event: AnyEvent) -> int:
+        """Leave a signal for whoever owns the run, now or later."""
+        ...
+
+    def signals(self, owner: str) -> list[Signal]:
+        """Signals waiting for runs of this owner, oldest first."""
+        ...
+
+    def changed(self) -> bool:
+        """Cheap: may another connection have written since the last call? (When in doubt, True.)"""
+        ...
+
+    def cached(self, key: str) -> CacheEntry | None: ...
+
+    def schedules(self) -> list[Schedule]: ...
+
+    def put_schedule(self, schedule: Schedule) -> None: ...
+
+    def delete_schedule(self, name: str) -> bool: ...
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        """With their events, snapshots, signals and cache entries, and documents that no run or schedule uses any more.
+        Refuses (NotOwner) runs that are owned."""
+        ...
+
+    def close(self) -> None: ...
