@@ -30,4 +30,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class TaskTable(msgspec.Struct, frozen=True, kw_only=True):
     bundle: str | None
     tasks: dict[str, TaskSpec]
-    """By name."""
+    """By name; the tasks of the pipeline and of every pipeline it calls."""
+    machines: dict[str, str] = {}
+    """Name of each pipeline that may be started as a nested run (the last part of its StateMachineArn) → digest of its
+    definition. A nested run uses this same table, so that a pipeline may call itself."""
