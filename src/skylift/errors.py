@@ -100,6 +100,12 @@ class BlobDamaged(SetupError):
     code = "BLOB-DAMAGED"
 
 
+class BlobUnavailable(SetupError):
+    """The artifact store cannot be used now: no space, read-only, unreachable. Nothing half-written is left."""
+
+    code = "BLOB-UNAVAILABLE"
+
+
 class RunAlreadyExists(SetupError):
     """The name is taken by a run of the same pipeline with another input."""
 

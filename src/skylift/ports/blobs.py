@@ -9,7 +9,8 @@ from typing import BinaryIO, Protocol
 
 class BlobStore(Protocol):
     """Bytes by the SHA-256 of their content (64 hex digits). Writing is atomic and idempotent; reading checks the
-    digest and raises BlobDamaged or BlobMissing. Thread- and process-safe.
+    digest and raises BlobDamaged or BlobMissing; BlobUnavailable is the storage's own trouble (space, rights).
+    Thread- and process-safe.
 
     `skylift.testing.BlobStoreConformance` is this contract as tests.
     """
@@ -33,5 +34,15 @@ class BlobStore(Protocol):
     def size(self, digest: str) -> int: ...
 
     def delete(self, digest: str) -> None: ...
+
+    def expire(self, digest: str, before_ms: int) -> bool:
+        """Delete the blob unless it was put, or put again, since `before_ms` (garbage collection beside writers).
+        True if it was deleted."""
+        ...
+
+    @property
+    def url(self) -> str:
+        """What `skylift.stores.open.open_blobs` takes to open the same store in another process."""
+        ...
 
     def digests(self) -> Iterator[str]: ...

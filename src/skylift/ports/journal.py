@@ -119,13 +119,14 @@ class Journal(Protocol):
     """Durable record of runs. Methods may be called from any thread; several processes may open one journal.
 
     `skylift.testing.JournalConformance` is this contract as tests. Errors: JournalUnavailable (locked, no space, gone;
-    nothing was written), JournalDamaged (content fails its checks), NotOwner (another engine owns a run in the batch; nothing
-    of the batch was written).
+    nothing was written), JournalDamaged (content fails its checks), NotOwner (another engine owns a run in the batch;
+    nothing of the batch was written).
     """
 
     def commit(self, batch: Batch) -> None:
-        """All or nothing, durable on return (as durable as configured). Entries must follow the last one of their run and
-        every run appended to must be owned by `batch.owner`; else NotOwner."""
+        """All or nothing, durable on return (as durable as configured). Entries must follow the last one of their run
+        and every run appended to must be owned by `batch.owner`; else NotOwner. A created run whose id, or whose name in
+        its pipeline, is taken: RunAlreadyExists. An update replaces status, stopped_ms, output, error and cause."""
         ...
 
     def put_document(self, text: bytes) -> str:
@@ -167,11 +168,11 @@ class Journal(Protocol):
         ...
 
     def release(self, owner: str) -> None:
-        """Give up all runs of this owner that are not finished."""
+        """Give up all runs of this owner that are not finished (a finished run keeps the name of its last owner)."""
         ...
 
     def send(self, run_id: str, event: AnyEvent) -> int:
-        """Leave a signal for whoever owns the run, now or later."""
+        """Leave a signal for whoever owns the run, now or later. Its number; RunNotFound if there is no such run."""
         ...
 
     def signals(self, owner: str) -> list[Signal]:
@@ -192,7 +193,7 @@ class Journal(Protocol):
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         """With their events, snapshots, signals and cache entries, and documents that no run or schedule uses any more.
-        Refuses (NotOwner) runs that are owned."""
+        Refuses (NotOwner) runs that are owned and not finished; ids it does not know are ignored."""
         ...
 
     def close(self) -> None: ...
