@@ -125,8 +125,8 @@ class Journal(Protocol):
 
     def commit(self, batch: Batch) -> None:
         """All or nothing, durable on return (as durable as configured). Entries must follow the last one of their run
-        and every run appended to must be owned by `batch.owner`; else NotOwner. A created run whose id, or whose name in
-        its pipeline, is taken: RunAlreadyExists. An update replaces status, stopped_ms, output, error and cause."""
+        and every run appended to must be owned by `batch.owner`; else NotOwner. A created run whose id, or whose name
+        in its pipeline, is taken: RunAlreadyExists. An update replaces status, stopped_ms, output, error and cause."""
         ...
 
     def put_document(self, text: bytes) -> str:
