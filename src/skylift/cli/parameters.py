@@ -1,0 +1,133 @@
+"""A pipeline's parameters as command-line options: made from its signature, with its types, defaults and help."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import click
+import msgspec
+
+from skylift.errors import SetupError
+
+
+class ParameterError(SetupError):
+    """A parameter on the command line that the pipeline does not have or cannot take."""
+
+    code = "PARAMETER"
+
+
+class Parameter(msgspec.Struct, frozen=True, kw_only=True):
+    """One parameter of a pipeline, as its signature says."""
+
+    name: str
+    annotation: Any
+    default: Any = msgspec.UNSET
+    """UNSET: required."""
+    help: str = ""
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def is_list(self) -> bool:
+        return (
+            re.match(r"(builtins\.|typing\.)?(list|List|Sequence|tuple|set)\b", _spelled(self.annotation)) is not None
+        )
+
+    @property
+    def is_flag(self) -> bool:
+        return self.annotation is bool
+
+
+def split_arguments(
+    parameters: Sequence[Parameter], own: Sequence[click.Parameter], arguments: Sequence[str]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Divide a command line into the pipeline's own options, as raw texts by parameter name, and the rest for click.
+
+    A list takes all values up to the next option (`--rates 0.1 0.01`). Options of the command win over a parameter of
+    the same name, which `--param NAME=VALUE` still reaches.
+    """
+    taken = {name for option in own for name in option.opts}
+    known = {p.option: p for p in parameters if p.option not in taken}
+    known |= {"--" + p.name: p for p in parameters if "--" + p.name not in taken}
+    negated = {"--no-" + p.name.replace("_", "-"): p for p in parameters if p.is_flag}
+    given: dict[str, list[str]] = {}
+    rest: list[str] = []
+    queue = list(arguments)
+    while queue:
+        word = queue.pop(0)
+        flag, equals, value = word.partition("=")
+        if flag in negated and not equals:
+            given[negated[flag].name] = ["false"]
+        elif flag in known:
+            parameter = known[flag]
+            values = [value] if equals else _values(parameter, queue)
+            given.setdefault(parameter.name, []).extend(values)
+        else:
+            rest.append(word)
+    return given, rest
+
+
+def add_params(given: dict[str, list[str]], pairs: Sequence[str], parameters: Sequence[Parameter]) -> None:
+    """Put the `--param NAME=VALUE` pairs in as well. Raises ParameterError for an unknown name."""
+    names = {p.name for p in parameters}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        name = name.strip().replace("-", "_")
+        if not equals:
+            raise ParameterError(f"--param {pair!r} has no '='", hint="write --param NAME=VALUE")
+        if name not in names:
+            raise ParameterError(f"--param {name}: the pipeline has no such parameter", hint=nearest(name, parameters))
+        given.setdefault(name, []).append(value)
+
+
+def nearest(name: str, parameters: Sequence[Parameter]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(name, [p.name for p in parameters], n=1)
+    if near:
+        return f"did you mean {near[0]}?"
+    return f"it takes: {', '.join(p.name for p in parameters)}" if parameters else "it takes none"
+
+
+def help_rows(parameters: Sequence[Parameter]) -> list[tuple[str, str]]:
+    """Rows for the help page: option with its type; description, default or that it is required."""
+    rows = []
+    for p in parameters:
+        left = p.option if p.is_flag else f"{p.option} {_metavar(p)}"
+        default = "required" if p.default is msgspec.UNSET else f"default: {p.default!r}"
+        rows.append((left, f"{p.help}  [{default}]" if p.help else f"[{default}]"))
+    return rows
+
+
+_NUMBER = re.compile(r"-(\d|\.\d)")
+
+
+def _values(parameter: Parameter, queue: list[str]) -> list[str]:
+    if parameter.is_flag:
+        return ["true"]
+    values = []
+    while queue and (not queue[0].startswith("-") or queue[0] == "-" or _NUMBER.match(queue[0])):
+        values.append(queue.pop(0))
+        if not parameter.is_list:
+            break
+    if not values:
+        raise ParameterError(f"{parameter.option} needs a value", hint=f"it takes {_metavar(parameter)}")
+    return values
+
+
+def _metavar(parameter: Parameter) -> str:
+    spelled = _spelled(parameter.annotation)
+    inner = re.search(r"\[(\w+)", spelled)
+    if parameter.is_list:
+        return f"{inner.group(1).upper()}..." if inner else "VALUE..."
+    return spelled.rpartition(".")[2].upper() or "VALUE"
+
+
+def _spelled(annotation: Any) -> str:
+    if annotation is None or annotation is Any:
+        return "value"
+    return annotation.__name__ if isinstance(annotation, type) and "[" not in repr(annotation) else str(annotation)

@@ -1,0 +1,143 @@
+"""Live progress of a run: bars and lit-up states on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from skylift.cli.output import duration
+from skylift.engine.views import Fold, Step
+
+if TYPE_CHECKING:
+    from skylift.ports.journal import RunRecord
+    from skylift.runtime import Runtime
+
+REFRESH_S = 0.1
+
+
+class Display(Protocol):
+    """Shows the fold of a run whenever it has changed."""
+
+    def update(self, fold: Fold) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def follow(runtime: Runtime, record: RunRecord, *, quiet: bool, interrupted: threading.Event) -> RunRecord:
+    """Wait until the run has ended or paused, showing how it goes on. Returns its record."""
+    if quiet:
+        return runtime.wait(record.run_id, until_paused=interrupted)
+    watch = runtime.watch(record)
+    display: Display = _Bars() if sys.stderr.isatty() else _Lines()
+    try:
+        while True:
+            ended = watch.poll(REFRESH_S)
+            display.update(watch.fold)
+            if ended is not None and (ended.stopped_ms is not None or ended.status == "PAUSED"):
+                return ended
+    finally:
+        watch.close()
+        display.close()
+
+
+class _Lines:
+    """One line when a step begins and one when it ends; a line now and then for long maps; every print."""
+
+    def __init__(self) -> None:
+        self._begun: set[str] = set()
+        self._ended: dict[str, int] = {}
+        self._printed = 0
+        self._last_count = time.monotonic()
+
+    def update(self, fold: Fold) -> None:
+        for step in fold.steps.values():
+            if step.name not in self._begun:
+                self._begun.add(step.name)
+                click.echo(f"{step.name}: started", err=True)
+            done = step.entered == step.exited
+            if done and self._ended.get(step.name) != step.exited:
+                self._ended[step.name] = step.exited
+                if step.exited == 1 or step.type in ("Map", "Parallel"):
+                    click.echo(f"{step.name}: done{_detail(step)}", err=True)
+        self._counts(fold)
+        for _, text in fold.prints[self._printed :]:
+            click.echo(f"| {text}", err=True)
+        self._printed = len(fold.prints)
+
+    def _counts(self, fold: Fold) -> None:
+        if time.monotonic() - self._last_count < 5:
+            return
+        self._last_count = time.monotonic()
+        for step in fold.steps.values():
+            if step.type == "Map" and step.entered != step.exited:
+                click.echo(f"{step.name}: {step.items_done}/{step.items or '?'} items", err=True)
+
+    def close(self) -> None:
+        pass
+
+
+class _Bars:
+    """A table of steps that redraws itself: a spinner while a step runs, a bar for a map, a mark when it is done."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, refresh_per_second=10, transient=False)
+        self._live.start()
+        self._printed = 0
+        self._spinners: dict[str, Any] = {}
+
+    def update(self, fold: Fold) -> None:
+        for _, text in fold.prints[self._printed :]:
+            self._live.console.print(f"│ {text}", markup=False, highlight=False)
+        self._printed = len(fold.prints)
+        self._live.update(self._table(fold))
+
+    def close(self) -> None:
+        self._live.stop()
+
+    def _table(self, fold: Fold) -> Any:
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table.grid(padding=(0, 1))
+        steps = [step for step in fold.steps.values() if step.type not in ("Pass", "Choice", "Succeed")]
+        rows = max(3, self._console.size.height - 3)
+        for step in steps[-rows:]:
+            table.add_row(self._mark(step), Text(step.name), self._bar(step), Text(_detail(step), style="dim"))
+        return table
+
+    def _mark(self, step: Step) -> Any:
+        from rich.spinner import Spinner
+        from rich.text import Text
+
+        if step.entered > step.exited:
+            return self._spinners.setdefault(step.name, Spinner("dots", style="cyan"))
+        return Text("✓", style="green") if not step.failed else Text("✓", style="yellow")
+
+    def _bar(self, step: Step) -> Any:
+        from rich.progress_bar import ProgressBar
+        from rich.text import Text
+
+        if step.type != "Map" or not step.items:
+            return Text("")
+        return ProgressBar(total=step.items, completed=step.items_done, width=30)
+
+
+def _detail(step: Step) -> str:
+    parts = []
+    if step.type == "Map" and step.items is not None:
+        parts.append(f"{step.items_done}/{step.items} items")
+    if step.attempts:
+        parts.append(duration(step.busy_ms))
+    if step.cached:
+        parts.append(f"{step.cached} from the cache")
+    if step.failed:
+        parts.append(f"{step.failed} failed ({step.error})")
+    return f" ({', '.join(parts)})" if parts else ""

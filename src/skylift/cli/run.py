@@ -1,0 +1,230 @@
+"""`skylift run`: start a run here, show how it goes on, and print what came out."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skylift.cli.output import duration, json_option, print_json
+from skylift.cli.parameters import Parameter, ParameterError, add_params, help_rows, nearest, split_arguments
+from skylift.cli.parts import open_runtime
+from skylift.cli.target import Target, read_input, resolve_target
+
+if TYPE_CHECKING:
+    from skylift.ports.journal import RunRecord
+    from skylift.runtime import Runtime
+
+
+class RunCommand(click.Command):
+    """Reads the target first: the pipeline's parameters become options, in parsing and in the help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.obj = Loaded()
+        file = next((word for word in args if not word.startswith("-")), None)
+        if file is not None and Path(file.partition(":")[0]).suffix == ".py":
+            ctx.obj = Loaded.of(resolve_target(file))
+            given, args = split_arguments(ctx.obj.parameters, self.params, args)
+            ctx.obj.given = given
+        return super().parse_args(ctx, args)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        loaded: Loaded = ctx.obj
+        if loaded.parameters:
+            with formatter.section(f"Parameters of {loaded.name}"):
+                formatter.write_dl(help_rows(loaded.parameters))
+        super().format_options(ctx, formatter)
+
+
+class Loaded:
+    """What `parse_args` found out: the target, its parameters, and the raw texts given for them."""
+
+    def __init__(self, target: Target | None = None, parameters: Sequence[Parameter] = ()) -> None:
+        self.target = target
+        self.parameters = parameters
+        self.given: dict[str, list[str]] = {}
+
+    @classmethod
+    def of(cls, target: Target) -> Loaded:
+        from skylift.sdk.pipeline import pipeline_parameters
+
+        found = [
+            Parameter(name=p.name, annotation=p.annotation, default=p.default, help=p.help)
+            for p in pipeline_parameters(target.pipeline)
+        ]
+        return cls(target, found)
+
+    @property
+    def name(self) -> str:
+        return self.target.name if self.target else ""
+
+
+@click.command(cls=RunCommand)
+@click.argument("target", metavar="FILE[:PIPELINE]")
+@click.option(
+    "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter whose name is an option here."
+)
+@click.option("--input", "input_text", metavar="JSON|@FILE|-", help="The whole input as JSON.")
+@click.option("--name", help="Name of the run: starting it again with the same input gives the same run.")
+@click.option(
+    "--every", metavar="SCHEDULE", help='Stay and start a run at every tick: "5 minutes", "cron(0 6 * * ? *)".'
+)
+@click.option("--detach", is_flag=True, help="Only start it; `skylift resume` drives it.")
+@json_option
+@click.pass_context
+def run(
+    ctx: click.Context,
+    target: str,
+    params: tuple[str, ...],
+    input_text: str | None,
+    name: str | None,
+    every: str | None,
+    detach: bool,
+    as_json: bool,
+) -> int:
+    """Run a pipeline of a Python file, or a States Language document (.json, .asl), durably, and wait for it.
+
+    Parameters of the pipeline are options: --rates 0.1 0.01. Ctrl-C pauses the run and says how to go on with it.
+    """
+    loaded: Loaded = ctx.obj
+    found = loaded.target or resolve_target(target)
+    with open_runtime() as runtime:
+        if found.pipeline is not None:
+            runtime.warm_up()
+        submission, value = _prepare(found, loaded, params, read_input(input_text))
+        submission.attributes["source"] = target
+        if every is not None:
+            return _run_every(runtime, submission, value, every, as_json=as_json)
+        record = runtime.submit(submission, value, name=name, drive=not detach)
+        if detach:
+            print_json({"run_id": record.run_id}) if as_json else click.echo(record.run_id)
+            return 0
+        return drive(runtime, record, as_json=as_json)
+
+
+def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
+    """Wait for a run, showing its progress; print how it ended. Exit status 0 succeeded, 1 failed, 130 paused."""
+    from skylift.cli.progress import follow
+
+    pause = _PauseOnInterrupt(runtime, record)
+    with pause:
+        ended = follow(runtime, record, quiet=as_json, interrupted=pause.asked)
+    if ended.status == "PAUSED":
+        return _say_paused(ended, as_json)
+    return report(ended, as_json)
+
+
+def report(record: RunRecord, as_json: bool) -> int:
+    """Print a finished run. Progress and errors go to standard error, the output alone to standard output."""
+    from skylift.cli.show import message_of
+    from skylift.values.plain import plain
+
+    failed = record.status != "SUCCEEDED"
+    if as_json:
+        print_json(
+            {
+                "run_id": record.run_id,
+                "status": record.status,
+                "output": plain(record.output),
+                "error": record.error,
+                "cause": record.cause,
+            }
+        )
+        return int(failed)
+    took = duration((record.stopped_ms or record.created_ms) - record.created_ms)
+    click.echo(f"{record.run_id} {record.status} in {took}", err=True)
+    if failed:
+        click.echo(f"error[{record.error or record.status}]: {message_of(record.cause) or 'no cause given'}", err=True)
+        click.echo(f"  help: skylift show {record.run_id}; skylift logs {record.run_id};", err=True)
+        click.echo(f"        once mended: skylift redrive {record.run_id}", err=True)
+    elif record.output is not None:
+        print_json(plain(record.output))
+    return int(failed)
+
+
+def _prepare(found: Target, loaded: Loaded, params: Sequence[str], given_input: Any) -> tuple[Any, Any]:
+    from skylift.sdk.submission import document_submission, pipeline_submission
+
+    if found.document is not None:
+        if params or loaded.given:
+            raise ParameterError("a States Language document takes no parameters", hint="use --input JSON")
+        return document_submission(
+            found.name, found.document, str(found.path)
+        ), {} if given_input is None else given_input
+    add_params(loaded.given, params, loaded.parameters)
+    return pipeline_submission(found.pipeline), _bind(found, loaded, given_input)
+
+
+def _bind(found: Target, loaded: Loaded, given_input: Any) -> Any:
+    from skylift.sdk.pipeline import bind_input, parse_argument
+
+    if given_input is not None and not isinstance(given_input, dict):
+        raise ParameterError(f"--input must be a JSON object of parameters, not {type(given_input).__name__}")
+    values: dict[str, Any] = dict(given_input or {})
+    by_name = {p.name: p for p in loaded.parameters}
+    for name in values:
+        if name not in by_name:
+            raise ParameterError(
+                f"--input: {found.name} has no parameter {name!r}", hint=nearest(name, loaded.parameters)
+            )
+    for name, texts in loaded.given.items():
+        parameter = by_name[name]
+        if len(texts) > 1 and not parameter.is_list:
+            raise ParameterError(f"{parameter.option} was given {len(texts)} times: {', '.join(texts)}")
+        values[name] = parse_argument(parameter.annotation, texts if parameter.is_list else texts[0], name)
+    return bind_input(found.pipeline, values)
+
+
+def _run_every(runtime: Runtime, submission: Any, value: Any, every: str, *, as_json: bool) -> int:
+    stopping = threading.Event()
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        stopping.set()
+
+    previous = signal.signal(signal.SIGINT, stop)
+    try:
+        for record in runtime.run_every(submission, value, every, stopping):
+            report(record, as_json)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    return 0
+
+
+def _say_paused(record: RunRecord, as_json: bool) -> int:
+    if as_json:
+        print_json({"run_id": record.run_id, "status": record.status, "output": None, "error": None, "cause": None})
+    click.echo(f"{record.run_id} is paused; go on with: skylift resume {record.run_id}", err=True)
+    return 130
+
+
+class _PauseOnInterrupt:
+    """Ctrl-C asks for a pause and lets running tasks end; a second one leaves at once. Nothing is lost either way."""
+
+    def __init__(self, runtime: Runtime, record: RunRecord) -> None:
+        self.asked = threading.Event()
+        self._runtime = runtime
+        self._record = record
+        self._previous: Any = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+
+    def __exit__(self, *_: object) -> None:
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked.is_set():
+            click.echo(f"\nleaving; go on with: skylift resume {self._record.run_id}", err=True)
+            self._runtime.abandon()
+            sys.exit(130)
+        self.asked.set()
+        click.echo("\npausing: tasks that run may end; Ctrl-C again leaves at once", err=True)
+        self._runtime.request_pause(self._record)

@@ -1,0 +1,140 @@
+"""`skylift show`: one run, step by step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skylift.cli.output import duration, iso, json_option, print_json, print_table, shorten, when
+from skylift.cli.parts import open_runtime
+from skylift.cli.runs import describe
+
+if TYPE_CHECKING:
+    from skylift.engine.views import Attempt, RunView, Step
+    from skylift.ports.journal import RunRecord
+
+
+@click.command()
+@click.argument("run")
+@click.option("--attempts", is_flag=True, help="List every attempt of every task.")
+@json_option
+def show(run: str, attempts: bool, as_json: bool) -> None:
+    """Steps, attempts and times of RUN (an id, a name, or the beginning of one), and what it waits for."""
+    with open_runtime() as runtime:
+        record = runtime.record(run)
+        view = runtime.view(record)
+        status = runtime.shown_status(record)
+        waiting = runtime.waiting(record, view)
+        cache = runtime.cache_notes(record, view)
+    if as_json:
+        print_json(_document(record, status, view, waiting, cache, attempts))
+        return
+    _header(record, status)
+    print_table(
+        ("STEP", "TYPE", "STATUS", "ATTEMPTS", "TIME", "DETAIL"),
+        [_step_row(step, status) for step in view.steps],
+        empty="no step has begun",
+    )
+    if attempts:
+        click.echo()
+        print_table(
+            ("ATTEMPT", "TRY", "STATUS", "TOOK", "CPU", "PEAK MEMORY", "DETAIL"),
+            [_attempt_row(attempt) for attempt in view.attempts],
+            empty="no attempts",
+        )
+    for title, lines in (("waiting for", waiting), ("cache", cache)):
+        if lines:
+            click.echo(f"\n{title}:")
+            for line in lines:
+                click.echo(f"  {line}")
+
+
+def _header(record: RunRecord, status: str) -> None:
+    took = duration(record.stopped_ms - record.created_ms) if record.stopped_ms else "going on"
+    click.echo(f"run       {record.run_id}")
+    click.echo(f"pipeline  {record.pipeline}")
+    click.echo(f"status    {status}")
+    click.echo(f"started   {when(record.created_ms)}, {took}")
+    for key, value in record.attributes.items():
+        click.echo(f"{key:<9} {value}")
+    if record.error or record.cause:
+        click.echo(f"error     {record.error}: {shorten(record.cause or '', 300)}")
+    click.echo()
+
+
+def _step_row(step: Step, status: str) -> tuple[str, ...]:
+    open_now = step.entered - step.exited
+    over = status not in ("RUNNING", "PAUSED", "INTERRUPTED")
+    if open_now > 0 and not over:
+        state = f"{open_now} RUNNING" if step.entered > 1 else "RUNNING"
+    elif open_now > 0:
+        state = "FAILED" if step.type != "Fail" else "FAIL"
+    else:
+        state = "SUCCEEDED"
+    name = step.name if step.entered == 1 else f"{step.name} ({step.entered} times)"
+    time = duration(step.busy_ms) if step.attempts else duration((step.last_ms or step.first_ms) - step.first_ms)
+    return (name, step.type, state, str(step.attempts or "-"), time, _step_detail(step))
+
+
+def _step_detail(step: Step) -> str:
+    parts = []
+    if step.items_done:
+        parts.append(f"{step.items_done} items")
+    if step.cached:
+        parts.append(f"{step.cached} from the cache")
+    if step.failed:
+        parts.append(f"{step.failed} failed: {step.error}: {shorten(message_of(step.cause), 80)}")
+    return ", ".join(parts)
+
+
+def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
+    usage = attempt.usage
+    return (
+        attempt.label,
+        str(attempt.number),
+        attempt.status,
+        duration(usage.duration_ms if usage else None),
+        duration(usage.cpu_ms if usage else None),
+        f"{usage.peak_memory_mib:.0f} MiB" if usage and usage.peak_memory_mib else "-",
+        shorten(f"{attempt.error}: {message_of(attempt.cause)}" if attempt.error else "", 80),
+    )
+
+
+def message_of(cause: str | None) -> str:
+    """The errorMessage of a cause that is a Python exception's JSON, else the cause itself."""
+    import msgspec
+
+    if cause and cause.startswith("{"):
+        try:
+            parsed = msgspec.json.decode(cause)
+        except msgspec.DecodeError:
+            return cause
+        if isinstance(parsed, dict) and "errorMessage" in parsed:
+            return str(parsed["errorMessage"])
+    return cause or ""
+
+
+def _document(
+    record: RunRecord, status: str, view: RunView, waiting: list[str], cache: list[str], attempts: bool
+) -> dict[str, Any]:
+    shown: dict[str, Any] = describe(record, status)
+    shown["output"] = record.output
+    shown["steps"] = view.steps
+    shown["waiting"] = waiting
+    shown["cache"] = cache
+    if attempts:
+        shown["attempts"] = [
+            {
+                "label": a.label,
+                "attempt": a.number,
+                "status": a.status,
+                "scheduled_at": iso(a.scheduled_ms),
+                "ended_at": iso(a.ended_ms),
+                "error": a.error,
+                "cause": a.cause,
+                "usage": a.usage,
+            }
+            for a in view.attempts
+        ]
+    return shown

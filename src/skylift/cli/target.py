@@ -1,0 +1,140 @@
+"""What a command line means by `FILE[:pipeline]`: a pipeline in a Python file, or a States Language document."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from skylift.errors import AuthorError, SetupError
+
+if TYPE_CHECKING:
+    from skylift.sdk.pipeline import Pipeline
+
+DOCUMENT_SUFFIXES = (".json", ".asl")
+
+
+class TargetError(SetupError):
+    """The target on the command line names nothing that can run."""
+
+    code = "TARGET"
+
+
+class UserCodeError(AuthorError):
+    """Importing the user's file raised."""
+
+    code = "IMPORT"
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Either `pipeline` or `document` is set."""
+
+    path: Path
+    pipeline: Any = None
+    document: bytes | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.pipeline.name) if self.pipeline is not None else self.path.name.split(".")[0]
+
+
+def resolve_target(text: str) -> Target:
+    """Load what `text` names. Raises TargetError, UserCodeError, or what compiling the file's pipelines raises."""
+    file, _, wanted = text.partition(":")
+    path = Path(file)
+    if not path.exists():
+        raise TargetError(f"{file}: no such file", hint=_nearby(path))
+    if path.is_dir():
+        raise TargetError(f"{file}: is a folder", hint="name a Python file or a States Language document")
+    if path.suffix in DOCUMENT_SUFFIXES:
+        return Target(path=path, document=path.read_bytes())
+    if path.suffix != ".py":
+        raise TargetError(f"{file}: neither a Python file (.py) nor a document ({', '.join(DOCUMENT_SUFFIXES)})")
+    return Target(path=path, pipeline=_choose(path, load_module(path), wanted))
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import a user's file by path, with its folder importable, the way `python FILE` would find its neighbours."""
+    path = path.resolve()
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    if path.stem in sys.stdlib_module_names:
+        raise TargetError(f"{path}: has the name of a module of Python itself", hint="rename the file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise TargetError(f"{path}: cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except AuthorError:
+        raise
+    except SyntaxError as problem:
+        caret = f"\n  {problem.text.rstrip()}" if problem.text else ""
+        raise UserCodeError(f"{problem.filename}:{problem.lineno}: {problem.msg}{caret}") from problem
+    except Exception as problem:
+        raise UserCodeError(f"importing {path} failed: {_last_frame(problem, path)}") from problem
+    return module
+
+
+def _choose(path: Path, module: ModuleType, wanted: str) -> Pipeline[..., Any]:
+    from skylift.sdk.pipeline import Pipeline
+
+    found = {value.name: value for value in vars(module).values() if isinstance(value, Pipeline)}
+    own = {name: value for name, value in found.items() if value.module == module.__name__}
+    if wanted:
+        if wanted in found:
+            return found[wanted]
+        raise TargetError(f"{path}: no pipeline named {wanted!r}", hint=_listing(found))
+    if len(own) == 1:
+        return next(iter(own.values()))
+    if path.stem in own:
+        return own[path.stem]
+    if not own:
+        raise TargetError(f"{path}: holds no pipeline", hint="decorate a function with @pipeline from skylift")
+    raise TargetError(f"{path}: holds several pipelines", hint=f"say which: {path}:{sorted(own)[0]}; {_listing(own)}")
+
+
+def _listing(found: dict[str, Any]) -> str:
+    return f"it holds: {', '.join(sorted(found))}" if found else "it holds no pipeline"
+
+
+def _last_frame(problem: Exception, path: Path) -> str:
+    line = None
+    trace = problem.__traceback__
+    while trace is not None:
+        if Path(trace.tb_frame.f_code.co_filename) == path:
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"line {line}: {type(problem).__name__}: {problem}" if line else f"{type(problem).__name__}: {problem}"
+
+
+def _nearby(path: Path) -> str | None:
+    import difflib
+
+    folder = path.parent if path.parent.is_dir() else Path()
+    names = [entry.name for entry in folder.iterdir() if entry.suffix in (".py", *DOCUMENT_SUFFIXES)]
+    near = difflib.get_close_matches(path.name, names, n=1)
+    return f"did you mean {folder / near[0]}?" if near else None
+
+
+def read_input(text: str | None) -> Any:
+    """`--input JSON`, `--input @file` or `--input -` (standard input) as a value."""
+    if text is None:
+        return None
+    raw = text.encode()
+    if text == "-":
+        raw = sys.stdin.buffer.read()
+    elif text.startswith("@"):
+        raw = Path(text[1:]).read_bytes()
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.DecodeError as problem:
+        shown = raw[:60].decode(errors="replace")
+        raise TargetError(
+            f"--input is not JSON: {problem}; it begins {shown!r}", hint="quote it for the shell: --input '{\"a\": 1}'"
+        ) from None

@@ -1,0 +1,189 @@
+"""Settings: where things live and how they run, from `skylift.toml`, the environment and defaults.
+
+Precedence, highest first: explicit arguments, `SKYLIFT_…` environment variables, `skylift.toml`, defaults.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from skylift.errors import SetupError
+
+CONFIG_NAME = "skylift.toml"
+HOME_NAME = ".skylift"
+
+
+class InvalidConfig(SetupError):
+    """A setting that cannot be used; the message names file, key, value and what is allowed."""
+
+    code = "CONFIG"
+
+
+class FunctionBinding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What runs when a definition names a Lambda function."""
+
+    handler: str
+    """`module:function`, called as `handler(event, context)`."""
+    memory: str | None = None
+    timeout: str | None = None
+    env: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+
+
+class SecretSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a worker finds a secret. One of the four is set."""
+
+    env: str | None = None
+    file: str | None = None
+    keyring: str | None = None
+    """`service/username`."""
+    command: str | None = None
+    """A shell command whose standard output, less the final newline, is the secret."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything `Runtime` needs to put its parts together."""
+
+    project: Path
+    """The folder that holds skylift.toml, or the working folder."""
+    home: Path
+    """Journal, artifacts, logs, bundles."""
+    durability: Literal["normal", "full"] = "normal"
+    artifacts: str | None = None
+    """A path or fsspec URL; None for `home/blobs`."""
+    workers: int | None = None
+    """Most worker processes; None for one per processor."""
+    functions: dict[str, FunctionBinding] = {}
+    """Lambda function name or ARN → handler."""
+    secrets: dict[str, SecretSource] = {}
+    source: Path | None = None
+    """The skylift.toml that was read."""
+
+
+Kind = TypeVar("Kind", bound=msgspec.Struct)
+
+_TOP_KEYS = ("skylift", "functions", "secrets")
+_SKYLIFT_KEYS = ("home", "durability", "artifacts", "workers")
+
+
+def load_config(
+    start: Path | None = None, *, home: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Config:
+    """Find and read the settings for a command given in `start` (default: the working folder).
+
+    Raises InvalidConfig for an unreadable file, an unknown key or a value of the wrong kind.
+    """
+    environ = os.environ if environ is None else environ
+    here = (start or Path.cwd()).resolve()
+    source = _find(here)
+    project = source.parent if source else here
+    table = _read(source) if source else {}
+    settings = table.get("skylift", {})
+    chosen_home = home or _path(environ.get("SKYLIFT_HOME"), here) or _path(settings.get("home"), project)
+    return Config(
+        project=project,
+        home=(chosen_home or project / HOME_NAME).resolve(),
+        durability=_durability(environ.get("SKYLIFT_DURABILITY") or settings.get("durability", "normal"), source),
+        artifacts=environ.get("SKYLIFT_ARTIFACTS") or settings.get("artifacts"),
+        workers=_workers(environ.get("SKYLIFT_WORKERS") or settings.get("workers"), source),
+        functions={name: _function(name, value, source) for name, value in table.get("functions", {}).items()},
+        secrets={name: _secret(name, value, source) for name, value in table.get("secrets", {}).items()},
+        source=source,
+    )
+
+
+def _find(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
+        candidate = folder / CONFIG_NAME
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+def _read(source: Path) -> dict[str, Any]:
+    try:
+        table = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InvalidConfig(f"{source}: cannot be read: {problem}") from problem
+    except tomllib.TOMLDecodeError as problem:
+        raise InvalidConfig(f"{source}: not valid TOML: {problem}", hint="see https://toml.io for the format") from None
+    _known(table, _TOP_KEYS, source, "")
+    for name in _TOP_KEYS:
+        if not isinstance(table.get(name, {}), dict):
+            raise InvalidConfig(f"{source}: [{name}] must be a table, not {table[name]!r}")
+    _known(table.get("skylift", {}), _SKYLIFT_KEYS, source, "skylift.")
+    for key in ("home", "artifacts"):
+        value = table.get("skylift", {}).get(key)
+        if value is not None and not isinstance(value, str):
+            raise InvalidConfig(f"{source}: skylift.{key} must be text, not {value!r}")
+    return table
+
+
+def _known(table: Mapping[str, Any], allowed: tuple[str, ...], source: Path, prefix: str) -> None:
+    for key in table:
+        if key not in allowed:
+            near = difflib.get_close_matches(key, allowed, n=1)
+            hint = f"did you mean {prefix}{near[0]}?" if near else f"known: {', '.join(prefix + k for k in allowed)}"
+            raise InvalidConfig(f"{source}: unknown setting {prefix}{key}", hint=hint)
+
+
+def _path(text: str | None, base: Path) -> Path | None:
+    return (base / Path(text).expanduser()) if text else None
+
+
+def _durability(value: Any, source: Path | None) -> Literal["normal", "full"]:
+    if value in ("normal", "full"):
+        return value  # type: ignore[no-any-return]  # narrowed by the membership test, which mypy does not follow
+    raise InvalidConfig(f"{_where(source)}: durability is {value!r}", hint='use "normal" or "full"')
+
+
+def _workers(value: Any, source: Path | None) -> int | None:
+    if value is None:
+        return None
+    try:
+        count = int(value)
+    except (TypeError, ValueError):
+        count = 0
+    if count < 1 or isinstance(value, (bool, float)):
+        raise InvalidConfig(f"{_where(source)}: workers is {value!r}", hint="use a whole number of at least 1")
+    return count
+
+
+def _function(name: str, value: Any, source: Path | None) -> FunctionBinding:
+    table = {"handler": value} if isinstance(value, str) else value
+    binding = _convert(table, FunctionBinding, f"functions.{name}", source)
+    module, _, attribute = binding.handler.partition(":")
+    if not module or not attribute:
+        raise InvalidConfig(
+            f"{_where(source)}: functions.{name} is {binding.handler!r}", hint='name a handler as "module:function"'
+        )
+    return binding
+
+
+def _secret(name: str, value: Any, source: Path | None) -> SecretSource:
+    secret = _convert(value, SecretSource, f"secrets.{name}", source)
+    given = [key for key in SecretSource.__struct_fields__ if getattr(secret, key) is not None]
+    if len(given) != 1:
+        raise InvalidConfig(
+            f"{_where(source)}: secrets.{name} names {len(given)} sources: {given}",
+            hint="give one of env, file, keyring or command",
+        )
+    return secret
+
+
+def _convert(value: Any, kind: type[Kind], key: str, source: Path | None) -> Kind:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as problem:
+        raise InvalidConfig(f"{_where(source)}: {key}: {problem}; the value is {value!r}") from None
+
+
+def _where(source: Path | None) -> str:
+    return str(source) if source else "environment"
