@@ -1,0 +1,14 @@
+"""How large a value is as JSON text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+_encoder = msgspec.json.Encoder()
+
+
+def too_large(value: Any, most_bytes: int) -> bool:
+    """Whether a value's compact JSON text in UTF-8 has more bytes than that."""
+    return len(_encoder.encode(value)) > most_bytes

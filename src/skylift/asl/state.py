@@ -1,0 +1,272 @@
+"""The state of a run between two events: plain data, encodable at any point.
+
+A run is a tree of *frames*. A frame is one thread of control: the document itself, a branch of a Parallel, an iteration
+or child execution of a Map. It stands in one state of its flow. A frame whose state is a Parallel or Map has a *fan*,
+which counts its children. Frames refer to each other by number only, so that finding one costs the same however wide a
+map is, and values (inputs, variables) are shared by reference and never changed in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET
+
+from skylift.asl.commands import Command, ReadItems, SetTimer, StartTask, WriteResults
+
+Status = Literal["RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
+Phase = Literal["ready", "task", "wait", "retry", "fan", "stopped"]
+
+ROOT = 1
+"""Number of the document's own frame."""
+
+
+class Variables(dict[str, Any]):
+    """All variables visible to a frame. Never changed in place: an Assign makes a new one."""
+
+    __slots__ = ()
+
+    def as_mapping(self) -> Mapping[str, Any]:
+        return self
+
+
+NO_VARIABLES = Variables()
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why something did not succeed."""
+
+    error: str | None
+    cause: str | None
+    classes: tuple[str, ...] = ()
+    terminal: bool = False
+    """No Retry or Catch on States.ALL or States.TaskFailed answers it."""
+
+    def as_output(self) -> dict[str, Any]:
+        """The error output that a catcher sees."""
+        cause = "" if self.cause is None and self.error is not None else self.cause
+        return {"Error": self.error, "Cause": cause}
+
+
+class MapRun(msgspec.Struct, gc=False):
+    """What a Distributed Map has beyond an inline one."""
+
+    arn: str
+    name: str
+    started: bool = False
+    """The limits have been read and MapRunStarted stands in the history."""
+    reader: StartReading | None = None
+    """The ItemReader, until its last page has come."""
+    asked: bool = False
+    """A page is under way."""
+    backlog: list[Any] = []
+    """Items read and not yet started, from `taken` on."""
+    taken: int = 0
+    read: int = 0
+    total: int | None = None
+    """How many items there are; None until the last page has come."""
+    batch: BatchPlan | None = None
+    tolerated_count: int | None = None
+    tolerated_percentage: float | None = None
+    failures: int = 0
+    succeeded: int = 0
+    writer: StartWriting | None = None
+    records: list[dict[str, Any]] = []
+    """Results of children that wait to be written."""
+    written: bool = False
+    redrives: int = 0
+
+
+class StartReading(msgspec.Struct, gc=False):
+    port: int
+    resource: str
+    arguments: dict[str, Any]
+    config: dict[str, Any]
+    cursor: Any = None
+    limit: int = 0
+    left: int | None = None
+    """Most items still wanted, by MaxItems."""
+
+
+class StartWriting(msgspec.Struct, gc=False):
+    port: int
+    resource: str
+    arguments: dict[str, Any]
+    config: dict[str, Any]
+
+
+class BatchPlan(msgspec.Struct, gc=False):
+    most_items: int | None
+    most_bytes: int | None
+    input: Any = UNSET
+
+
+class Fan(msgspec.Struct, gc=False):
+    """The children of a Parallel or Map state."""
+
+    length: int
+    """Branches, items, or items known so far."""
+    concurrency: int
+    items: list[Any] | None = None
+    selector_input: Any = UNSET
+    """What `$` is in an ItemSelector, where that is not the state's raw input."""
+    next_index: int = 0
+    active: dict[int, int] = {}
+    """Frame number of each child under way, by index."""
+    results: dict[int, Any] = {}
+    stopped: dict[int, int] = {}
+    """Frame number of each child that failed or was aborted, by index: what a redrive goes on with."""
+    map_run: MapRun | None = None
+
+
+class Frame(msgspec.Struct, gc=False):
+    number: int
+    parent: int
+    index: int
+    """Which branch or iteration of the parent."""
+    flow: int
+    home: int
+    """The frame whose history this one's events belong to: ROOT, or a child execution of a Distributed Map."""
+    path: tuple[str | int, ...]
+    state: str
+    input: Any
+    variables: Variables
+    phase: Phase = "ready"
+    last_id: int = 0
+    """The event that the next one follows."""
+    events: int = 0
+    """How many history events there are, where this frame is the home of a history."""
+    entered_id: int = 0
+    entered_previous: int = 0
+    entered_ms: int = 0
+    tries: int = 0
+    """Tokens given out by this frame; they are never reused."""
+    attempt: int = 0
+    retry_count: int = 0
+    retried: list[int] | None = None
+    """How often each retrier of the state has been used."""
+    timer: int = 0
+    task: StartTask | None = None
+    fan: Fan | None = None
+    item: Any = UNSET
+    """Map.Item.Value in the context object; of a child execution, its input."""
+    item_source: Any = UNSET
+    name: str | None = None
+    """The child execution's name, where this frame is one."""
+    started_ms: int = 0
+
+
+class Timer(msgspec.Struct, gc=False):
+    frame: int
+    """0 for the run's own timeout."""
+    due_ms: int
+
+
+class RunState(msgspec.Struct):
+    """A run between two events. `machine.advance` changes it in place; nothing else does."""
+
+    status: Status = "RUNNING"
+    output: Any = None
+    error: str | None = None
+    cause: str | None = None
+    sequence: int = 0
+    """Events taken in so far."""
+    started: bool = False
+    input: Any = None
+    input_text: str | None = None
+    seed: int = 0
+    context: dict[str, Any] = {}
+    started_ms: int = 0
+    redrives: int = 0
+    run_timer: int = 0
+    frames: dict[int, Frame] = {}
+    next_frame: int = ROOT
+    timers: dict[int, Timer] = {}
+    next_timer: int = 1
+    next_port: int = 1
+    """The next reader or writer number."""
+    ports: dict[int, int] = {}
+    """Frame number by reader or writer number."""
+    held: dict[str, int] = {}
+    """Frame number by token of each task that waits for the run to be resumed."""
+
+    def pending(self) -> Iterator[Command]:
+        """Everything asked of the shell and not answered yet: what a restarted shell must give out again."""
+        if self.status not in ("RUNNING", "PAUSED"):
+            return
+        for frame in self.frames.values():
+            if frame.task is not None and frame.task.token not in self.held:
+                yield frame.task
+        for number, timer in self.timers.items():
+            yield SetTimer(timer=number, due_ms=timer.due_ms)
+        for port, number in self.ports.items():
+            yield from _port_commands(port, self.frames[number])
+
+
+def _port_commands(port: int, frame: Frame) -> Iterator[Command]:
+    run = frame.fan.map_run if frame.fan is not None else None
+    if run is None:
+        return
+    if run.reader is not None and run.reader.port == port and run.asked:
+        yield read_command(run.reader)
+    if run.writer is not None and run.writer.port == port and run.asked:
+        yield write_command(run)
+
+
+def read_command(reader: StartReading) -> ReadItems:
+    return ReadItems(
+        reader=reader.port,
+        resource=reader.resource,
+        arguments=reader.arguments,
+        config=reader.config,
+        cursor=reader.cursor,
+        limit=reader.limit,
+    )
+
+
+def write_command(run: MapRun) -> WriteResults:
+    assert run.writer is not None
+    return WriteResults(
+        writer=run.writer.port,
+        resource=run.writer.resource,
+        arguments=run.writer.arguments,
+        config=run.writer.config,
+        map_run=run.arn,
+        results=run.records,
+    )
+
+
+def encode_state(state: RunState) -> bytes:
+    """JSON of the state. Variables are written only where a frame's own differ from those around it."""
+    frames = {number: _without_inherited(frame, state.frames) for number, frame in state.frames.items()}
+    return _encoder.encode(_replace(state, frames=frames))
+
+
+def decode_state(data: bytes) -> RunState:
+    state = _decoder.decode(data)
+    for frame in state.frames.values():  # parents come before their children
+        outer = state.frames.get(frame.parent)
+        if outer is not None and frame.home != frame.number:
+            frame.variables = Variables({**outer.variables, **frame.variables}) if frame.variables else outer.variables
+    return state
+
+
+def _without_inherited(frame: Frame, frames: dict[int, Frame]) -> Frame:
+    outer = frames.get(frame.parent)
+    if outer is None or not frame.variables or frame.home == frame.number:
+        return frame
+    own = {name: value for name, value in frame.variables.items() if outer.variables.get(name, _encoder) is not value}
+    return _replace(frame, variables=Variables(own))
+
+
+def _decode_custom(kind: type, value: Any) -> Any:
+    if kind is Variables:
+        return Variables(value)
+    raise NotImplementedError(kind)
+
+
+_replace = msgspec.structs.replace
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(RunState, dec_hook=_decode_custom)
