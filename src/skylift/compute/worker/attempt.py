@@ -1,0 +1,267 @@
+"""Runs one attempt: arguments in, user code, outcome out. The same for every backend."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from skylift.compute.worker import current, failure
+from skylift.compute.worker.context import LambdaContext, deadline
+from skylift.compute.worker.loader import Function, Loader
+from skylift.compute.worker.secrets import NO_MASK, Mask, Secrets
+from skylift.compute.worker.usage import Meter
+from skylift.compute.worker.wire import WorkerConfig
+from skylift.ports.compute import Failed, Succeeded, TaskCall
+
+if TYPE_CHECKING:
+    from skylift.compute.worker.capture import LogFile
+    from skylift.ports.blobs import BlobStore
+
+_PLAIN = frozenset({int, float, bool, str, type(None)})
+_SHORT = 1_000
+_SHORTEST_LEAK = 6
+
+
+class Stopping(BaseException):
+    """The backend stops this attempt (timeout, cancellation): raised in user code so that its `finally` blocks run."""
+
+
+def _ignore() -> None:
+    return None
+
+
+class Runner:
+    """Runs attempts one after the other, or in threads of one process (`process_wide` false)."""
+
+    def __init__(self, config: WorkerConfig, blobs: Callable[[], BlobStore], *, process_wide: bool = True) -> None:
+        self._config = config
+        self._blobs = blobs
+        self._process_wide = process_wide
+        self._loader = Loader(blobs, config.cache_dir, config.paths)
+        self._secrets = Secrets(config.secrets)
+        self._codec: Any = None
+
+    def load(self, call: TaskCall) -> Function | Failed:
+        """The code of a call; what its import raises is the call's failure."""
+        try:
+            return self._loader.function(call.code)
+        except Stopping:
+            raise
+        except BaseException as error:  # noqa: BLE001 - importing runs user code, which may raise anything
+            return failure.failed(error, NO_MASK)
+
+    def mask(self, call: TaskCall) -> tuple[Mask, dict[str, str]] | Failed:
+        """The call's secrets by name, and what hides them."""
+        names = call.requirements.secrets
+        if not names:
+            return NO_MASK, {}
+        try:
+            found = {name: self._secrets.find(name) for name in names}
+        except Exception as error:  # noqa: BLE001 - whatever a keyring or command does is the call's failure
+            return failure.failed(error, NO_MASK)
+        return Mask(tuple(found.values())), found
+
+    def run(
+        self,
+        call: TaskCall,
+        function: Function,
+        meter: Meter,
+        mask: Mask,
+        secrets: dict[str, str],
+        *,
+        beat: Callable[[], None] = _ignore,
+        note: Callable[[str], None] | None = None,
+    ) -> Succeeded | Failed:
+        """Call user code. `Succeeded` comes back without usage (the caller adds it), `Failed` with it."""
+        meter.start()
+        timeout_ms = call.requirements.timeout_ms
+        now = current.Attempt(
+            token=call.token,
+            run_id=call.run_id,
+            task=call.task,
+            label=call.label,
+            number=call.attempt,
+            deadline_ms=None if timeout_ms is None else meter.started_ms + timeout_ms,
+            beat=beat,
+        )
+        current.enter(now, process_wide=self._process_wide)
+        try:
+            with _surroundings({**call.requirements.env, **secrets}):
+                output = (
+                    self._handler(call, function, meter) if call.convention == "handler" else self._task(call, function)
+                )
+            if mask.values:
+                _refuse_leak(output, mask)
+            return Succeeded(output=output)
+        except Stopping:
+            raise
+        except BaseException as error:  # noqa: BLE001 - user code may raise anything
+            return self._failed(error, meter, mask, note)
+        finally:
+            current.enter(None, process_wide=self._process_wide)
+
+    def usage_names(self) -> tuple[str, str]:
+        return self._config.backend, self._config.name
+
+    def _failed(self, error: BaseException, meter: Meter, mask: Mask, note: Callable[[str], None] | None) -> Failed:
+        usage = meter.usage(meter.stop(), *self.usage_names())
+        if note is not None:
+            note("\n".join(failure.locals_lines(error, mask)))
+        return failure.failed(error, mask, usage)
+
+    def _task(self, call: TaskCall, function: Function) -> Any:
+        arguments = call.arguments
+        if not isinstance(arguments, dict):
+            raise TypeError(
+                f"the arguments of a task are an object of keyword arguments, got {type(arguments).__name__}"
+            )
+        hints = function.parameters
+        values = {
+            name: value if type(value) in _PLAIN and name not in hints else self._load(value, hints.get(name, Any))
+            for name, value in arguments.items()
+        }
+        result = _finished(function.call(**values))
+        if type(result) in _PLAIN and (type(result) is not str or len(result) < _SHORT) and type(result) is not float:
+            return result
+        return self._codec_now().dump(result, function.returns, inline=call.inline_result)
+
+    def _handler(self, call: TaskCall, function: Function, meter: Meter) -> Any:
+        context = LambdaContext(
+            function_name=call.task,
+            aws_request_id=call.token,
+            deadline_ms=deadline(meter.started_ms, call.requirements.timeout_ms),
+            memory_limit_in_mb=call.requirements.memory_mib or 0,
+            log_stream_name=call.label,
+        )
+        result = _finished(function.call(call.arguments, context))
+        return result if type(result) in _PLAIN else _marshalled(result)
+
+    def _load(self, value: Any, hint: Any) -> Any:
+        if type(value) is hint and hint in _PLAIN:
+            return value
+        return self._codec_now().load(value, hint)
+
+    def _codec_now(self) -> Any:
+        if self._codec is None:
+            from skylift.values.codec import ValueCodec
+
+            self._codec = ValueCodec(_LazyBlobs(self._blobs), inline_limit=self._config.inline_limit)
+        return self._codec
+
+
+class _LazyBlobs:
+    """A blob store that is opened when it is first needed: most calls need none."""
+
+    def __init__(self, opened: Callable[[], BlobStore]) -> None:
+        self._opened = opened
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._opened(), name)
+
+
+class MarshalError(TypeError):
+    """A handler returned something that has no JSON form."""
+
+
+MarshalError.__name__ = "Runtime.MarshalError"
+
+
+def _marshalled(result: Any) -> Any:
+    """What Lambda makes of a handler's result: tuples become arrays, keys strings."""
+    try:
+        return json.loads(json.dumps(result))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MarshalError(f"Unable to marshal response: {error}") from error
+
+
+def _finished(result: Any) -> Any:
+    """The result of user code that may have been asynchronous or lazy. A generator is run to its end: a list."""
+    kind = type(result)
+    if kind in _PLAIN or kind is dict or kind is list:
+        return result
+    if hasattr(result, "__await__"):
+        import asyncio
+
+        return asyncio.run(_awaited(result))
+    if hasattr(result, "__aiter__") and hasattr(result, "asend"):
+        import asyncio
+
+        return asyncio.run(_collected(result))
+    if hasattr(result, "__next__") and hasattr(result, "send"):
+        return list(result)
+    return result
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+async def _collected(result: Any) -> list[Any]:
+    return [item async for item in result]
+
+
+@contextlib.contextmanager
+def _surroundings(variables: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the time of an attempt; the working directory is put back too."""
+    home = os.getcwd()
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        _return_to(home)
+
+
+def _return_to(home: str) -> None:
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        here = ""
+    if here != home:
+        with contextlib.suppress(OSError):
+            os.chdir(home)
+
+
+class SecretInResult(ValueError):
+    """A task returned the value of one of its secrets. Results are kept in the run's history, secrets never are."""
+
+
+def _refuse_leak(output: Any, mask: Mask) -> None:
+    values = [value for value in mask.values if len(value) >= _SHORTEST_LEAK]
+    if any(secret in text for text in _texts(output) for secret in values):
+        raise SecretInResult(
+            "the result contains the value of a secret; results are kept in the run's history, so return its name or a "
+            "hash of it instead"
+        )
+
+
+def _texts(output: Any) -> Iterator[str]:
+    pending = [output]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            pending.extend(value)
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
+
+
+def install_logging(log: Callable[[], LogFile]) -> bool:
+    """Send records of `logging` to the attempt's log, once user code has loaded `logging`; whether that is done."""
+    if "logging" not in sys.modules:
+        return False
+    from skylift.compute.worker.log_handler import AttemptLogHandler
+
+    AttemptLogHandler.install(log)
+    return True
