@@ -1,0 +1,116 @@
+"""Attempts on their way to backends: fair over runs, a bounded number in each backend's hands."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+
+from skylift.engine.run import Attempt
+from skylift.ports.compute import Backend, Lost, Report, TaskCall
+
+TURN = 64
+"""Attempts of one run before the next run's come."""
+
+
+class Dispatcher:
+    """One lane a backend. Runs take turns, so that a wide map does not keep a short run waiting."""
+
+    def __init__(self, backends: Mapping[str, Backend], window: int, report: Report) -> None:
+        self._lanes = {name: Lane(backend, window, report) for name, backend in backends.items()}
+
+    def add(self, attempt: Attempt) -> None:
+        assert attempt.backend is not None
+        self._lanes[attempt.backend].add(attempt)
+
+    def adopt(self, attempt: Attempt) -> None:
+        """The backend has it already."""
+        assert attempt.backend is not None
+        attempt.sent = True
+        self._lanes[attempt.backend].outstanding += 1
+
+    def ended(self, attempt: Attempt) -> None:
+        """The backend no longer has it, or never got it."""
+        if attempt.sent and attempt.backend is not None:
+            attempt.sent = False
+            self._lanes[attempt.backend].outstanding -= 1
+
+    def flush(self, call_of: Callable[[Attempt], TaskCall]) -> None:
+        """Give each backend what fits, in one call."""
+        for lane in self._lanes.values():
+            if lane.queues and lane.outstanding < lane.window:
+                lane.flush(call_of)
+
+    def held(self, attempts: Iterable[Attempt]) -> dict[str, str]:
+        """`queued` or `running` by token, as the backends say."""
+        tokens: dict[str, list[str]] = {}
+        for attempt in attempts:
+            if attempt.backend is not None:
+                tokens.setdefault(attempt.backend, []).append(attempt.token)
+        answer: dict[str, str] = {}
+        for name, asked in tokens.items():
+            answer.update(self._lanes[name].backend.poll(asked))
+        return answer
+
+    def cancel(self, attempts: Iterable[Attempt]) -> None:
+        tokens: dict[str, list[str]] = {}
+        for attempt in attempts:
+            if attempt.backend is not None and attempt.sent:
+                tokens.setdefault(attempt.backend, []).append(attempt.token)
+            self.ended(attempt)
+        for name, asked in tokens.items():
+            self._lanes[name].backend.cancel(asked)
+
+    def sweep(self, live: Iterable[Attempt]) -> None:
+        tokens: dict[str, set[str]] = {name: set() for name in self._lanes}
+        for attempt in live:
+            if attempt.backend is not None:
+                tokens[attempt.backend].add(attempt.token)
+        for name, lane in self._lanes.items():
+            lane.backend.sweep(tokens[name])
+
+
+class Lane:
+    """The way to one backend."""
+
+    def __init__(self, backend: Backend, window: int, report: Report) -> None:
+        self.backend = backend
+        self.window = window
+        self.outstanding = 0
+        self.queues: dict[str, deque[Attempt]] = {}
+        """By run; the order of the keys is the order of turns."""
+        self._report = report
+
+    def add(self, attempt: Attempt) -> None:
+        run_id = attempt.run.record.run_id
+        queue = self.queues.get(run_id)
+        if queue is None:
+            queue = self.queues[run_id] = deque()
+        queue.append(attempt)
+
+    def flush(self, call_of: Callable[[Attempt], TaskCall]) -> None:
+        calls: list[TaskCall] = []
+        while self.queues and self.outstanding < self.window:
+            run_id = next(iter(self.queues))
+            queue = self.queues.pop(run_id)
+            self._take(queue, call_of, calls)
+            if queue:
+                self.queues[run_id] = queue
+        if calls:
+            self._submit(calls)
+
+    def _take(self, queue: deque[Attempt], call_of: Callable[[Attempt], TaskCall], calls: list[TaskCall]) -> None:
+        for _ in range(min(TURN, self.window - self.outstanding)):
+            attempt = queue.popleft()
+            if attempt.open and attempt.backend is not None:
+                attempt.sent = True
+                self.outstanding += 1
+                calls.append(call_of(attempt))
+            if not queue:
+                return
+
+    def _submit(self, calls: list[TaskCall]) -> None:
+        try:
+            self.backend.submit(calls)
+        except Exception as problem:  # noqa: BLE001  # a backend that breaks its contract must not stop the engine
+            for call in calls:
+                self._report(call.token, Lost(reason=f"backend {self.backend.name} refused the call: {problem!r}"))

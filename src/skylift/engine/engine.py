@@ -1,0 +1,760 @@
+"""The durable shell around the pure core: inputs in, events to the journal, commands out.
+
+A turn takes everything that waits, advances the runs, commits once, and only then carries out what follows. It is
+synchronous and single-threaded, and given the same inputs, clock and ids it does the same things: the simulation drives
+it directly, `EngineThread` on real time.
+
+When a commit fails nothing of the turn has left the process. The runs it touched are thrown away and rebuilt from the
+journal, and what came in is taken in again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from skylift.asl.events import (
+    AnyEvent,
+    RedriveRequested,
+    TaskFailed,
+    TaskSubmitted,
+    TaskSucceeded,
+    TaskTimedOut,
+    TimerFired,
+)
+from skylift.asl.state import encode_state
+from skylift.engine.book import OPEN, AttemptDue, Book, RunDue
+from skylift.engine.dispatch import Dispatcher
+from skylift.engine.inputs import (
+    Callback,
+    Heartbeat,
+    Input,
+    ItemsDone,
+    Recover,
+    Reported,
+    Send,
+    StartRun,
+    Watch,
+)
+from skylift.engine.items import ItemStore, Job
+from skylift.engine.library import Library
+from skylift.engine.loader import Loader
+from skylift.engine.names import global_token, new_run_id, split_token
+from skylift.engine.observe import Observers, Progress, Subscription
+from skylift.engine.outcomes import event_of, lost_again_in_ms
+from skylift.engine.planner import Planner, Resolve, RunBroken, name_taken, same_start
+from skylift.engine.reply import Reply
+from skylift.engine.router import Router, WorkerRoute, event_for_handler, limits_of, wrap_result
+from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.turn import Turn
+from skylift.engine.views import label
+from skylift.errors import (
+    InternalError,
+    JournalUnavailable,
+    NotOwner,
+    RunAlreadyExists,
+    RunNotFound,
+    SetupError,
+    SkyliftError,
+)
+from skylift.ports.blobs import BlobStore
+from skylift.ports.clock import Clock
+from skylift.ports.compute import Backend, Cancelled, CodeRef, Lost, Outcome, Succeeded, TaskCall
+from skylift.ports.journal import Journal, RunRecord, Snapshot
+
+
+class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Knobs that nobody should need."""
+
+    losses: int = 3
+    """Times an attempt is tried again after its worker was lost, preemptions not counted."""
+    window: int = 2_048
+    """Most attempts in one backend's hands at once."""
+    events_per_turn: int = 2_000
+    """Most events that follow from each other inside one turn."""
+    snapshot_events: int = 1_000
+    """Least events between two snapshots of a run."""
+    look_ms: int = 50
+    """How often the journal is asked for what other processes left in it."""
+    backoff_ms: int = 100
+    """First pause after the journal failed; doubles up to `backoff_most_ms`."""
+    backoff_most_ms: int = 5_000
+
+
+class Engine:
+    """Drives runs. Not thread-safe but for `report`, `item_done` (both through `inbox`) and `subscribe`."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        blobs: BlobStore | None = None,
+        clock: Clock,
+        backends: Mapping[str, Backend],
+        owner: str,
+        inbox: Callable[[Input], None],
+        router: Router | None = None,
+        items: ItemStore | None = None,
+        is_alive: Callable[[str], bool] = lambda owner: False,
+        resolve: Resolve | None = None,
+        log_path: Callable[[str, str], str] | None = None,
+        new_id: Callable[[], str] = new_run_id,
+        limits: EngineLimits | None = None,
+        version: str = "",
+    ) -> None:
+        """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
+        `log_path(run_id, token)` names the file for an attempt's output."""
+        self.owner = owner
+        self.journal = journal
+        self.blobs = blobs
+        self.trouble: SkyliftError | None = None
+        """What is wrong with the journal now; None when it works."""
+        self._clock = clock
+        self._inbox = inbox
+        self._items = items if items is not None else ItemStore()
+        self._is_alive = is_alive
+        self._log_path = log_path
+        self._new_id = new_id
+        self._limits = limits if limits is not None else EngineLimits()
+        self._observers = Observers()
+        self._book = Book()
+        self._library = Library(journal)
+        self._dispatcher = Dispatcher(backends, self._limits.window, self.report)
+        self._planner = Planner(
+            book=self._book,
+            journal=journal,
+            library=self._library,
+            router=router if router is not None else Router(backends),
+            dispatcher=self._dispatcher,
+            observers=self._observers,
+            owner=owner,
+            version=version,
+            resolve=resolve,
+        )
+        self._loader = Loader(self._book, journal, self._library, self._planner)
+        self._stale: dict[str, None] = {}
+        """Runs to rebuild from the journal."""
+        self._broken: dict[str, SkyliftError] = {}
+        """Runs set aside, and why."""
+        self._kept: list[Input] = []
+        """Inputs of a turn whose commit failed."""
+        self._waiting: dict[str, list[Reply[RunRecord]]] = {}
+        """Who waits for the end of which run."""
+        self._carry: Turn | None = None
+        """The last turn, when more follows from it than one turn may hold."""
+        self._failures = 0
+        self._quiet_until = 0
+        self._looked_ms = -1_000_000
+        self._look = True
+        self._takers: dict[type, Callable[[Any, Turn], None]] = {
+            StartRun: self._start,
+            Reported: self._reported,
+            Callback: self._called_back,
+            Heartbeat: self._heartbeat,
+            Send: self._send,
+            Watch: self._watch,
+            ItemsDone: self._items_done,
+            Recover: self._recover,
+        }
+
+    # -- from any thread -----------------------------------------------------------------------------------------------
+
+    def report(self, token: str, outcome: Outcome) -> None:
+        """Give this to the backends as their `Report`."""
+        self._inbox(Reported(token, outcome))
+
+    def subscribe(self, run_id: str | None, callback: Callable[[Progress], None] | None = None) -> Subscription:
+        """Listen to one run, or to all. Only what happens from now on is told."""
+        return self._observers.subscribe(run_id, callback)
+
+    # -- the turn ------------------------------------------------------------------------------------------------------
+
+    def turn(self, inputs: Sequence[Input] = ()) -> int | None:
+        """Take everything that waits and do what follows. Gives the time at which the next turn is due, in UTC
+        milliseconds; None when only an input can bring one."""
+        now = self._clock.now_ms()
+        if now < self._quiet_until:
+            self._kept.extend(inputs)
+            return self._quiet_until
+        inputs = [*self._kept, *inputs] if self._kept else inputs
+        self._kept = []
+        turn = Turn(now)
+        try:
+            self._plan(inputs, turn)
+            self._commit(turn)
+        except RunBroken as broken:
+            self._set_aside(broken)
+            self._undo(turn, inputs)
+            return now
+        except (RunAlreadyExists, NotOwner):
+            self._undo(turn, inputs)
+            self._looked_ms, self._look = -1_000_000, True
+            return now
+        except JournalUnavailable as problem:
+            self._undo(turn, _without_starts(inputs, problem))
+            return self._back_off(problem, now)
+        self._failures, self.trouble = 0, None
+        self._carry_out(turn)
+        return self._next_due(turn)
+
+    def _plan(self, inputs: Sequence[Input], turn: Turn) -> None:
+        self._take_over_carry(turn)
+        self._reload(turn)
+        if self._look or turn.now_ms - self._looked_ms >= self._limits.look_ms:
+            self._look_into_journal(turn)
+        takers = self._takers
+        for given in inputs:
+            takers[type(given)](given, turn)
+        if self._book.timers:
+            self._fire(turn)
+        if turn.todo or turn.nested:
+            self._planner.settle(turn, self._limits.events_per_turn)
+
+    def _take_over_carry(self, turn: Turn) -> None:
+        if self._carry is not None:
+            turn.todo.extend(self._carry.todo)
+            turn.nested.extend(self._carry.nested)
+            self._carry = None
+
+    def _commit(self, turn: Turn) -> None:
+        batch = turn.batch(self.owner, self._snapshots(turn))
+        if batch is not None:
+            self.journal.commit(batch)
+
+    def _snapshots(self, turn: Turn) -> list[Snapshot]:
+        snapshots = []
+        for run_id, run in turn.dirty.items():
+            if run.since_snapshot < self._limits.snapshot_events or run.state.status not in OPEN:
+                continue
+            if run.since_snapshot > max(self._limits.snapshot_events, run.snapshot_size // 200):
+                data = encode_state(run.state)
+                run.since_snapshot, run.snapshot_size = 0, len(data)
+                snapshots.append(Snapshot(run_id=run_id, sequence=run.sequence, state=data))
+        return snapshots
+
+    def _carry_out(self, turn: Turn) -> None:
+        """The batch is durable: now the world may know."""
+        for run_id, event in turn.sends:
+            self._leave_signal(run_id, event)
+        if turn.cancelled:
+            self._dispatcher.cancel(turn.cancelled)
+        if turn.adopted:
+            self._adopt(turn.adopted)
+        self._dispatcher.flush(self._call_of)
+        for run, ticket, command in turn.io:
+            self._items.submit(Job(command, run.record.run_id), self._item_done(run.record.run_id, ticket))
+        for listeners, progress in turn.progress:
+            for listener in listeners:
+                listener.tell(progress)
+        for run in turn.ended:
+            self._let_go(run)
+        for reply, value in turn.replies:
+            reply.set(value)
+        for reply, problem in turn.failures:
+            reply.fail(problem)
+
+    def _let_go(self, run: LiveRun) -> None:
+        if run.state.status in OPEN:  # redriven in the very turn in which it ended
+            return
+        left = self._book.drop(run)
+        if left:
+            self._dispatcher.cancel(left)
+        for reply in self._waiting.pop(run.record.run_id, ()):
+            reply.set(run.record)
+
+    def _item_done(self, run_id: str, ticket: int) -> Callable[[AnyEvent], None]:
+        return lambda event: self._inbox(ItemsDone(run_id=run_id, ticket=ticket, event=event))
+
+    def _next_due(self, turn: Turn) -> int | None:
+        if turn.todo or turn.nested:
+            self._carry = turn
+            return turn.now_ms
+        if self._stale:
+            return turn.now_ms
+        return self._book.timers.next_due()
+
+    # -- when the commit failed ----------------------------------------------------------------------------------------
+
+    def _undo(self, turn: Turn, inputs: Sequence[Input]) -> None:
+        """Throw away what the turn did in memory; keep what came in."""
+        runs = {**turn.dirty}
+        for run in turn.touched():
+            runs.setdefault(run.record.run_id, run)
+        for run_id, run in runs.items():
+            self._unload(run)
+            if run_id not in turn.created:
+                self._stale[run_id] = None
+        for attempt in turn.cancelled:
+            self._dispatcher.ended(attempt)
+        self._kept = [given for given in inputs if type(given) is not ItemsDone]
+        self._look = True
+
+    def _unload(self, run: LiveRun) -> None:
+        for attempt in self._book.drop(run):
+            self._dispatcher.ended(attempt)
+
+    def _back_off(self, problem: JournalUnavailable, now: int) -> int:
+        pause = min(self._limits.backoff_most_ms, self._limits.backoff_ms * 2 ** min(self._failures, 10))
+        self._failures += 1
+        self.trouble = problem
+        self._quiet_until = now + pause
+        return self._quiet_until
+
+    def _set_aside(self, broken: RunBroken) -> None:
+        error = InternalError(
+            f"run {broken.run_id} cannot go on: the engine failed on its next event: {broken.problem!r}",
+            hint="please report this with the run's definition; its journal is whole and other runs are not touched",
+        )
+        self._put_aside(broken.run_id, error)
+
+    def _put_aside(self, run_id: str, error: SkyliftError) -> None:
+        self._broken[run_id] = error
+        self._stale.pop(run_id, None)
+        run = self._book.runs.get(run_id)
+        if run is not None:
+            self._unload(run)
+        for reply in self._waiting.pop(run_id, ()):
+            reply.fail(error)
+
+    def _reload(self, turn: Turn) -> None:
+        for run_id in list(self._stale):
+            self._load(run_id, turn)
+            self._stale.pop(run_id, None)
+
+    def _load(self, run_id: str, turn: Turn) -> LiveRun | None:
+        """From the journal, if we own it and it is open."""
+        record = self.journal.run(run_id)
+        if record is None or record.owner != self.owner or run_id in self._broken:
+            return None
+        if record.status not in OPEN:
+            self._tell_waiting(record, turn)
+            return None
+        try:
+            return self._loader.load(record, turn)
+        except JournalUnavailable:
+            raise
+        except SkyliftError as problem:
+            self._put_aside(run_id, problem)
+            return None
+
+    def _tell_waiting(self, record: RunRecord, turn: Turn) -> None:
+        for reply in self._waiting.pop(record.run_id, ()):
+            turn.replies.append((reply, record))
+
+    # -- starts --------------------------------------------------------------------------------------------------------
+
+    def _start(self, start: StartRun, turn: Turn) -> None:
+        try:
+            run_id = self._start_or_find(start, turn)
+        except JournalUnavailable:
+            raise
+        except SkyliftError as problem:
+            for reply in (start.started, start.finished):
+                if reply is not None:
+                    turn.failures.append((reply, problem))
+            return
+        if start.started is not None:
+            turn.replies.append((start.started, run_id))
+        if start.finished is not None:
+            self._watch(Watch(run_id=run_id, reply=start.finished), turn)
+
+    def _start_or_find(self, start: StartRun, turn: Turn) -> str:
+        if start.name is not None:
+            known = self._planner.find(start.pipeline, start.name, turn)
+            if known is not None:
+                if not same_start(known, start):
+                    raise name_taken(known)
+                return known.run_id
+        if start.run_id is None:
+            start.run_id = self._new_id()
+        self._planner.create(start, turn)
+        return start.run_id
+
+    def _watch(self, watch: Watch, turn: Turn) -> None:
+        run_id = watch.run_id
+        if run_id in self._broken:
+            turn.failures.append((watch.reply, self._broken[run_id]))
+            return
+        live = self._book.runs.get(run_id)
+        if live is None:
+            record = self.journal.run(run_id)
+            if record is None:
+                turn.failures.append((watch.reply, _unknown_run(run_id)))
+                return
+            if record.status not in OPEN:
+                turn.replies.append((watch.reply, record))
+                return
+        self._waiting.setdefault(run_id, []).append(watch.reply)
+
+    # -- outcomes ------------------------------------------------------------------------------------------------------
+
+    def _reported(self, reported: Reported, turn: Turn) -> None:
+        attempt = self._book.attempts.get(reported.token)
+        if attempt is None:
+            return  # superseded, cancelled, or told before
+        outcome = reported.outcome
+        route = attempt.route
+        if type(outcome) is Succeeded and type(route) is WorkerRoute:
+            if route.callback:
+                self._submitted(attempt, outcome, turn)
+                return
+            if route.payload:
+                outcome = Succeeded(output=wrap_result(route, outcome.output), usage=outcome.usage)
+        self._ended(attempt, outcome, turn)
+
+    def _submitted(self, attempt: Attempt, outcome: Succeeded, turn: Turn) -> None:
+        """The worker of a `.waitForTaskToken` task is done; the outcome is still to come."""
+        if attempt.backend is None:
+            return  # told before
+        self._dispatcher.ended(attempt)
+        attempt.backend = None
+        self._planner.apply(attempt.run, TaskSubmitted(token=attempt.command.token, output=outcome.output), turn)
+        if attempt.open:
+            self._planner.wait_for_callback(attempt, turn.now_ms)
+
+    def _ended(self, attempt: Attempt, outcome: Outcome, turn: Turn) -> None:
+        if type(outcome) is Cancelled:
+            outcome = Lost(reason="the attempt was cancelled, but not by its run")
+        if type(outcome) is Lost and self._try_again(attempt, outcome, turn):
+            return
+        event = event_of(attempt.command.token, outcome)
+        assert event is not None
+        self._planner.close(attempt)
+        if type(outcome) is Succeeded:
+            self._planner.succeeded(attempt, outcome.output, turn)
+        self._planner.apply(attempt.run, event, turn)
+
+    def _try_again(self, attempt: Attempt, lost: Lost, turn: Turn) -> bool:
+        if attempt.backend is None:
+            return False
+        if not attempt.sent:
+            return True  # told twice
+        attempt.losses += not lost.preempted
+        pause = lost_again_in_ms(max(1, attempt.losses), lost, self._limits.losses)
+        if pause is None:
+            return False
+        self._dispatcher.ended(attempt)
+        if pause:
+            self._book.timers.add(turn.now_ms + pause, AttemptDue(attempt, "again"))
+        else:
+            self._dispatcher.add(attempt)
+        return True
+
+    def _called_back(self, callback: Callback, turn: Turn) -> None:
+        attempt = self._book.attempts.get(callback.token)
+        if attempt is not None:
+            event = event_of(attempt.command.token, callback.outcome)
+            if event is not None:
+                self._book.close_attempt(attempt)
+                turn.cancelled.append(attempt)
+                self._planner.apply(attempt.run, event, turn)
+            self._answer(callback.reply, turn)
+            return
+        run_id, local = split_token(callback.token)
+        record = None if run_id in self._book.runs else self.journal.run(run_id)
+        event = event_of(local, callback.outcome)
+        if record is None or record.status not in OPEN or event is None:
+            self._refuse(callback.reply, _unknown_token(callback.token), turn)
+            return
+        turn.sends.append((run_id, event))
+        self._answer(callback.reply, turn)
+
+    def _heartbeat(self, heartbeat: Heartbeat, turn: Turn) -> None:
+        attempt = self._book.attempts.get(heartbeat.token)
+        if attempt is None:
+            self._refuse(heartbeat.reply, _unknown_token(heartbeat.token), turn)
+            return
+        attempt.beat_ms = turn.now_ms
+        self._answer(heartbeat.reply, turn)
+
+    def _items_done(self, done: ItemsDone, turn: Turn) -> None:
+        run = self._book.runs.get(done.run_id)
+        if run is not None and run.io.pop(done.ticket, None) is not None:
+            self._planner.apply(run, done.event, turn)
+
+    def _answer(self, reply: Reply[None] | None, turn: Turn) -> None:
+        if reply is not None:
+            turn.replies.append((reply, None))
+
+    def _refuse(self, reply: Reply[Any] | None, problem: SkyliftError, turn: Turn) -> None:
+        if reply is not None:
+            turn.failures.append((reply, problem))
+
+    # -- requests ------------------------------------------------------------------------------------------------------
+
+    def _send(self, send: Send, turn: Turn) -> None:
+        """Stop, pause, resume, redrive, …: here, by signal to the owner, or after taking a dead engine's run over."""
+        run_id = send.run_id
+        if run_id in self._broken:
+            self._refuse(send.reply, self._broken[run_id], turn)
+            return
+        run = self._book.runs.get(run_id)
+        record = run.record if run is not None else self.journal.run(run_id)
+        if record is None:
+            self._refuse(send.reply, _unknown_run(run_id), turn)
+            return
+        problem = _not_now(record, send.event)
+        if problem is not None:
+            self._refuse(send.reply, problem, turn)
+            return
+        if record.status in OPEN or type(send.event) is RedriveRequested:
+            self._deliver(record, run, send.event, turn)
+        self._answer(send.reply, turn)
+
+    def _deliver(self, record: RunRecord, run: LiveRun | None, event: AnyEvent, turn: Turn) -> None:
+        if run is None and self._claim(record):
+            run = self._loader.load(record, turn)
+        if run is None:
+            turn.sends.append((record.run_id, event))
+        else:
+            self._planner.apply(run, event, turn)
+
+    def _claim(self, record: RunRecord) -> bool:
+        """Make the run ours unless its owner lives."""
+        if record.owner == self.owner:
+            return True
+        if record.owner is not None and self._is_alive(record.owner):
+            return False
+        if not self.journal.claim(record.run_id, self.owner, record.owner):
+            return False
+        record.owner = self.owner
+        return True
+
+    def _recover(self, recover: Recover, turn: Turn) -> None:
+        """Take over what nobody alive drives, and load what is ours and not loaded."""
+        records = self._loader.open_runs() if recover.run_ids is None else self._records(recover.run_ids)
+        taken, others = [], False
+        for record in records:
+            run_id = record.run_id
+            if run_id in self._book.runs or record.status not in OPEN:
+                continue
+            if self._claim(record):
+                self._broken.pop(run_id, None)
+                if self._load(run_id, turn) is not None:
+                    taken.append(run_id)
+            else:
+                others = True
+        if recover.run_ids is None and not others:
+            self._dispatcher.sweep(self._book.attempts.values())
+        if recover.reply is not None:
+            turn.replies.append((recover.reply, taken))
+
+    def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
+        found = (self.journal.run(run_id) for run_id in run_ids)
+        return [record for record in found if record is not None]
+
+    # -- what other processes left in the journal ----------------------------------------------------------------------
+
+    def _look_into_journal(self, turn: Turn) -> None:
+        self._looked_ms = turn.now_ms
+        if not (self.journal.changed() or self._look):
+            return
+        self._look = False
+        for signal in self.journal.signals(self.owner):
+            run = self._book.runs.get(signal.run_id)
+            if run is None and signal.run_id in self._broken:
+                continue
+            turn.signals_done.append(signal.number)
+            if run is not None:
+                self._signalled(run, signal.event, turn)
+        self._look_at_foreign_runs(turn)
+
+    def _signalled(self, run: LiveRun, event: AnyEvent, turn: Turn) -> None:
+        if isinstance(event, TaskSucceeded | TaskFailed | TaskTimedOut):
+            attempt = run.attempts.get(event.token)
+            if attempt is None:
+                return
+            self._book.close_attempt(attempt)
+            turn.cancelled.append(attempt)
+        if _not_now(run.record, event) is None:
+            self._planner.apply(run, event, turn)
+
+    def _look_at_foreign_runs(self, turn: Turn) -> None:
+        """Runs of other engines that somebody here waits for."""
+        for run_id in [run_id for run_id in self._waiting if run_id not in self._book.runs]:
+            record = self.journal.run(run_id)
+            if record is not None and record.status not in OPEN:
+                self._tell_waiting(record, turn)
+        for child in list(self._book.foreign_children()):
+            self._look_at_child(child, turn)
+
+    def _look_at_child(self, child: str, turn: Turn) -> None:
+        record = self.journal.run(child)
+        if record is None:
+            return
+        if record.status in OPEN:
+            if self._claim(record):
+                self._load(child, turn)
+            return
+        for attempt in list(self._book.parents.get(child, ())):
+            self._planner.child_ended(attempt, record, _input_of(attempt), turn)
+
+    def _leave_signal(self, run_id: str, event: AnyEvent) -> None:
+        try:
+            self.journal.send(run_id, event)
+        except RunNotFound:
+            pass  # deleted meanwhile
+        except JournalUnavailable as problem:
+            self.trouble = problem
+            self._inbox(Send(run_id=run_id, event=event))
+
+    # -- time ----------------------------------------------------------------------------------------------------------
+
+    def _fire(self, turn: Turn) -> None:
+        timers = self._book.timers
+        while (due := timers.pop_due(turn.now_ms)) is not None:
+            if type(due) is RunDue:
+                if due.run.open and due.run.timers.pop(due.timer, None) is not None:
+                    self._planner.apply(due.run, TimerFired(timer=due.timer), turn)
+            elif type(due) is AttemptDue and due.attempt.open:
+                self._attempt_due(due.attempt, due.what, turn)
+
+    def _attempt_due(self, attempt: Attempt, what: str, turn: Turn) -> None:
+        if what == "again":
+            self._dispatcher.add(attempt)
+            return
+        if what == "heartbeat":
+            silent_until = attempt.beat_ms + (attempt.command.heartbeat_ms or 0)
+            if silent_until > turn.now_ms:
+                self._book.timers.add(silent_until, AttemptDue(attempt, "heartbeat"))
+                return
+        self._planner.cancel(attempt, turn)
+        event = TaskTimedOut(token=attempt.command.token, heartbeat=what == "heartbeat")
+        self._planner.apply(attempt.run, event, turn)
+
+    # -- attempts ------------------------------------------------------------------------------------------------------
+
+    def _adopt(self, attempts: list[Attempt]) -> None:
+        """Attempts of loaded runs: what a backend still has goes on, the rest is given to it again."""
+        still = [attempt for attempt in attempts if attempt.open]
+        held = self._dispatcher.held(still)
+        for attempt in still:
+            if attempt.token in held:
+                self._dispatcher.adopt(attempt)
+            else:
+                self._dispatcher.add(attempt)
+
+    def _call_of(self, attempt: Attempt) -> TaskCall:
+        command, run, route = attempt.command, attempt.run, attempt.route
+        assert type(route) is WorkerRoute
+        spec = route.spec
+        run_id = run.record.run_id
+        return TaskCall(
+            token=attempt.token,
+            run_id=run_id,
+            task=spec.name,
+            label=label(command.path),
+            attempt=command.attempt,
+            code=CodeRef(bundle=run.table.bundle, target=spec.target),
+            arguments=event_for_handler(route, command.arguments),
+            convention=spec.convention,
+            inline_result=spec.inline_result,
+            requirements=spec.requirements if route.callback else limits_of(command, spec),
+            log=self._log_path(run_id, command.token) if self._log_path is not None else None,
+        )
+
+    def abandon(self, problem: SkyliftError) -> None:
+        """Tell everyone who waits that this engine is no more."""
+        for replies in self._waiting.values():
+            for reply in replies:
+                reply.fail(problem)
+        self._waiting.clear()
+
+    # -- views ---------------------------------------------------------------------------------------------------------
+
+    def live_runs(self) -> list[str]:
+        return list(self._book.runs)
+
+    def in_flight(self, run_id: str) -> list[Waiting]:
+        """Why the run waits: its attempts, and its next timers. Empty for a run that is not driven here."""
+        run = self._book.runs.get(run_id)
+        if run is None:
+            return []
+        held = self._dispatcher.held(run.attempts.values())
+        waiting = [_waiting_for(attempt, held) for attempt in run.attempts.values()]
+        for timer, due_ms in sorted(run.timers.items(), key=lambda item: item[1]):
+            waiting.append(Waiting(token=f"timer {timer}", label="", what="timer", since_ms=None, until_ms=due_ms))
+        return waiting
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a run waits for."""
+
+    token: str
+    """Global."""
+    label: str
+    what: str
+    """`running`, `queued`, `callback`, `nested run RUN`, `timer`."""
+    since_ms: int | None
+    until_ms: int | None = None
+    attempt: int = 0
+    backend: str | None = None
+    losses: int = 0
+
+
+def _waiting_for(attempt: Attempt, held: Mapping[str, str]) -> Waiting:
+    command = attempt.command
+    if attempt.child is not None:
+        what = f"nested run {attempt.child}"
+    elif attempt.backend is not None:
+        what = held.get(attempt.token, "queued")
+    else:
+        what = "callback"
+    return Waiting(
+        token=attempt.token,
+        label=label(command.path),
+        what=what,
+        since_ms=command.scheduled_ms,
+        until_ms=None if command.timeout_ms is None else command.scheduled_ms + command.timeout_ms,
+        attempt=command.attempt,
+        backend=attempt.backend,
+        losses=attempt.losses,
+    )
+
+
+def _without_starts(inputs: Sequence[Input], problem: JournalUnavailable) -> list[Input]:
+    """Whoever starts a run is told at once that it cannot be; what happened to runs is kept."""
+    kept = []
+    for given in inputs:
+        if type(given) is StartRun:
+            for reply in (given.started, given.finished):
+                if reply is not None:
+                    reply.fail(problem)
+        else:
+            kept.append(given)
+    return kept
+
+
+def _not_now(record: RunRecord, event: AnyEvent) -> SkyliftError | None:
+    if type(event) is not RedriveRequested:
+        return None
+    if record.status in OPEN:
+        return SetupError(
+            f"run {record.run_id} is {record.status}: only a run that failed, timed out or was stopped can be redriven",
+            code="NOT-REDRIVABLE",
+        )
+    if record.status == "SUCCEEDED":
+        return SetupError(f"run {record.run_id} has succeeded: there is nothing to redrive", code="NOT-REDRIVABLE")
+    return None
+
+
+def _input_of(attempt: Attempt) -> Any:
+    arguments = attempt.command.arguments
+    given = arguments.get("Input") if isinstance(arguments, dict) else None
+    return {} if given is None else given
+
+
+def _unknown_run(run_id: str) -> RunNotFound:
+    return RunNotFound(f"no run has the id {run_id!r}", hint="see the runs with `skylift runs`")
+
+
+def _unknown_token(token: str) -> SetupError:
+    return SetupError(
+        f"no task waits for an answer with the token {token!r}: it was answered, it timed out, or its run has ended",
+        code="TASK-UNKNOWN",
+    )
+
+
+__all__ = ["Engine", "EngineLimits", "Waiting", "global_token"]

@@ -1,0 +1,54 @@
+"""Compiled definitions and task tables, kept by digest: a definition is compiled once, however many runs use it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+import msgspec
+
+from skylift.asl.machine import Machine
+from skylift.asl.parse import load
+from skylift.engine.router import NO_TASKS
+from skylift.errors import JournalDamaged
+from skylift.ports.journal import Journal
+from skylift.ports.tasks import TaskTable
+
+MOST = 256
+"""Definitions kept compiled."""
+
+
+class Library:
+    """Reads through to the journal."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._machines: OrderedDict[str, Machine] = OrderedDict()
+        self._tables: OrderedDict[str, TaskTable] = OrderedDict()
+
+    def machine(self, digest: str) -> Machine:
+        """Raises InvalidDefinition for a document that is none, JournalDamaged for one that is not there."""
+        known = self._machines.get(digest)
+        if known is None:
+            known = self._machines[digest] = Machine(load(self._journal.document(digest)))
+            _trim(self._machines)
+        return known
+
+    def table(self, digest: str | None) -> TaskTable:
+        if digest is None:
+            return NO_TASKS
+        known = self._tables.get(digest)
+        if known is None:
+            known = self._tables[digest] = self._read_table(digest)
+            _trim(self._tables)
+        return known
+
+    def _read_table(self, digest: str) -> TaskTable:
+        try:
+            return msgspec.json.decode(self._journal.document(digest), type=TaskTable)
+        except msgspec.DecodeError as problem:
+            raise JournalDamaged(f"task table {digest} cannot be read: {problem}") from problem
+
+
+def _trim(kept: OrderedDict[str, Machine] | OrderedDict[str, TaskTable]) -> None:
+    while len(kept) > MOST:
+        kept.popitem(last=False)

@@ -1,0 +1,466 @@
+"""From events to commands to what must be done: the part of a turn that touches memory only.
+
+Everything here may be thrown away again: nothing leaves the process before the turn's batch is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+
+from skylift.asl.commands import (
+    CancelTask,
+    CancelTimer,
+    FinishRun,
+    ReadItems,
+    SetTimer,
+    StartTask,
+    WriteResults,
+)
+from skylift.asl.events import AnyEvent, RunStarted, StopRequested, TaskFailed, TaskSubmitted, TaskSucceeded, Usage
+from skylift.asl.history import HistoryEvent
+from skylift.engine import nested
+from skylift.engine.book import OPEN, AttemptDue, Book
+from skylift.engine.cache import cache_key
+from skylift.engine.dispatch import Dispatcher
+from skylift.engine.inputs import StartRun
+from skylift.engine.library import Library
+from skylift.engine.names import child_run_id, execution_arn, global_token, input_digest, machine_arn, seed_of
+from skylift.engine.observe import Observers, Progress
+from skylift.engine.router import NestedRoute, Refused, Router, WorkerRoute
+from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.turn import Turn
+from skylift.errors import RunAlreadyExists
+from skylift.ports.journal import CacheEntry, Entry, Journal, RunRecord, RunUpdate
+
+ROLE = "arn:aws:iam::000000000000:role/skylift-local"
+
+
+class Resolve(Protocol):
+    """Finds a state machine that is neither in the run's table nor its own: a server's registered machines."""
+
+    def __call__(self, machine: str) -> tuple[str, str | None] | None:
+        """Digests of definition and task table, by StateMachineArn or name."""
+        ...
+
+
+class RunBroken(Exception):
+    """`advance` raised, which is a bug: the run is set aside, the others go on."""
+
+    def __init__(self, run_id: str, problem: BaseException) -> None:
+        super().__init__(f"run {run_id}: {problem!r}")
+        self.run_id = run_id
+        self.problem = problem
+
+
+class Planner:
+    """Applies events to runs and turns the commands that come out into work for after the commit."""
+
+    def __init__(
+        self,
+        *,
+        book: Book,
+        journal: Journal,
+        library: Library,
+        router: Router,
+        dispatcher: Dispatcher,
+        observers: Observers,
+        owner: str,
+        version: str,
+        resolve: Resolve | None,
+    ) -> None:
+        self._book = book
+        self._journal = journal
+        self._library = library
+        self._router = router
+        self._dispatcher = dispatcher
+        self._observers = observers
+        self._owner = owner
+        self._version = version
+        self._resolve = resolve
+        self._tickets = 0
+        self._handlers: dict[type, Callable[[LiveRun, Any, Turn], None]] = {
+            StartTask: self._start_task,
+            CancelTask: self._cancel_task,
+            SetTimer: self._set_timer,
+            CancelTimer: self._cancel_timer,
+            ReadItems: self._io,
+            WriteResults: self._io,
+            FinishRun: self._finish,
+        }
+
+    # -- events --------------------------------------------------------------------------------------------------------
+
+    def apply(self, run: LiveRun, event: AnyEvent, turn: Turn) -> None:
+        """Take one event into a run."""
+        record = run.record
+        listeners = self._observers.of(record.run_id)
+        history: list[HistoryEvent] | None = [] if listeners else None
+        try:
+            commands = run.machine.advance(run.state, event, turn.now_ms, history)
+        except Exception as problem:  # the contract says never
+            raise RunBroken(record.run_id, problem) from problem
+        run.sequence += 1
+        run.since_snapshot += 1
+        entry = Entry(run.sequence, turn.now_ms, event)
+        turn.entry(run, entry)
+        if run.state.status != record.status and run.state.status in OPEN:
+            self._reopened(run, turn)
+        handlers = self._handlers
+        for command in commands:
+            handlers[type(command)](run, command, turn)
+        if history is not None:
+            progress = Progress(record=run.record, entry=entry, commands=commands, history=history)
+            turn.progress.append((listeners, progress))
+
+    def settle(self, turn: Turn, most: int) -> None:
+        """Apply what followed inside the turn, up to `most` events; the rest waits for the next turn."""
+        todo, starts = turn.todo, turn.nested
+        while most > 0 and (todo or starts):
+            most -= 1
+            if not todo:
+                attempt, route = starts.popleft()
+                if attempt.open:
+                    self._start_nested(attempt, route, turn)
+                continue
+            run, event = todo.popleft()
+            if run.open and run.state.status in OPEN and self._still_awaited(run, event):
+                self.apply(run, event, turn)
+
+    def _still_awaited(self, run: LiveRun, event: AnyEvent) -> bool:
+        """The outcome of an attempt closes it here; an attempt that was cancelled meanwhile has no outcome."""
+        if isinstance(event, TaskSucceeded | TaskFailed):
+            attempt = run.attempts.get(event.token)
+            if attempt is None:
+                return False
+            self.close(attempt)
+        return True
+
+    def close(self, attempt: Attempt) -> None:
+        """Its outcome is known."""
+        self._book.close_attempt(attempt)
+        self._dispatcher.ended(attempt)
+
+    def succeeded(self, attempt: Attempt, output: Any, turn: Turn) -> None:
+        """Remember a cacheable result."""
+        if attempt.cache_key is not None:
+            turn.cached.append(
+                CacheEntry(
+                    key=attempt.cache_key,
+                    run_id=attempt.run.record.run_id,
+                    output=output,
+                    created_ms=turn.now_ms,
+                )
+            )
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    def create(self, start: StartRun, turn: Turn) -> LiveRun:
+        """A new run; its first event is applied. Raises what the definition's or table's loading raises."""
+        run_id = start.run_id
+        assert run_id is not None
+        machine = self._library.machine(start.definition)
+        table = self._library.table(start.tasks)
+        record = RunRecord(
+            run_id=run_id,
+            name=start.name or run_id,
+            pipeline=start.pipeline,
+            definition=start.definition,
+            tasks=start.tasks,
+            input_digest=input_digest(start.input),
+            created_ms=turn.now_ms,
+            owner=self._owner,
+            parent=start.parent,
+            engine_version=self._version,
+            attributes=start.attributes,
+        )
+        run = LiveRun(record, machine, machine.begin(), table)
+        # The journal is given the record as it is born: this one goes on changing.
+        turn.created[run_id] = msgspec.structs.replace(record)
+        turn.created_names[record.pipeline, record.name] = run_id
+        self._book.put(run)
+        event = RunStarted(
+            input=start.input,
+            input_text=start.input_text,
+            seed=seed_of(run_id),
+            context=context_of(record, start.context),
+        )
+        self.apply(run, event, turn)
+        return run
+
+    def find(self, pipeline: str, name: str, turn: Turn) -> RunRecord | None:
+        """The run of this name, also one that this turn has created."""
+        run_id = turn.created_names.get((pipeline, name))
+        if run_id is not None:
+            return self._book.runs[run_id].record
+        record = self._journal.run_named(pipeline, name)
+        live = self._book.runs.get(record.run_id) if record is not None else None
+        return live.record if live is not None else record
+
+    def _reopened(self, run: LiveRun, turn: Turn) -> None:
+        """Paused, resumed or redriven."""
+        record = run.record
+        record.status = run.state.status
+        record.stopped_ms = record.output = record.error = record.cause = None
+        turn.updates[record.run_id] = RunUpdate(status=record.status)
+
+    def _finish(self, run: LiveRun, command: FinishRun, turn: Turn) -> None:
+        record = run.record
+        record.status = command.status
+        record.stopped_ms = turn.now_ms
+        record.output, record.error, record.cause = command.output, command.error, command.cause
+        turn.updates[record.run_id] = RunUpdate(
+            status=command.status,
+            stopped_ms=turn.now_ms,
+            output=command.output,
+            error=command.error,
+            cause=command.cause,
+        )
+        turn.ended.append(run)
+        for attempt in list(self._book.parents.get(record.run_id, ())):
+            self.child_ended(attempt, record, run.state.input, turn)
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+
+    def _start_task(self, run: LiveRun, command: StartTask, turn: Turn) -> None:
+        route = self._router.route(command, run.record, run.table, run.routes)
+        attempt = Attempt(run, command, global_token(run.record.run_id, command.token), route)
+        self._book.open_attempt(attempt)
+        if type(route) is WorkerRoute:
+            self._start_work(attempt, route, turn)
+        elif type(route) is NestedRoute:
+            turn.nested.append((attempt, route))
+        elif type(route) is Refused:
+            self.fail(attempt, route.error, route.cause, turn)
+        else:
+            self.wait_for_callback(attempt, turn.now_ms)
+
+    def _start_work(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
+        attempt.backend = route.backend
+        if route.spec.cache and not route.callback:
+            attempt.cache_key = cache_key(route.spec, attempt.command.arguments)
+            hit = self._journal.cached(attempt.cache_key)
+            if hit is not None:
+                attempt.cache_key = None
+                event = TaskSucceeded(
+                    token=attempt.command.token, output=hit.output, usage=Usage(cached_from=hit.run_id)
+                )
+                turn.todo.append((attempt.run, event))
+                return
+        self._dispatcher.add(attempt)
+
+    def fail(self, attempt: Attempt, error: str, cause: str, turn: Turn) -> None:
+        """Without ever starting."""
+        event = TaskFailed(token=attempt.command.token, error=error, cause=cause, classes=("States.TaskFailed",))
+        turn.todo.append((attempt.run, event))
+
+    def wait_for_callback(self, attempt: Attempt, now_ms: int) -> None:
+        """Arm the time limits of a task that nobody but us can time out."""
+        command = attempt.command
+        attempt.beat_ms = now_ms
+        if command.timeout_ms is not None:
+            self._book.timers.add(command.scheduled_ms + command.timeout_ms, AttemptDue(attempt, "timeout"))
+        if command.heartbeat_ms is not None:
+            self._book.timers.add(now_ms + command.heartbeat_ms, AttemptDue(attempt, "heartbeat"))
+
+    def _cancel_task(self, run: LiveRun, command: CancelTask, turn: Turn) -> None:
+        attempt = run.attempts.get(command.token)
+        if attempt is not None:
+            self.cancel(attempt, turn)
+
+    def cancel(self, attempt: Attempt, turn: Turn) -> None:
+        """Stop an attempt, and the nested run that it started."""
+        child, route = attempt.child, attempt.route
+        self._book.close_attempt(attempt)
+        turn.cancelled.append(attempt)
+        if child is None or type(route) is not NestedRoute or route.mode == "callback":
+            return
+        stop = StopRequested(
+            error="States.TaskFailed", cause="The run that started this one was stopped or gave the task up."
+        )
+        live = self._book.runs.get(child)
+        if live is None:
+            turn.sends.append((child, stop))
+        elif live.record.parent == attempt.token and live.state.status in OPEN:
+            turn.todo.append((live, stop))
+
+    # -- nested runs ---------------------------------------------------------------------------------------------------
+
+    def _start_nested(self, attempt: Attempt, route: NestedRoute, turn: Turn) -> None:
+        try:
+            child = self._child(attempt, turn)
+        except nested.BadRequest as refused:
+            self.fail(attempt, refused.error, refused.cause, turn)
+            return
+        token, run = attempt.command.token, attempt.run
+        started = nested.started_output(child)
+        if route.mode == "fire":
+            turn.todo.append((run, TaskSucceeded(token=token, output=started)))
+            return
+        turn.todo.append((run, TaskSubmitted(token=token, output=started)))
+        if route.mode == "callback":
+            self.wait_for_callback(attempt, turn.now_ms)
+        else:
+            self.attach(attempt, child, turn)
+
+    def _child(self, attempt: Attempt, turn: Turn) -> RunRecord:
+        """The nested run's record: created now, or found by its name."""
+        request = nested.read_request(attempt.command.arguments)
+        definition, tasks = self._find_machine(attempt.run, request)
+        run_id = child_run_id(attempt.token)
+        name = request.name or run_id
+        known = self.find(request.pipeline, name, turn)
+        if known is not None:
+            if known.parent == attempt.token or (
+                known.input_digest == input_digest(request.input) and known.status in OPEN
+            ):
+                return known
+            arn = execution_arn(request.pipeline, name)
+            raise nested.BadRequest(
+                "StepFunctions.ExecutionAlreadyExistsException", f"Execution Already Exists: '{arn}'"
+            )
+        start = StartRun(
+            definition=definition,
+            pipeline=request.pipeline,
+            tasks=tasks,
+            input=request.input,
+            name=name,
+            parent=attempt.token,
+            run_id=run_id,
+            attributes=_inherited(attempt.run.record.attributes),
+        )
+        return self.create(start, turn).record
+
+    def _find_machine(self, run: LiveRun, request: nested.Request) -> tuple[str, str | None]:
+        record = run.record
+        digest = run.table.machines.get(request.pipeline)
+        if digest is not None:
+            return digest, record.tasks
+        if request.pipeline == record.pipeline:
+            return record.definition, record.tasks
+        found = self._resolve(request.machine) if self._resolve is not None else None
+        if found is None:
+            raise nested.BadRequest(
+                "StepFunctions.StateMachineDoesNotExistException",
+                f"State Machine Does Not Exist: '{request.machine}'",
+            )
+        return found
+
+    def attach(self, attempt: Attempt, child: RunRecord, turn: Turn) -> None:
+        """Wait for a nested run, which may have ended."""
+        self._book.await_child(attempt, child.run_id)
+        self.wait_for_callback(attempt, turn.now_ms)
+        if child.status not in OPEN:
+            self.child_ended(attempt, child, nested.read_request(attempt.command.arguments).input, turn)
+
+    def child_ended(self, attempt: Attempt, child: RunRecord, input_: Any, turn: Turn) -> None:
+        """The parent learns how its nested run ended."""
+        route = attempt.route
+        assert type(route) is NestedRoute
+        if route.mode == "callback":
+            return
+        by_class = attempt.run.table.machines and child.error is not None
+        classes = ("States.TaskFailed", child.error) if by_class and child.error else ("States.TaskFailed",)
+        event = nested.ended_event(attempt.command.token, route.mode, child, input_, classes=classes)
+        turn.todo.append((attempt.run, event))
+
+    # -- timers and input/output ---------------------------------------------------------------------------------------
+
+    def _set_timer(self, run: LiveRun, command: SetTimer, turn: Turn) -> None:
+        self._book.set_timer(run, command.timer, command.due_ms)
+
+    def _cancel_timer(self, run: LiveRun, command: CancelTimer, turn: Turn) -> None:
+        run.timers.pop(command.timer, None)
+
+    def _io(self, run: LiveRun, command: ReadItems | WriteResults, turn: Turn) -> None:
+        self._tickets += 1
+        kind, number = ("read", command.reader) if type(command) is ReadItems else ("write", command.writer)  # type: ignore[union-attr]
+        run.io = {ticket: port for ticket, port in run.io.items() if port != (kind, number)}
+        run.io[self._tickets] = (kind, number)
+        turn.io.append((run, self._tickets, command))
+
+    # -- after a load --------------------------------------------------------------------------------------------------
+
+    def reissue(self, run: LiveRun, turn: Turn) -> None:
+        """Give out again what a loaded run still waits for. Attempts on backends are gathered in `turn.adopted`."""
+        submitted: frozenset[str] | None = None
+        for command in list(run.state.pending()):
+            if type(command) is not StartTask:
+                self._handlers[type(command)](run, command, turn)
+                continue
+            route = self._router.route(command, run.record, run.table, run.routes)
+            attempt = Attempt(run, command, global_token(run.record.run_id, command.token), route)
+            if type(route) is WorkerRoute and not route.callback:
+                self._readopt(attempt, route, turn)
+                continue
+            if submitted is None:
+                submitted = self._submitted(run)
+            self._rearm(attempt, command.token in submitted, turn)
+
+    def _readopt(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
+        self._book.open_attempt(attempt)
+        attempt.backend = route.backend
+        if route.spec.cache:
+            attempt.cache_key = cache_key(route.spec, attempt.command.arguments)
+        turn.adopted.append(attempt)
+
+    def _rearm(self, attempt: Attempt, submitted: bool, turn: Turn) -> None:
+        route = attempt.route
+        self._book.open_attempt(attempt)
+        if type(route) is WorkerRoute:
+            attempt.backend = route.backend
+            if submitted:
+                self.wait_for_callback(attempt, turn.now_ms)
+            else:
+                turn.adopted.append(attempt)
+        elif type(route) is NestedRoute:
+            self._rearm_nested(attempt, route, submitted, turn)
+        elif type(route) is Refused:
+            self.fail(attempt, route.error, route.cause, turn)
+        else:
+            self.wait_for_callback(attempt, turn.now_ms)
+
+    def _rearm_nested(self, attempt: Attempt, route: NestedRoute, submitted: bool, turn: Turn) -> None:
+        if not submitted:
+            turn.nested.append((attempt, route))
+            return
+        if route.mode == "callback":
+            self.wait_for_callback(attempt, turn.now_ms)
+            return
+        self.attach(attempt, self._child(attempt, turn), turn)
+
+    def _submitted(self, run: LiveRun) -> frozenset[str]:
+        """Tokens whose request was accepted. Only asked for runs that have such tasks in flight."""
+        entries = self._journal.entries(run.record.run_id)
+        return frozenset(entry.event.token for entry in entries if isinstance(entry.event, TaskSubmitted))
+
+
+def context_of(record: RunRecord, further: Any) -> dict[str, Any]:
+    """What the outside knows of a run's context object."""
+    execution = {"Id": execution_arn(record.pipeline, record.name), "Name": record.name, "RoleArn": ROLE}
+    machine = {"Id": machine_arn(record.pipeline), "Name": record.pipeline}
+    return {
+        **further,
+        "Execution": {**execution, **further.get("Execution", {})},
+        "StateMachine": {**machine, **further.get("StateMachine", {})},
+        "Task": {"TokenPrefix": global_token(record.run_id, "")},
+    }
+
+
+def _inherited(attributes: dict[str, str]) -> dict[str, str]:
+    """A nested run's tasks go where its parent's go."""
+    return {key: value for key, value in attributes.items() if key == "on" or key.startswith("on.")}
+
+
+def same_start(record: RunRecord, start: StartRun) -> bool:
+    return record.input_digest == input_digest(start.input)
+
+
+def name_taken(record: RunRecord) -> RunAlreadyExists:
+    return RunAlreadyExists(
+        f"pipeline {record.pipeline} has a run named {record.name!r} with another input (run {record.run_id}, "
+        f"{record.status})",
+        hint="choose another name, or leave the name out to get a fresh one",
+    )

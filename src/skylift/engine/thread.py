@@ -1,0 +1,201 @@
+"""The engine on real time: its own thread, an inbox that any thread may put into."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from skylift.asl.events import AnyEvent, PauseRequested, RedriveRequested, ResumeRequested, StopRequested
+from skylift.engine.engine import Engine, Waiting
+from skylift.engine.inputs import Callback, Heartbeat, Input, Recover, Send, StartRun, Watch
+from skylift.engine.observe import Progress, Subscription
+from skylift.engine.reply import Reply
+from skylift.errors import InternalError, SkyliftError
+from skylift.ports.compute import Outcome
+from skylift.ports.journal import RunRecord
+
+T = TypeVar("T")
+
+MOST = 512
+"""Inputs taken into one turn: the size of a group commit."""
+
+IDLE_S = 0.1
+"""How often an idle engine looks into the journal for what other processes left there."""
+
+ANSWER_S = 60.0
+"""How long a request may wait for the engine before the caller is told that it does not answer."""
+
+
+class EngineThread:
+    """Thread-safe face of an `Engine`. `build(inbox)` constructs it; it is used on the thread only.
+
+    All requests wait until what they ask for is durable.
+    """
+
+    def __init__(self, build: Callable[[Callable[[Input], None]], Engine]) -> None:
+        self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self.engine = build(self._inbox.put)
+        self.failure: BaseException | None = None
+        """What ended the thread, if something did."""
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, name="skylift-engine", daemon=True)
+        self._thread.start()
+
+    # -- runs ----------------------------------------------------------------------------------------------------------
+
+    def start(self, start: StartRun) -> str:
+        """The run's id, once the start is durable. The same name with the same input gives the run there is; with
+        another input RunAlreadyExists is raised."""
+        reply: Reply[str] = Reply()
+        start.started = reply
+        return self._ask(start, reply)
+
+    def execute(self, start: StartRun, timeout_s: float | None = None) -> RunRecord:
+        """Start and wait for the end, in one go. Raises TimeoutError; the run goes on then."""
+        reply: Reply[RunRecord] = Reply()
+        start.finished = reply
+        return self._ask(start, reply, timeout_s, forever=timeout_s is None)
+
+    def begin(self, start: StartRun) -> tuple[Reply[str], Reply[RunRecord]]:
+        """Ask for a start without waiting: replies for the start and for the end."""
+        start.started, start.finished = Reply(), Reply()
+        self._put(start)
+        return start.started, start.finished
+
+    def wait(self, run_id: str, timeout_s: float | None = None) -> RunRecord:
+        """The record of the run once it has ended; also of a run that another process drives. Raises TimeoutError."""
+        reply: Reply[RunRecord] = Reply()
+        return self._ask(Watch(run_id=run_id, reply=reply), reply, timeout_s, forever=timeout_s is None)
+
+    def watch(self, run_id: str) -> Reply[RunRecord]:
+        """`wait` without waiting."""
+        reply: Reply[RunRecord] = Reply()
+        self._put(Watch(run_id=run_id, reply=reply))
+        return reply
+
+    def send(self, run_id: str, event: AnyEvent) -> None:
+        """Hand a request to the run, whoever drives it; a run whose engine is dead is taken over for it."""
+        reply: Reply[None] = Reply()
+        self._ask(Send(run_id=run_id, event=event, reply=reply), reply)
+
+    def stop(self, run_id: str, error: str | None = None, cause: str | None = None) -> None:
+        """End it as ABORTED. Nothing happens to a run that has ended."""
+        self.send(run_id, StopRequested(error=error, cause=cause))
+
+    def pause(self, run_id: str) -> None:
+        self.send(run_id, PauseRequested())
+
+    def resume(self, run_id: str) -> None:
+        """Undo `pause`. A run whose engine has died is taken over with `recover`."""
+        self.send(run_id, ResumeRequested())
+
+    def redrive(self, run_id: str) -> None:
+        """Go on from the steps that did not succeed. Raises SetupError for a run that is running or has succeeded."""
+        self.send(run_id, RedriveRequested())
+
+    def recover(self, run_ids: Sequence[str] | None = None) -> list[str]:
+        """Take over open runs whose owner is dead: these, or all. The ids of those taken."""
+        reply: Reply[list[str]] = Reply()
+        return self._ask(Recover(run_ids=run_ids, reply=reply), reply, forever=True)
+
+    # -- tasks that wait for a callback --------------------------------------------------------------------------------
+
+    def callback(self, token: str, outcome: Outcome) -> None:
+        """The outcome of a task by its global token. Raises SetupError (TASK-UNKNOWN) when nobody waits for it."""
+        reply: Reply[None] = Reply()
+        self._ask(Callback(token=token, outcome=outcome, reply=reply), reply)
+
+    def heartbeat(self, token: str) -> None:
+        reply: Reply[None] = Reply()
+        self._ask(Heartbeat(token=token, reply=reply), reply)
+
+    # -- views ---------------------------------------------------------------------------------------------------------
+
+    def subscribe(self, run_id: str | None = None, callback: Callable[[Progress], None] | None = None) -> Subscription:
+        return self.engine.subscribe(run_id, callback)
+
+    def in_flight(self, run_id: str) -> list[Waiting]:
+        """Why the run waits."""
+        return self.on_thread(lambda: self.engine.in_flight(run_id))
+
+    def on_thread(self, question: Callable[[], T]) -> T:
+        """Ask something of the engine between two turns."""
+        reply: Reply[T] = Reply()
+        return self._ask((question, reply), reply)
+
+    @property
+    def trouble(self) -> SkyliftError | None:
+        """What is wrong with the journal now."""
+        return self.engine.trouble
+
+    def close(self) -> None:
+        """End after the present turn and give up the runs that have not ended, so that others may take them over.
+        Backends are their owner's to close."""
+        if self._closed:
+            return
+        self._closed = True
+        self._inbox.put(None)
+        self._thread.join()
+
+    # -- the thread ----------------------------------------------------------------------------------------------------
+
+    def _ask(self, given: Any, reply: Reply[T], timeout_s: float | None = ANSWER_S, *, forever: bool = False) -> T:
+        self._put(given)
+        return reply.wait(None if forever else timeout_s)
+
+    def _put(self, given: Any) -> None:
+        if self._closed:
+            raise InternalError("the engine is closed")
+        if self.failure is not None:
+            raise InternalError(f"the engine has stopped: {self.failure!r}") from self.failure
+        self._inbox.put(given)
+
+    def _work(self) -> None:
+        try:
+            self._turns()
+            self.engine.journal.release(self.engine.owner)
+        except BaseException as problem:  # noqa: BLE001  # kept, and told to everyone who asks from now on
+            self.failure = problem
+            self.engine.abandon(InternalError(f"the engine has stopped: {problem!r}"))
+
+    def _turns(self) -> None:
+        due: int | None = None
+        while True:
+            inputs = self._gather(due)
+            if inputs is None:
+                return
+            due = self.engine.turn(inputs)
+
+    def _gather(self, due: int | None) -> list[Input] | None:
+        """All that waits, up to a bound; blocks until something does or is due. None to end."""
+        inbox, inputs = self._inbox, []
+        try:
+            given = inbox.get(timeout=_pause(due))
+            while True:
+                if given is None:
+                    return None
+                if type(given) is tuple:
+                    _answer(*given)
+                else:
+                    inputs.append(given)
+                if len(inputs) >= MOST:
+                    return inputs
+                given = inbox.get_nowait()
+        except queue.Empty:
+            return inputs
+
+
+def _pause(due: int | None) -> float:
+    if due is None:
+        return IDLE_S
+    return min(IDLE_S, max(0.0, due / 1000 - time.time()))
+
+
+def _answer(question: Callable[[], Any], reply: Reply[Any]) -> None:
+    try:
+        reply.set(question())
+    except Exception as problem:  # noqa: BLE001  # goes to whoever asked
+        reply.fail(problem)
