@@ -1,0 +1,522 @@
+"""The journal in one SQLite file: the embedded default.
+
+Write-ahead logging: readers never wait for the writer, nor the writer for them. One transaction a batch. With
+durability "normal" an acknowledged batch survives the death of the process; with "full" also the loss of power (an fsync
+a batch). The file must lie on a local disk: locks and shared memory of network file systems do not hold.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from skylift.asl.events import AnyEvent
+from skylift.errors import JournalDamaged, SetupError
+from skylift.ports.journal import Append, Batch, CacheEntry, Entry, RunRecord, Schedule, Signal, Snapshot
+from skylift.stores.encoding import (
+    damaged,
+    decode_entries,
+    decode_event,
+    decode_json,
+    encode_entries,
+    encode_event,
+    encode_json,
+)
+from skylift.stores.memory import (
+    check_sequence,
+    document_missing,
+    not_owner,
+    refuse_deletion,
+    run_exists,
+    run_unknown,
+)
+from skylift.stores.sqlite_errors import translate, translated
+from skylift.stores.sqlite_schema import prepare
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_COLUMNS = (
+    "run_id, name, pipeline, definition, tasks, input_digest, status, created_ms, stopped_ms, output, error, cause, "
+    "owner, parent, engine_version, attributes"
+)
+_INSERT_RUN = f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('?' * 16)})"
+_UPDATE_RUN = "UPDATE runs SET status = ?, stopped_ms = ?, output = ?, error = ?, cause = ? WHERE number = ?"
+_INSERT_APPEND = "INSERT INTO appends (id, last, checksum, entries) VALUES (?, ?, ?, ?)"
+_INSERT_SNAPSHOT = (
+    "INSERT OR REPLACE INTO snapshots (run, sequence, checksum, state) "
+    "SELECT number, ?, ?, ? FROM runs WHERE run_id = ?"
+)
+_INSERT_CACHE = (
+    "INSERT OR REPLACE INTO cache (key, run, created_ms, output) SELECT ?, number, ?, ? FROM runs WHERE run_id = ?"
+)
+_POSITION = (
+    "SELECT number, owner, "
+    "(SELECT last FROM appends WHERE id BETWEEN number << 32 AND (number << 32) + 0xffffffff ORDER BY id DESC LIMIT 1) "
+    "FROM runs WHERE run_id = ?"
+)
+_ENTRIES = (
+    "SELECT id, last, checksum, entries FROM appends WHERE id > ? AND id < ? ORDER BY id LIMIT 16"  # immutable rows
+)
+_LAST_CHAR = "\U0010ffff"
+_BUSY_S = 10.0
+_READERS_KEPT = 8
+
+
+class _Position:
+    """Where a run's journal ends and who owns it, as known since the last look at the database."""
+
+    __slots__ = ("last", "number", "owner")
+
+    def __init__(self, number: int, owner: str | None, last: int) -> None:
+        self.number = number
+        self.owner = owner
+        self.last = last
+
+
+class SqliteJournal:
+    """The Journal port over an SQLite file, which is made with its folder if there is none.
+
+    Methods may be called from any thread; several processes may open the file. Do not use an instance in a forked
+    child.
+    """
+
+    def __init__(self, path: str | Path, durability: Literal["normal", "full"] = "normal") -> None:
+        if durability not in ("normal", "full"):
+            raise SetupError(
+                f"durability must be 'normal' or 'full', not {durability!r}", hint="see `durability` in skylift.toml"
+            )
+        self.path = os.fspath(path)
+        self.durability = durability
+        self._lock = threading.RLock()
+        self._readers: list[sqlite3.Connection] = []
+        self._closed = False
+        self._positions: dict[str, _Position] = {}
+        self._written_version = -1
+        self._seen_version = -1
+        self._told = True
+        self._db = self._open()
+        self._execute = self._db.cursor().execute
+
+    def commit(self, batch: Batch) -> None:
+        blobs = [encode_entries(append.entries) if append.entries else b"" for append in batch.appends]
+        with self._writing():
+            for record in batch.created:
+                self._create(record)
+            for append, data in zip(batch.appends, blobs, strict=True):
+                self._append(append, data, batch.owner)
+            for snapshot in batch.snapshots:
+                row = (snapshot.sequence, crc32(snapshot.state), snapshot.state, snapshot.run_id)
+                self._execute(_INSERT_SNAPSHOT, row)
+            for entry in batch.cached:
+                self._execute(_INSERT_CACHE, (entry.key, entry.created_ms, encode_json(entry.output), entry.run_id))
+            for number in batch.signals_done:
+                self._execute("DELETE FROM signals WHERE number = ?", (number,))
+
+    def _create(self, record: RunRecord) -> None:
+        try:
+            number = self._execute(_INSERT_RUN, _row_of(record)).lastrowid
+        except sqlite3.IntegrityError as error:
+            raise run_exists(record) from error
+        self._positions[record.run_id] = _Position(number or 0, record.owner, 0)
+
+    def _append(self, append: Append, data: bytes, owner: str) -> None:
+        position = self._positions.get(append.run_id) or self._find_position(append.run_id)
+        if position is None or position.owner != owner:
+            raise not_owner(append.run_id, owner, position.owner if position else None)
+        entries = append.entries
+        if entries:
+            check_sequence(append, position.last)
+            last = entries[-1].sequence
+            identity = (position.number << 32) + entries[0].sequence
+            self._execute(_INSERT_APPEND, (identity, last, crc32(data), data))
+            position.last = last
+        update = append.update
+        if update is not None:
+            output = None if update.output is None else encode_json(update.output)
+            row = (update.status, update.stopped_ms, output, update.error, update.cause, position.number)
+            self._execute(_UPDATE_RUN, row)
+
+    def _find_position(self, run_id: str) -> _Position | None:
+        row = self._execute(_POSITION, (run_id,)).fetchone()
+        if row is None:
+            return None
+        position = self._positions[run_id] = _Position(row[0], row[1], row[2] or 0)
+        return position
+
+    def put_document(self, text: bytes) -> str:
+        digest = hashlib.sha256(text).hexdigest()
+        if not self._read(lambda db: db.execute("SELECT 1 FROM documents WHERE digest = ?", (digest,)).fetchone()):
+            with self._writing():
+                self._execute("INSERT OR IGNORE INTO documents (digest, text) VALUES (?, ?)", (digest, text))
+        return digest
+
+    def document(self, digest: str) -> bytes:
+        row = self._read(lambda db: db.execute("SELECT text FROM documents WHERE digest = ?", (digest,)).fetchone())
+        if row is None:
+            raise document_missing(digest)
+        text = bytes(row[0])
+        if hashlib.sha256(text).hexdigest() != digest:
+            raise JournalDamaged(
+                f"document {digest} in the journal {self.path} is damaged: its bytes have another digest",
+                hint="restore the journal from a backup; only runs of this pipeline are affected",
+            )
+        return text
+
+    def run(self, run_id: str) -> RunRecord | None:
+        return self._one("WHERE run_id = ?", (run_id,))
+
+    def run_named(self, pipeline: str, name: str) -> RunRecord | None:
+        return self._one("WHERE name = ? AND pipeline = ?", (name, pipeline))
+
+    def runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        status: Sequence[str] | None = None,
+        parent: str | None = None,
+        before: tuple[int, str] | None = None,
+        limit: int = 100,
+    ) -> list[RunRecord]:
+        conditions: list[str] = []
+        values: list[Any] = []
+        if pipeline is not None:
+            conditions.append("pipeline = ?")
+            values.append(pipeline)
+        if status is not None:
+            conditions.append(f"status IN ({', '.join('?' * len(status))})")
+            values.extend(status)
+        if parent is not None:
+            conditions.append("parent = ?")
+            values.append(parent)
+        if before is not None:
+            conditions.append("(created_ms, run_id) < (?, ?)")
+            values.extend(before)
+        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        return self._many(f"{where} ORDER BY created_ms DESC, run_id DESC LIMIT ?", (*values, limit))
+
+    def find_runs(self, prefix: str, limit: int = 10) -> list[RunRecord]:
+        end = prefix + _LAST_CHAR
+        return self._many(
+            "WHERE (run_id >= ? AND run_id < ?) OR (name >= ? AND name < ?) "
+            "ORDER BY created_ms DESC, run_id DESC LIMIT ?",
+            (prefix, end, prefix, end, limit),
+        )
+
+    def entries(self, run_id: str, after: int = 0) -> Iterator[Entry]:
+        row = self._read(lambda db: db.execute("SELECT number FROM runs WHERE run_id = ?", (run_id,)).fetchone())
+        if row is None:
+            return
+        base = row[0] << 32
+        expected = self._first_of_append(base, after + 1)
+        while rows := self._read(_fetch(_ENTRIES, (base + expected - 1, base + (1 << 32)))):
+            for identity, last, checksum, data in rows:
+                first = identity - base
+                if first != expected:
+                    raise damaged(run_id, expected, f"it is missing, the next is {first}")
+                if crc32(data) != checksum:
+                    raise damaged(run_id, first, "its bytes do not match their checksum")
+                entries = decode_entries(data, run_id, first)
+                if len(entries) != last - first + 1:
+                    raise damaged(run_id, first, f"{len(entries)} events instead of {last - first + 1}")
+                expected = last + 1
+                yield from entries[after + 1 - first :] if first <= after else entries
+
+    def _first_of_append(self, base: int, sequence: int) -> int:
+        """The first entry of the append that holds `sequence`, or `sequence` itself where none does."""
+        row = self._read(
+            lambda db: db.execute(
+                "SELECT id, last FROM appends WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
+                (base, base + sequence),
+            ).fetchone()
+        )
+        return sequence if row is None or row[1] < sequence else int(row[0]) - base
+
+    def snapshot(self, run_id: str) -> Snapshot | None:
+        row = self._read(
+            lambda db: db.execute(
+                "SELECT sequence, checksum, state FROM snapshots WHERE run = (SELECT number FROM runs WHERE run_id = ?)",
+                (run_id,),
+            ).fetchone()
+        )
+        if row is None or crc32(row[2]) != row[1]:
+            return None  # a help only: without it all events are replayed
+        return Snapshot(run_id=run_id, sequence=row[0], state=bytes(row[2]))
+
+    def claim(self, run_id: str, owner: str, expected: str | None) -> bool:
+        with self._writing(tell=True):
+            changed = self._execute(
+                "UPDATE runs SET owner = ? WHERE run_id = ? AND owner IS ?", (owner, run_id, expected)
+            )
+            self._positions.pop(run_id, None)
+            return changed.rowcount == 1
+
+    def release(self, owner: str) -> None:
+        with self._writing(tell=True):
+            self._execute(
+                "UPDATE runs SET owner = NULL WHERE owner = ? AND status IN ('RUNNING', 'PAUSED')",
+                (owner,),
+            )
+            self._positions.clear()
+
+    def send(self, run_id: str, event: AnyEvent) -> int:
+        with self._writing(tell=True):
+            sent = self._execute(
+                "INSERT INTO signals (run, event) SELECT number, ? FROM runs WHERE run_id = ?",
+                (encode_event(event), run_id),
+            )
+            if sent.rowcount != 1:
+                raise run_unknown(run_id)
+            return sent.lastrowid or 0
+
+    def signals(self, owner: str) -> list[Signal]:
+        rows = self._read(
+            _fetch(
+                "SELECT signals.number, run_id, event FROM signals CROSS JOIN runs ON runs.number = signals.run "
+                "WHERE owner = ? ORDER BY signals.number",
+                (owner,),
+            )
+        )
+        return [Signal(number=number, run_id=run_id, event=decode_event(event)) for number, run_id, event in rows]
+
+    def changed(self) -> bool:
+        with self._lock, translated(self.path):
+            version = self._execute("PRAGMA data_version").fetchone()[0]
+            changed = self._told or version != self._seen_version
+            self._told, self._seen_version = False, version
+            return changed
+
+    def cached(self, key: str) -> CacheEntry | None:
+        row = self._read(
+            lambda db: db.execute(
+                "SELECT run_id, cache.output, cache.created_ms FROM cache JOIN runs ON number = run WHERE key = ?",
+                (key,),
+            ).fetchone()
+        )
+        if row is None:
+            return None
+        return CacheEntry(key=key, run_id=row[0], output=decode_json(row[1]), created_ms=row[2])
+
+    def schedules(self) -> list[Schedule]:
+        rows = self._read(_fetch("SELECT schedule FROM schedules ORDER BY name"))
+        return [msgspec.json.decode(row[0], type=Schedule) for row in rows]
+
+    def put_schedule(self, schedule: Schedule) -> None:
+        with self._writing(tell=True):
+            self._execute(
+                "INSERT OR REPLACE INTO schedules (name, schedule) VALUES (?, ?)",
+                (schedule.name, encode_json(schedule)),
+            )
+
+    def delete_schedule(self, name: str) -> bool:
+        with self._writing(tell=True):
+            return self._execute("DELETE FROM schedules WHERE name = ?", (name,)).rowcount == 1
+
+    def delete_runs(self, run_ids: Sequence[str]) -> None:
+        with self._writing(tell=True):
+            for run_id in run_ids:
+                self._delete_run(run_id)
+            self._drop_documents()
+
+    def _delete_run(self, run_id: str) -> None:
+        row = self._execute(f"SELECT number, {_COLUMNS} FROM runs WHERE run_id = ?", (run_id,)).fetchone()
+        if row is None:
+            return
+        refuse_deletion(_record_of(row[1:]))
+        number = row[0]
+        self._execute("DELETE FROM appends WHERE id BETWEEN ? AND ?", (number << 32, (number << 32) + 0xFFFFFFFF))
+        for table, column in (("snapshots", "run"), ("signals", "run"), ("cache", "run"), ("runs", "number")):
+            self._execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
+        self._positions.pop(run_id, None)
+
+    def _drop_documents(self) -> None:
+        """Those that no run uses any more, nor a schedule."""
+        scheduled = {
+            digest for schedule in self.schedules() for digest in (schedule.definition, schedule.tasks) if digest
+        }
+        unused = self._execute(
+            "SELECT digest FROM documents WHERE digest NOT IN (SELECT definition FROM runs) "
+            "AND digest NOT IN (SELECT tasks FROM runs WHERE tasks IS NOT NULL)"
+        ).fetchall()
+        for (digest,) in unused:
+            if digest not in scheduled:
+                self._execute("DELETE FROM documents WHERE digest = ?", (digest,))
+
+    def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for reader in self._readers:
+                reader.close()
+            self._readers.clear()
+            self._db.close()
+
+    @contextmanager
+    def _writing(self, *, tell: bool = False) -> Iterator[None]:
+        """One transaction of the writer. With `tell`, `changed` says so in this process too."""
+        with self._lock:
+            self._check_open()
+            try:
+                self._execute("BEGIN IMMEDIATE")
+                self._refresh()
+                yield
+                self._execute("COMMIT")
+            except BaseException as error:
+                self._roll_back()
+                if isinstance(error, sqlite3.Error):
+                    raise translate(error, self.path) from error
+                raise
+            self._told = self._told or tell
+
+    def _refresh(self) -> None:
+        """What is known of runs holds as long as no other connection has written."""
+        version = self._execute("PRAGMA data_version").fetchone()[0]
+        if version != self._written_version:
+            self._positions.clear()
+            self._written_version = version
+
+    def _roll_back(self) -> None:
+        self._positions.clear()
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error:  # SQLite has rolled back by itself
+            return
+
+    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a query on a connection of its own, so that it neither waits for the writer nor sees half a batch."""
+        with translated(self.path):
+            reader = self._take_reader()
+            try:
+                return query(reader)
+            finally:
+                self._put_reader_back(reader)
+
+    def _take_reader(self) -> sqlite3.Connection:
+        with self._lock:
+            self._check_open()
+            if self._readers:
+                return self._readers.pop()
+        reader = self._connect()
+        reader.execute("PRAGMA query_only = ON")
+        return reader
+
+    def _put_reader_back(self, reader: sqlite3.Connection) -> None:
+        with self._lock:
+            if not self._closed and len(self._readers) < _READERS_KEPT:
+                self._readers.append(reader)
+                return
+        reader.close()
+
+    def _one(self, where: str, values: Row) -> RunRecord | None:
+        records = self._many(where, values)
+        return records[0] if records else None
+
+    def _many(self, where: str, values: Row) -> list[RunRecord]:
+        return [_record_of(row) for row in self._read(_fetch(f"SELECT {_COLUMNS} FROM runs {where}", values))]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise translate(sqlite3.ProgrammingError("it was closed"), self.path)
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise translate(sqlite3.OperationalError(str(error)), self.path) from error
+        with translated(self.path):
+            db = self._connect()
+            try:
+                _use_write_ahead_log(db)
+                prepare(db, self.path)
+                db.execute(f"PRAGMA synchronous = {self.durability.upper()}")
+                db.execute(f"PRAGMA fullfsync = {int(self.durability == 'full')}")
+                db.execute("PRAGMA wal_autocheckpoint = 2000")
+                db.execute("PRAGMA journal_size_limit = 67108864")
+            except BaseException:
+                db.close()
+                raise
+            return db
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        db.execute("PRAGMA cache_size = -8000")
+        db.execute("PRAGMA temp_store = MEMORY")
+        return db
+
+
+def _use_write_ahead_log(db: sqlite3.Connection) -> None:
+    """Set once for the life of the file. Two processes that make it at the same moment get in each other's way."""
+    deadline = time.monotonic() + _BUSY_S
+    while True:
+        try:
+            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                db.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            busy = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+            if not busy or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+
+
+def _fetch(sql: str, values: Row = ()) -> Callable[[sqlite3.Connection], list[Row]]:
+    return lambda db: db.execute(sql, values).fetchall()
+
+
+def _row_of(record: RunRecord) -> Row:
+    return (
+        record.run_id,
+        record.name,
+        record.pipeline,
+        record.definition,
+        record.tasks,
+        record.input_digest,
+        record.status,
+        record.created_ms,
+        record.stopped_ms,
+        None if record.output is None else encode_json(record.output),
+        record.error,
+        record.cause,
+        record.owner,
+        record.parent,
+        record.engine_version,
+        encode_json(record.attributes),
+    )
+
+
+def _record_of(row: Row) -> RunRecord:
+    try:
+        output = None if row[9] is None else decode_json(row[9])
+        attributes = decode_json(row[15])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise damaged(row[0], 0, f"its record cannot be decoded: {error}") from error
+    return RunRecord(
+        run_id=row[0],
+        name=row[1],
+        pipeline=row[2],
+        definition=row[3],
+        tasks=row[4],
+        input_digest=row[5],
+        status=row[6],
+        created_ms=row[7],
+        stopped_ms=row[8],
+        output=output,
+        error=row[10],
+        cause=row[11],
+        owner=row[12],
+        parent=row[13],
+        engine_version=row[14],
+        attributes=attributes,
+    )
