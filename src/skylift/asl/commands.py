@@ -77,6 +77,10 @@ class WriteResults(Command, frozen=True, kw_only=True):
     map_run: str
     results: list[dict[str, Any]]
     """One record a child: Input, Output or Error and Cause, Status, StartDate, StopDate, Name, ExecutionArn."""
+    part: int = 0
+    """Counts the writes of this writer from 0: the same part written again replaces itself."""
+    last: bool = True
+    """Whether this is the last write, which also stores the manifest."""
 
 
 class FinishRun(Command, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from skylift.asl import document as d
 from skylift.asl.states.base import CompiledFlow, Step
+from skylift.asl.states.distributed import DistributedMapStep
 from skylift.asl.states.map import MapStep
 from skylift.asl.states.parallel import ParallelStep
 from skylift.asl.states.simple import ChoiceStep, FailStep, PassStep, SucceedStep
@@ -42,6 +43,8 @@ def _compile_state(state: d.State, flows: list[CompiledFlow]) -> Step:
             return FailStep(state)
         case d.Parallel():
             return ParallelStep(state, [_compile_flow(branch, flows) for branch in state.branches])
+        case d.Map(mode="DISTRIBUTED"):
+            return DistributedMapStep(state, _compile_flow(state.item_processor, flows))
         case d.Map():
             return MapStep(state, _compile_flow(state.item_processor, flows))
     raise TypeError(f"not a state of the language: {type(state).__name__}")

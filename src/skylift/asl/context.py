@@ -81,6 +81,6 @@ def child_arn(state: RunState, home: Frame) -> str:
     execution = state.context.get("Execution")
     parent = str(execution.get("Id", "")) if isinstance(execution, dict) else ""
     machine, _, _ = parent.rpartition(":")
-    label = state.frames[home.parent].fan
-    run = label.map_run.name if label is not None and label.map_run is not None else ""
-    return f"{machine}/{run.partition(':')[0]}:{home.name}"
+    fan = state.frames[home.parent].fan
+    label = fan.map_run.label if fan is not None and fan.map_run is not None else ""
+    return f"{machine}/{label}:{home.name}"

@@ -74,7 +74,7 @@ class Machine:
         flow = self._flows[0]
         root = Frame(turn.new_frame_number(), 0, 0, 0, ROOT, (), flow.start, event.input, NO_VARIABLES)
         turn.start_thread(root)
-        turn.aside(root, "ExecutionStarted", {"input": event.input, "roleArn": role_arn(state)})
+        turn.aside(root, "ExecutionStarted", {"input": event.input, "roleArn": turn.role_arn})
         if self.document.timeout_seconds is not None:
             turn.limit_run(self.document.timeout_seconds * 1000)
 
@@ -174,11 +174,6 @@ class Machine:
             if run is not None and run.arn == event.map_run and frame.phase == "fan":
                 turn.step_of(frame).limits_changed(turn, frame, event)
                 return
-
-
-def role_arn(state: RunState) -> str:
-    execution = state.context.get("Execution")
-    return str(execution.get("RoleArn", "")) if isinstance(execution, dict) else ""
 
 
 def _task_of(turn: Turn, token: str) -> tuple[TaskStep, Frame] | None:

@@ -9,6 +9,11 @@ import msgspec
 _encoder = msgspec.json.Encoder()
 
 
+def size_of(value: Any) -> int:
+    """Bytes of a value's compact JSON text in UTF-8."""
+    return len(_encoder.encode(value))
+
+
 def too_large(value: Any, most_bytes: int) -> bool:
     """Whether a value's compact JSON text in UTF-8 has more bytes than that."""
     return len(_encoder.encode(value)) > most_bytes

@@ -54,53 +54,85 @@ class MapRun(msgspec.Struct, gc=False):
     """What a Distributed Map has beyond an inline one."""
 
     arn: str
+    label: str
     name: str
-    started: bool = False
-    """The limits have been read and MapRunStarted stands in the history."""
-    reader: StartReading | None = None
+    """Begins the names of the child executions."""
+    started_id: int = 0
+    """The event MapRunStarted."""
+    reader: Reading | None = None
     """The ItemReader, until its last page has come."""
-    asked: bool = False
-    """A page is under way."""
-    backlog: list[Any] = []
+    items: list[Any] = []
     """Items read and not yet started, from `taken` on."""
     taken: int = 0
-    read: int = 0
-    total: int | None = None
-    """How many items there are; None until the last page has come."""
-    batch: BatchPlan | None = None
+    numbered: int = 0
+    """Items given an index so far."""
+    batch: Batch | None = None
     tolerated_count: int | None = None
     tolerated_percentage: float | None = None
-    failures: int = 0
-    succeeded: int = 0
-    writer: StartWriting | None = None
-    records: list[dict[str, Any]] = []
-    """Results of children that wait to be written."""
-    written: bool = False
+    sizes: dict[int, int] = {}
+    """How many items each child under way or stopped has, where that is not one."""
+    failed_items: int = 0
+    tolerated: dict[int, int] = {}
+    """Frame number of each child that failed and was tolerated, by index: a redrive tries it again."""
+    writer: Writing | None = None
     redrives: int = 0
 
 
-class StartReading(msgspec.Struct, gc=False):
+class Reading(msgspec.Struct, gc=False):
     port: int
     resource: str
     arguments: dict[str, Any]
     config: dict[str, Any]
+    page: int
     cursor: Any = None
-    limit: int = 0
     left: int | None = None
     """Most items still wanted, by MaxItems."""
+    asked: bool = False
+    """A page is under way."""
+
+    def command(self) -> ReadItems:
+        limit = self.page if self.left is None else min(self.page, self.left)
+        return ReadItems(
+            reader=self.port,
+            resource=self.resource,
+            arguments=self.arguments,
+            config=self.config,
+            cursor=self.cursor,
+            limit=limit,
+        )
 
 
-class StartWriting(msgspec.Struct, gc=False):
+class Writing(msgspec.Struct, gc=False):
     port: int
     resource: str
     arguments: dict[str, Any]
     config: dict[str, Any]
+    records: list[dict[str, Any]] = []
+    """Results that wait to be written."""
+    under_way: list[dict[str, Any]] = []
+    part: int = 0
+    asked: bool = False
+    """A write is under way."""
+    last: bool = False
+
+    def command(self, map_run: str) -> WriteResults:
+        return WriteResults(
+            writer=self.port,
+            resource=self.resource,
+            arguments=self.arguments,
+            config=self.config,
+            map_run=map_run,
+            results=self.under_way,
+            part=self.part,
+            last=self.last,
+        )
 
 
-class BatchPlan(msgspec.Struct, gc=False):
+class Batch(msgspec.Struct, gc=False):
     most_items: int | None
     most_bytes: int | None
     input: Any = UNSET
+    """BatchInput."""
 
 
 class Fan(msgspec.Struct, gc=False):
@@ -209,33 +241,10 @@ def _port_commands(port: int, frame: Frame) -> Iterator[Command]:
     run = frame.fan.map_run if frame.fan is not None else None
     if run is None:
         return
-    if run.reader is not None and run.reader.port == port and run.asked:
-        yield read_command(run.reader)
-    if run.writer is not None and run.writer.port == port and run.asked:
-        yield write_command(run)
-
-
-def read_command(reader: StartReading) -> ReadItems:
-    return ReadItems(
-        reader=reader.port,
-        resource=reader.resource,
-        arguments=reader.arguments,
-        config=reader.config,
-        cursor=reader.cursor,
-        limit=reader.limit,
-    )
-
-
-def write_command(run: MapRun) -> WriteResults:
-    assert run.writer is not None
-    return WriteResults(
-        writer=run.writer.port,
-        resource=run.writer.resource,
-        arguments=run.writer.arguments,
-        config=run.writer.config,
-        map_run=run.arn,
-        results=run.records,
-    )
+    if run.reader is not None and run.reader.port == port and run.reader.asked:
+        yield run.reader.command()
+    if run.writer is not None and run.writer.port == port and run.writer.asked:
+        yield run.writer.command(run.arn)
 
 
 def encode_state(state: RunState) -> bytes:

@@ -155,7 +155,7 @@ class Turn:
             self.emit(frame, step.exited_type, details)
         if frame.retried is not None:
             frame.retried = None
-        frame.retry_count = frame.attempt = 0
+        frame.retry_count = frame.attempt = frame.entered_id = 0
         frame.fan = None
         if assigned:
             frame.variables = Variables({**frame.variables, **assigned})
@@ -185,6 +185,11 @@ class Turn:
         number = self.state.next_frame
         self.state.next_frame = number + 1
         return number
+
+    @property
+    def role_arn(self) -> str:
+        execution = self.state.context.get("Execution")
+        return str(execution.get("RoleArn", "")) if isinstance(execution, dict) else ""
 
     # Waiting
 
@@ -276,6 +281,8 @@ class Turn:
         self.stop_children(frame, recorded)
         if recorded and frame.phase != "ready":
             self.emit(frame, self.step_of(frame).kind + "StateAborted")
+        if frame.home == frame.number != ROOT:
+            self.emit(frame, "ExecutionAborted")
         self._quiet(frame)
         frame.phase = "stopped"
 
@@ -309,17 +316,29 @@ class Turn:
         fan = frame.fan
         if fan is None:
             return
+        self._quiet(frame)
         for number in (*fan.active.values(), *fan.stopped.values()):
-            child = self.frames[number]
-            self.drop_children(child)
-            self._quiet(child)
-            del self.frames[number]
+            self._drop(number)
+        if fan.map_run is not None:
+            self.drop_tolerated(fan.map_run)
         frame.fan = None
+
+    def drop_tolerated(self, run: MapRun) -> None:
+        """Forget the child executions whose failure was tolerated."""
+        for number in run.tolerated.values():
+            self._drop(number)
+        run.tolerated.clear()
+
+    def _drop(self, number: int) -> None:
+        child = self.frames[number]
+        self.drop_children(child)
+        self._quiet(child)
+        del self.frames[number]
 
     # Going on after a redrive
 
     def redrive_thread(self, frame: Frame) -> None:
-        """Go on with a stopped thread from the state it stands in."""
+        """Go on with a stopped thread from the state it stands in or before."""
         frame.retried = None
         frame.retry_count = frame.attempt = 0
         if frame.entered_id == 0:

@@ -3,9 +3,9 @@
     run = run_document(document, {"n": 3}, {"double": lambda arguments: arguments["n"] * 2})
     assert run.status == "SUCCEEDED"
 
-A task is a Python callable of its arguments, by the Resource as written or, for `arn:aws:states:::skylift:NAME`, by NAME. What it
-returns is the output; what it raises is the failure (its class and base classes answer to Retry and Catch). `After`
-says how long it takes.
+A task is a Python callable of its arguments, by the Resource as written or, for `arn:aws:states:::skylift:NAME`, by
+NAME. What it returns is the output; what it raises is the failure (its class and base classes answer to Retry and
+Catch). `After` says how long it takes.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class MapStep(Step):
         self.processor = processor
         self._items_path = path_reader(state.items_path) if not self.jsonata else None
         self._items = template(state.items, language, "Items")
-        self._selector = template(state.item_selector, language, "ItemSelector")
+        self.selector = template(state.item_selector, language, "ItemSelector")
         self._concurrency = number_field(
             state.max_concurrency, state.max_concurrency_path, language, "MaxConcurrency", "integer"
         )
@@ -71,7 +71,7 @@ class MapStep(Step):
 
     def selector_input(self, frame: Frame, effective: Any) -> Any:
         """What `$` is in the ItemSelector, kept only where it is not the raw input."""
-        return UNSET if self._selector is None or effective is frame.input else effective
+        return UNSET if self.selector is None or effective is frame.input else effective
 
     def pump(self, turn: Turn, frame: Frame, fan: Fan, after: int) -> None:
         """Start iterations while there are items and room; end the state when all are done."""
@@ -83,12 +83,12 @@ class MapStep(Step):
             turn.evaluation_failed(self, frame, problem)
             return
         if not fan.active:
-            self._complete(turn, frame, fan)
+            self._succeeded(turn, frame, fan)
 
     def _start(self, turn: Turn, frame: Frame, fan: Fan, index: int, after: int) -> None:
         assert fan.items is not None
         item = fan.items[index]
-        given = item if self._selector is None else self.select(turn, frame, fan, index, item)
+        given = item if self.selector is None else self.select(turn, frame, fan, index, item)
         fan.next_index = index + 1
         number = turn.new_frame_number()
         child = Frame(
@@ -115,7 +115,7 @@ class MapStep(Step):
 
     def select(self, turn: Turn, frame: Frame, fan: Fan, index: int, item: Any, source: Any = UNSET) -> Any:
         """The ItemSelector's answer for one item."""
-        assert self._selector is not None
+        assert self.selector is not None
         scope = turn.scope(frame, self)
         if fan.selector_input is not UNSET:
             scope.input = fan.selector_input
@@ -128,7 +128,7 @@ class MapStep(Step):
             return found
 
         scope.context = context
-        return self._selector(scope)
+        return self.selector(scope)
 
     def child_succeeded(self, turn: Turn, frame: Frame, child: Frame, output: Any) -> None:
         fan = frame.fan
@@ -153,7 +153,7 @@ class MapStep(Step):
         turn.stop_children(frame, recorded=True)
         turn.fail(self, frame, failure)
 
-    def _complete(self, turn: Turn, frame: Frame, fan: Fan) -> None:
+    def _succeeded(self, turn: Turn, frame: Frame, fan: Fan) -> None:
         turn.aside(frame, "MapStateSucceeded")
         self.succeed(turn, frame, [fan.results[index] for index in range(fan.length)])
 

@@ -1,0 +1,137 @@
+"""The fields that only a Distributed Map has: reader, batches, tolerance, writer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import UNSET
+
+from skylift.asl.dataflow import Evaluate, template
+from skylift.asl.document import ItemBatcher, ItemReader, Map, ResultWriter
+from skylift.asl.scope import EvaluationFailed, Scope
+from skylift.asl.state import Batch, Reading, Writing
+from skylift.asl.states.map import number_field
+
+
+class MapRunFields:
+    """Compiled once; each method evaluates one field for a Map state that begins."""
+
+    def __init__(self, state: Map) -> None:
+        language = state.query_language
+        self.label = state.label if isinstance(state.label, str) else None
+        self._reader = None if state.item_reader is UNSET else _ReaderFields(state.item_reader, language)
+        self._batcher = None if state.item_batcher is UNSET else _BatchFields(state.item_batcher, language)
+        self._writer = _writer_fields(state.result_writer, language)
+        self._count = number_field(
+            state.tolerated_failure_count,
+            state.tolerated_failure_count_path,
+            language,
+            "ToleratedFailureCount",
+            "integer",
+        )
+        self._percentage = number_field(
+            state.tolerated_failure_percentage,
+            state.tolerated_failure_percentage_path,
+            language,
+            "ToleratedFailurePercentage",
+            "float",
+        )
+
+    @property
+    def reads(self) -> bool:
+        """Whether the items come from an ItemReader, whatever ItemsPath says."""
+        return self._reader is not None
+
+    def tolerance(self, scope: Scope) -> tuple[int | None, float | None]:
+        count = None if self._count is None else self._count(scope)
+        if count is not None and count < 0:
+            raise EvaluationFailed("States.Runtime", "ToleratedFailureCount cannot be negative.")
+        percentage = None if self._percentage is None else self._percentage(scope)
+        if percentage is not None and not 0 <= percentage <= 100:
+            raise EvaluationFailed("States.Runtime", "ToleratedFailurePercentage must be between 0 and 100.")
+        return (None if count is None else int(count)), percentage
+
+    def batch(self, scope: Scope) -> Batch | None:
+        return None if self._batcher is None else self._batcher.evaluate(scope)
+
+    def reader(self, scope: Scope, page: int) -> Reading | None:
+        return None if self._reader is None else self._reader.evaluate(scope, page)
+
+    def writer(self, scope: Scope) -> Writing | None:
+        return None if self._writer is None else self._writer.evaluate(scope)
+
+
+class _ReaderFields:
+    def __init__(self, reader: ItemReader, language: str) -> None:
+        self._resource = reader.resource
+        self._arguments = _arguments(reader, language, "ItemReader")
+        config = reader.reader_config
+        self._most_path: Evaluate | None = None
+        if isinstance(config, dict) and "MaxItemsPath" in config:
+            self._most_path = number_field(UNSET, config["MaxItemsPath"], language, "MaxItems", "integer")
+            config = {key: value for key, value in config.items() if key != "MaxItemsPath"}
+        self._config = template(config, language, "ItemReader/ReaderConfig")
+
+    def evaluate(self, scope: Scope, page: int) -> Reading:
+        config: dict[str, Any] = {} if self._config is None else self._config(scope)
+        if self._most_path is not None:
+            config = {**config, "MaxItems": int(self._most_path(scope))}
+        most = config.get("MaxItems")
+        if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or most < 0):
+            raise EvaluationFailed("States.ItemReaderFailed", f"MaxItems must be a whole number but was: {most!r}")
+        left = int(most) if most else None
+        arguments = {} if self._arguments is None else self._arguments(scope)
+        return Reading(0, self._resource, arguments, config, page, left=left)
+
+
+class _WriterFields:
+    def __init__(self, writer: ResultWriter, language: str) -> None:
+        self._resource = writer.resource if isinstance(writer.resource, str) else ""
+        self._arguments = _arguments(writer, language, "ResultWriter")
+        self._config = {} if writer.writer_config is UNSET else dict(writer.writer_config)
+
+    def evaluate(self, scope: Scope) -> Writing:
+        arguments = {} if self._arguments is None else self._arguments(scope)
+        return Writing(0, self._resource, arguments, self._config)
+
+
+class _BatchFields:
+    def __init__(self, batcher: ItemBatcher, language: str) -> None:
+        self._input = template(batcher.batch_input, language, "ItemBatcher/BatchInput")
+        self._items = number_field(
+            batcher.max_items_per_batch, batcher.max_items_per_batch_path, language, "MaxItemsPerBatch", "integer"
+        )
+        self._bytes = number_field(
+            batcher.max_input_bytes_per_batch,
+            batcher.max_input_bytes_per_batch_path,
+            language,
+            "MaxInputBytesPerBatch",
+            "integer",
+        )
+
+    def evaluate(self, scope: Scope) -> Batch:
+        most_items = _positive(self._items, scope, "MaxItemsPerBatch")
+        most_bytes = _positive(self._bytes, scope, "MaxInputBytesPerBatch")
+        return Batch(most_items, most_bytes, UNSET if self._input is None else self._input(scope))
+
+
+def _arguments(holder: ItemReader | ResultWriter, language: str, field: str) -> Evaluate | None:
+    if language == "JSONata":
+        return template(holder.arguments, language, f"{field}/Arguments")
+    return template(holder.parameters, language, f"{field}/Parameters")
+
+
+def _writer_fields(writer: ResultWriter | Any, language: str) -> _WriterFields | None:
+    """A ResultWriter that only has a WriterConfig shapes the output and writes nowhere; it has no effect on the run."""
+    if writer is UNSET or writer.resource is UNSET:
+        return None
+    return _WriterFields(writer, language)
+
+
+def _positive(evaluate: Evaluate | None, scope: Scope, field: str) -> int | None:
+    if evaluate is None:
+        return None
+    value = int(evaluate(scope))
+    if value < 1:
+        raise EvaluationFailed("States.Runtime", f"{field} must be positive.")
+    return value
