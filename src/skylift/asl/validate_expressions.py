@@ -176,16 +176,16 @@ def _check_states_members(bare: str, pointer: str, check: Check, caught: bool) -
             )
 
 
-def looks_like_jsonata(text: str) -> bool:
-    """Whether it has one of the delimiters at one of its ends."""
-    return text.startswith("{%") or text.endswith("%}")
+def is_half_open(text: str) -> bool:
+    """Whether it has one of the delimiters only."""
+    return text.startswith("{%") != text.endswith("%}") and not is_jsonata(text.strip())
 
 
 def check_jsonata_text(text: str, pointer: str, check: Check, *, caught: bool = False) -> None:
     """Text of a JSONata state: an expression, or plain text; anything half-way is an error."""
     if is_jsonata(text):
         check_jsonata(text, pointer, check, caught=caught)
-    elif looks_like_jsonata(text):
+    elif is_half_open(text):
         check.report.add(
             "INVALID_JSONATA",
             pointer,
@@ -315,7 +315,7 @@ def text_or_expression(fields: Fields, name: str) -> str | UnsetType:
 def expression(fields: Fields, name: str) -> bool:
     """Whether the field is text of a JSONata state that is meant as an expression; checks it if so."""
     value = fields.raw(name)
-    if fields.language != JSONATA or not isinstance(value, str) or not looks_like_jsonata(value):
+    if fields.language != JSONATA or not isinstance(value, str) or not (is_jsonata(value) or is_half_open(value)):
         return False
     check_jsonata_text(value, fields.at(name), fields.check)
     return True

@@ -38,7 +38,7 @@ class SourceText:
 def read_json(source: Any, report: Report) -> tuple[Any, SourceText]:
     """The JSON value, or MISSING if there is none; problems go to the report."""
     text = _as_text(source, report)
-    if text is None:
+    if text is MISSING:
         return MISSING, SourceText(None)
     if not isinstance(text, str):
         return (text if _plain(text, report) else MISSING), SourceText(None)
@@ -52,7 +52,7 @@ def read_json(source: Any, report: Report) -> tuple[Any, SourceText]:
 
 
 def _as_text(source: Any, report: Report) -> Any:
-    """Text without a byte order mark; anything but text as it is; None if it is not usable."""
+    """Text without a byte order mark; anything but text as it is; MISSING if it is not usable."""
     if isinstance(source, bytes | bytearray | memoryview):
         source = _decode_utf8(bytes(source), report)
     if isinstance(source, str):
@@ -63,12 +63,12 @@ def _as_text(source: Any, report: Report) -> Any:
                 f"the source has {len(source):,} characters, the limit is {MAX_BYTES:,}",
                 "Split the machine: move parts into machines of their own and start them from Task states",
             )
-            return None
+            return MISSING
         return source.removeprefix("\ufeff")
     return source
 
 
-def _decode_utf8(source: bytes, report: Report) -> str | None:
+def _decode_utf8(source: bytes, report: Report) -> Any:
     try:
         return source.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -79,7 +79,7 @@ def _decode_utf8(source: bytes, report: Report) -> str | None:
             "Save the file as UTF-8",
             service_location=NO_LOCATION,
         )
-        return None
+        return MISSING
 
 
 class _Constant(ValueError):
@@ -168,7 +168,7 @@ def _not_an_object(message: str, report: Report) -> None:
 def _too_deep(pointer: str, report: Report) -> None:
     report.add(
         "TOO_DEEP",
-        pointer[:400],
+        pointer,
         f"the JSON is nested more than {MAX_DEPTH} levels deep",
         "Flatten it: move inner parts into machines of their own",
     )
