@@ -1,15 +1,233 @@
-"""Reads the items of a Distributed Map from a file or a folder, page by page."""
+"""Reads the items of a Distributed Map, page by page: JSON, JSON Lines, CSV, Parquet, S3 inventories, listings.
+
+A cursor is the number of items given so far. The iterator behind a page is kept for the next one, so that reading on is
+cheap; after a restart it is opened again and skips.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+import gzip
+import io
+import itertools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import IO, Any
+
+import msgspec
 
 from skylift.asl.commands import ReadItems
+from skylift.engine.buckets import Bucket, BucketError, open_bucket
+
+KEPT = 16
+"""Iterators kept open between pages."""
+
+DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 
 
 class ReaderFailed(Exception):
-    """States.ItemReaderFailed, with the service's message."""
+    """States.ItemReaderFailed, with the service's message where it has one."""
 
 
-def read_page(command: ReadItems) -> tuple[list[Any], Any]:
-    raise ReaderFailed(f"{command.resource} is not supported")
+Items = Iterator[Any]
+
+
+def read_page(command: ReadItems) -> tuple[list[Any], int | None]:
+    """The next page, and the cursor for the one after; None when this was the last. Raises ReaderFailed."""
+    given = command.cursor or 0
+    key = msgspec.json.encode([command.resource, command.arguments, command.config, given])
+    try:
+        items = _kept.take(key)
+        if items is None:
+            items = itertools.islice(_open(command), given, None)
+        page = list(itertools.islice(items, max(1, command.limit)))
+        following = list(itertools.islice(items, 1))
+    except BucketError as problem:
+        raise ReaderFailed(str(problem)) from problem
+    except (UnicodeDecodeError, OSError, EOFError, csv.Error) as problem:
+        raise ReaderFailed(f"The items of {_place(command)} cannot be read: {problem}") from problem
+    if not following:
+        return page, None
+    cursor = given + len(page)
+    after = msgspec.json.encode([command.resource, command.arguments, command.config, cursor])
+    _kept.put(after, itertools.chain(following, items))
+    return page, cursor
+
+
+class _Kept:
+    """Iterators by the page that they give next. Each is taken by one reader only."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._items: OrderedDict[bytes, Items] = OrderedDict()
+
+    def take(self, key: bytes) -> Items | None:
+        with self._lock:
+            return self._items.pop(key, None)
+
+    def put(self, key: bytes, items: Items) -> None:
+        with self._lock:
+            self._items[key] = items
+            while len(self._items) > KEPT:
+                self._items.popitem(last=False)
+
+
+_kept = _Kept()
+
+
+def _open(command: ReadItems) -> Items:
+    resource, arguments = command.resource, command.arguments
+    bucket = open_bucket(arguments.get("Bucket"))
+    if resource.endswith(":s3:listObjectsV2"):
+        prefix = str(arguments.get("Prefix") or "")
+        if command.config.get("Transformation") == "LOAD_AND_FLATTEN":
+            return _flattened(bucket, prefix, command.config)
+        return map(_listed, bucket.list(prefix))
+    if not resource.endswith(":s3:getObject"):
+        raise ReaderFailed(
+            f"An ItemReader of resource {resource} is not known; use arn:aws:states:::s3:getObject or "
+            "arn:aws:states:::s3:listObjectsV2."
+        )
+    key = arguments.get("Key")
+    if not isinstance(key, str) or not key:
+        raise ReaderFailed(f"ItemReader needs Key as text, not {key!r}.")
+    return _items_of(bucket, key, arguments.get("VersionId"), command.config)
+
+
+def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, Any]) -> Items:
+    kind = config.get("InputType")
+    reader = _READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        raise ReaderFailed(f"ReaderConfig.InputType must be one of {', '.join(_READERS)}, not {kind!r}.")
+    return reader(bucket, _unpacked(bucket.open(key, version)), config, key)
+
+
+def _flattened(bucket: Bucket, prefix: str, config: dict[str, Any]) -> Items:
+    for listed in bucket.list(prefix):
+        if listed.size and not listed.key.endswith("/"):
+            yield from _items_of(bucket, listed.key, None, config)
+
+
+def _listed(listed: Any) -> dict[str, Any]:
+    return {
+        "Etag": listed.etag,
+        "Key": listed.key,
+        "LastModified": listed.modified_s,
+        "Size": listed.size,
+        "StorageClass": "STANDARD",
+    }
+
+
+def _unpacked(file: IO[bytes]) -> IO[bytes]:
+    """Decompressed where it is gzip, whatever its name says."""
+    buffered = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[type-var]
+    if buffered.peek(2)[:2] == b"\x1f\x8b":
+        return gzip.open(buffered)  # type: ignore[return-value]
+    return buffered
+
+
+def _read_json(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
+    with file:
+        data = file.read()
+    try:
+        value = msgspec.json.decode(data)
+    except msgspec.DecodeError as problem:
+        raise ReaderFailed(f"{key} is not valid JSON: {problem}") from problem
+    pointer = config.get("ItemsPointer")
+    if pointer:
+        value = _pointed(value, str(pointer), key)
+    if isinstance(value, dict) and pointer:
+        return iter([{"Key": name, "Value": item} for name, item in value.items()])
+    if not isinstance(value, list):
+        raise ReaderFailed("Attempting to map over non-iterable node.")
+    return iter(value)
+
+
+def _pointed(value: Any, pointer: str, key: str) -> Any:
+    for part in pointer.removeprefix("/").split("/"):
+        part = part.replace("~1", "/").replace("~0", "~")
+        try:
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        except (KeyError, ValueError, IndexError, TypeError):
+            raise ReaderFailed(f"ItemsPointer {pointer} leads nowhere in {key}.") from None
+    return value
+
+
+def _read_lines(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
+    decode = msgspec.json.Decoder().decode
+    with file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                yield decode(line)
+            except msgspec.DecodeError as problem:
+                raise ReaderFailed(f"{key}, line {number}, is not valid JSON: {problem}") from problem
+
+
+def _read_csv(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
+    delimiter = DELIMITERS.get(str(config.get("CSVDelimiter", "COMMA")))
+    if delimiter is None:
+        raise ReaderFailed(f"CSVDelimiter must be one of {', '.join(DELIMITERS)}, not {config['CSVDelimiter']!r}.")
+    location, given = config.get("CSVHeaderLocation"), config.get("CSVHeaders")
+    if location not in ("FIRST_ROW", "GIVEN"):
+        raise ReaderFailed(f"CSVHeaderLocation must be FIRST_ROW or GIVEN, not {location!r}.")
+    if location == "GIVEN" and not (isinstance(given, list) and given):
+        raise ReaderFailed(f"CSVHeaderLocation GIVEN needs CSVHeaders, a list of names, not {given!r}.")
+    return _csv_rows(file, delimiter, given if location == "GIVEN" else None)
+
+
+def _csv_rows(file: IO[bytes], delimiter: str, headers: list[Any] | None) -> Items:
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+        rows = csv.reader(text, delimiter=delimiter)
+        names = [str(name) for name in (next(rows, []) if headers is None else headers)]
+        if len(set(names)) < len(names):
+            raise ReaderFailed("CSV headers cannot contain duplicates.")
+        missing = [""] * len(names)
+        for row in rows:
+            if row:
+                yield dict(zip(names, row + missing[len(row) :], strict=False))
+
+
+def _read_parquet(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise ReaderFailed("InputType PARQUET needs the package pyarrow: pip install pyarrow") from None
+    try:
+        with file:
+            for batch in ParquetFile(file).iter_batches(batch_size=1_000):
+                for row in batch.to_pylist():
+                    yield msgspec.to_builtins(row)
+    except ArrowException as problem:
+        raise ReaderFailed(f"{key} is not valid Parquet: {problem}") from problem
+
+
+def _read_manifest(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
+    """An S3 inventory: a list of CSV files without headers; `fileSchema` names their columns."""
+    with file:
+        data = file.read()
+    try:
+        manifest = msgspec.json.decode(data)
+        names = [name.strip() for name in manifest["fileSchema"].split(",")]
+        keys = [str(part["key"]) for part in manifest["files"]]
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError) as problem:
+        raise ReaderFailed(f"{key} is no S3 inventory manifest with fileSchema and files: {problem!r}") from problem
+    if str(manifest.get("fileFormat", "CSV")).upper() != "CSV":
+        raise ReaderFailed(f"Inventories of format {manifest['fileFormat']} are not supported; use CSV.")
+    return itertools.chain.from_iterable(_csv_rows(_unpacked(bucket.open(part)), ",", names) for part in keys)
+
+
+_READERS: dict[str, Callable[[Bucket, IO[bytes], dict[str, Any], str], Items]] = {
+    "CSV": _read_csv,
+    "JSON": _read_json,
+    "JSONL": _read_lines,
+    "MANIFEST": _read_manifest,
+    "PARQUET": _read_parquet,
+}
+
+
+def _place(command: ReadItems) -> str:
+    return f"{command.arguments.get('Bucket')}/{command.arguments.get('Key', command.arguments.get('Prefix', ''))}"

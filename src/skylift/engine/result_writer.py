@@ -1,15 +1,96 @@
-"""Writes the results of a Distributed Map's child executions."""
+"""Writes the results of a Distributed Map's child executions, in the files that the service writes.
+
+    PREFIX/MAP-RUN/SUCCEEDED_0.json   FAILED_0.json   …   manifest.json
+
+A part that is written again after a crash replaces itself; the manifest is written last.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from skylift.asl.commands import WriteResults
+from skylift.engine.buckets import Bucket, BucketError, open_bucket
+
+STATUSES = ("FAILED", "PENDING", "SUCCEEDED")
 
 
 class WriterFailed(Exception):
-    """States.ResultWriterFailed, with the service's message."""
+    """States.ResultWriterFailed, with the service's message where it has one."""
 
 
 def write_results(command: WriteResults) -> dict[str, Any]:
-    raise WriterFailed(f"{command.resource} is not supported")
+    """ResultWriterDetails: where the manifest is, or will be. Raises WriterFailed."""
+    if not command.resource.endswith(":s3:putObject"):
+        raise WriterFailed(
+            f"A ResultWriter of resource {command.resource} is not known; use arn:aws:states:::s3:putObject."
+        )
+    arguments = command.arguments
+    folder = "/".join(
+        part for part in (str(arguments.get("Prefix") or "").strip("/"), command.map_run.rpartition(":")[2]) if part
+    )
+    try:
+        bucket = open_bucket(arguments.get("Bucket"))
+        _write_part(bucket, folder, command)
+        if command.last:
+            manifest = _manifest(bucket, folder, command)
+            bucket.write(f"{folder}/manifest.json", msgspec.json.encode(manifest))
+    except BucketError as problem:
+        raise WriterFailed(str(problem)) from problem
+    return {"Bucket": arguments["Bucket"], "Key": f"{folder}/manifest.json"}
+
+
+def _write_part(bucket: Bucket, folder: str, command: WriteResults) -> None:
+    transformation = command.config.get("Transformation", "NONE")
+    lines = command.config.get("OutputType", "JSON") == "JSONL"
+    for status in ("SUCCEEDED", "FAILED"):
+        records = [record for record in command.results if _file_of(record) == status]
+        if not records:
+            continue
+        shaped = _shaped(records, transformation if status == "SUCCEEDED" else "NONE")
+        data = b"".join(msgspec.json.encode(one) + b"\n" for one in shaped) if lines else msgspec.json.encode(shaped)
+        bucket.write(f"{folder}/{status}_{command.part}.{'jsonl' if lines else 'json'}", data)
+
+
+def _file_of(record: dict[str, Any]) -> str:
+    return "SUCCEEDED" if record.get("Status") == "SUCCEEDED" else "FAILED"
+
+
+def _shaped(records: list[dict[str, Any]], transformation: Any) -> list[Any]:
+    """NONE: whole records, Input and Output as JSON text; COMPACT: the outputs; FLATTEN: the outputs, lists dissolved."""
+    if transformation == "COMPACT":
+        return [record.get("Output") for record in records]
+    if transformation == "FLATTEN":
+        shaped: list[Any] = []
+        for record in records:
+            output = record.get("Output")
+            shaped.extend(output if isinstance(output, list) else [output])
+        return shaped
+    return [_described(record) for record in records]
+
+
+def _described(record: dict[str, Any]) -> dict[str, Any]:
+    described = {key: value for key, value in record.items() if value is not None}
+    for key in ("Input", "Output"):
+        if key in record:
+            described[key] = msgspec.json.encode(record[key]).decode()
+            described[f"{key}Details"] = {"Included": True}
+    return dict(sorted(described.items()))
+
+
+def _manifest(bucket: Bucket, folder: str, command: WriteResults) -> dict[str, Any]:
+    files: dict[str, list[dict[str, Any]]] = {status: [] for status in STATUSES}
+    parts = []
+    for listed in bucket.list(f"{folder}/"):
+        status, _, number = listed.key.rpartition("/")[2].partition(".")[0].partition("_")
+        if status in files and number.isdigit() and int(number) <= command.part:
+            parts.append((int(number), status, {"Key": listed.key, "Size": listed.size}))
+    for _, status, entry in sorted(parts, key=lambda part: part[:2]):
+        files[status].append(entry)
+    return {
+        "DestinationBucket": command.arguments["Bucket"],
+        "MapRunArn": command.map_run,
+        "ResultFiles": files,
+    }
