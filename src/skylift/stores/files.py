@@ -29,7 +29,7 @@ class FileBlobStore:
     With `fsync` a blob survives the loss of power once `put` has returned; without, the death of the process.
     """
 
-    def __init__(self, root: str | Path, *, fsync: bool = False) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, fsync: bool = False) -> None:
         self.root = Path(root)
         self.fsync = fsync
         self._root = os.path.abspath(root)
@@ -61,7 +61,7 @@ class FileBlobStore:
                     while chunk := source.read(_CHUNK):
                         hasher.update(chunk)
                         size += len(chunk)
-                        target.write(chunk)
+                        _write_all(target, chunk)
                     self._sync(target)
             except BaseException as error:
                 _discard(temp)
@@ -181,7 +181,7 @@ class FileBlobStore:
         temp, target = self._create_temp()
         try:
             with target:
-                target.write(data)
+                _write_all(target, data)
                 self._sync(target)
         except BaseException as error:
             _discard(temp)
@@ -291,6 +291,13 @@ def sync_folder(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write_all(target: io.FileIO, data: bytes | memoryview) -> None:
+    """A raw write may take less than it is given: always beyond 2 GiB."""
+    rest = memoryview(data).cast("B") if len(data) else memoryview(b"")
+    while len(rest):
+        rest = rest[target.write(rest) :]
 
 
 def _listing(folder: str) -> list[str]:

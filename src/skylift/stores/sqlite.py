@@ -1,8 +1,8 @@
 """The journal in one SQLite file: the embedded default.
 
 Write-ahead logging: readers never wait for the writer, nor the writer for them. One transaction a batch. With
-durability "normal" an acknowledged batch survives the death of the process; with "full" also the loss of power (an fsync
-a batch). The file must lie on a local disk: locks and shared memory of network file systems do not hold.
+durability "normal" an acknowledged batch survives the death of the process; with "full" also the loss of power (an
+fsync a batch). The file must lie on a local disk: locks and shared memory of network file systems do not hold.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class SqliteJournal:
     def snapshot(self, run_id: str) -> Snapshot | None:
         row = self._read(
             lambda db: db.execute(
-                "SELECT sequence, checksum, state FROM snapshots WHERE run = (SELECT number FROM runs WHERE run_id = ?)",
+                "SELECT sequence, checksum, state FROM snapshots JOIN runs ON number = run WHERE run_id = ?",
                 (run_id,),
             ).fetchone()
         )
