@@ -8,13 +8,7 @@ from skylift.asl import events as e
 from skylift.cli.output import json_option
 from skylift.cli.parts import open_runtime
 from skylift.cli.target import read_input
-from skylift.errors import SetupError
-
-
-class WrongStatus(SetupError):
-    """The run is not in a state in which this can be asked of it."""
-
-    code = "WRONG-STATUS"
+from skylift.ports.compute import Failed, Succeeded
 
 
 @click.command()
@@ -24,10 +18,7 @@ class WrongStatus(SetupError):
 def stop(run: str, error: str | None, cause: str | None) -> None:
     """End RUN: it becomes ABORTED, its tasks are cancelled."""
     with open_runtime() as runtime:
-        record = runtime.record(run)
-        if record.stopped_ms is not None:
-            raise WrongStatus(f"run {record.run_id} has ended already: {record.status}")
-        ended = runtime.ask(record, e.StopRequested(error=error, cause=cause))
+        ended = runtime.ask(runtime.reader.record(run), e.StopRequested(error=error, cause=cause))
     click.echo(f"{ended.run_id} {ended.status}")
 
 
@@ -36,10 +27,7 @@ def stop(run: str, error: str | None, cause: str | None) -> None:
 def pause(run: str) -> None:
     """Let RUN start no new task; tasks that run go on and are recorded."""
     with open_runtime() as runtime:
-        record = runtime.record(run)
-        if record.stopped_ms is not None:
-            raise WrongStatus(f"run {record.run_id} has ended already: {record.status}")
-        paused = runtime.ask(record, e.PauseRequested())
+        paused = runtime.ask(runtime.reader.record(run), e.PauseRequested())
     click.echo(f"{paused.run_id} {paused.status}; go on with: skylift resume {paused.run_id}")
 
 
@@ -51,7 +39,7 @@ def resume(run: str, as_json: bool) -> int:
     from skylift.cli.run import drive
 
     with open_runtime() as runtime:
-        record = runtime.record(run)
+        record = runtime.reader.record(run)
         return drive(runtime, runtime.resume(record), as_json=as_json)
 
 
@@ -63,12 +51,7 @@ def redrive(run: str, as_json: bool) -> int:
     from skylift.cli.run import drive
 
     with open_runtime() as runtime:
-        record = runtime.record(run)
-        if record.status not in ("FAILED", "TIMED_OUT", "ABORTED"):
-            raise WrongStatus(
-                f"run {record.run_id} is {record.status}",
-                hint="only a failed, timed-out or aborted run can be redriven",
-            )
+        record = runtime.reader.record(run)
         return drive(runtime, runtime.redrive(record), as_json=as_json)
 
 
@@ -80,21 +63,9 @@ def redrive(run: str, as_json: bool) -> int:
 def answer(run: str, step: str | None, output: str | None, cause: str | None) -> None:
     """Answer RUN, which waits for an approval or another callback."""
     with open_runtime() as runtime:
-        record = runtime.record(run)
-        waiting = [a for a in runtime.awaiting_answer(record) if step in (None, a.state, a.label)]
-        if not waiting:
-            raise WrongStatus(f"run {record.run_id} waits for no answer" + (f" at {step}" if step else ""))
-        if len(waiting) > 1:
-            raise WrongStatus(
-                f"run {record.run_id} waits for {len(waiting)} answers",
-                hint="choose one with --step: " + ", ".join(a.label for a in waiting),
-            )
-        token = waiting[0].token
-        value = True if output is None else read_input(output)
-        event: e.Event = (
-            e.TaskSucceeded(token=token, output=value)
-            if cause is None
-            else e.TaskFailed(token=token, error="Rejected", cause=cause)
-        )
-        runtime.send(record, event)
-    click.echo(f"answered {waiting[0].label} of {record.run_id}")
+        record = runtime.reader.record(run)
+        outcome: Succeeded | Failed = Succeeded(output=True if output is None else read_input(output))
+        if cause is not None:
+            outcome = Failed(error="Rejected", cause=cause)
+        label = runtime.answer(record, outcome, step=step)
+    click.echo(f"answered {label} of {record.run_id}")

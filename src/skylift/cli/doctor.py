@@ -109,7 +109,7 @@ def _journal(config: Config) -> Finding:
 
     try:
         with Runtime(config) as runtime:
-            count = len(runtime.runs(limit=1000))
+            count = len(runtime.reader.runs(limit=1000))
     except SkyliftError as problem:
         return Finding(name="journal", verdict="broken", detail=problem.message, mend=problem.hint, needed=True)
     return Finding(name="journal", verdict="ok", detail=f"{count}{'+' if count == 1000 else ''} runs")

@@ -17,7 +17,7 @@ from skylift.cli.parts import open_runtime
 def events(run: str, reverse: bool, limit: int | None, as_json: bool) -> None:
     """The history of RUN: the events that GetExecutionHistory of Step Functions would give."""
     with open_runtime() as runtime:
-        found = runtime.history(runtime.record(run), reverse=reverse, limit=limit)
+        found = runtime.reader.history(runtime.reader.record(run), reverse=reverse, limit=limit)
         if as_json:
             print_json(
                 {

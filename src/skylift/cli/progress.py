@@ -11,6 +11,7 @@ import click
 
 from skylift.cli.output import duration
 from skylift.engine.views import Fold, Step
+from skylift.reader import ENDED
 
 if TYPE_CHECKING:
     from skylift.ports.journal import RunRecord
@@ -30,15 +31,15 @@ class Display(Protocol):
 def follow(runtime: Runtime, record: RunRecord, *, quiet: bool, interrupted: threading.Event) -> RunRecord:
     """Wait until the run has ended or paused, showing how it goes on. Returns its record."""
     if quiet:
-        return runtime.wait(record.run_id, until_paused=interrupted)
+        return runtime.wait(record.run_id, pausing=interrupted)
     watch = runtime.watch(record)
     display: Display = _Bars() if sys.stderr.isatty() else _Lines()
     try:
         while True:
-            ended = watch.poll(REFRESH_S)
+            stopped = watch.poll(REFRESH_S)
             display.update(watch.fold)
-            if ended is not None and (ended.stopped_ms is not None or ended.status == "PAUSED"):
-                return ended
+            if stopped is not None and (stopped.status in ENDED or runtime.is_quiet(stopped)):
+                return stopped
     finally:
         watch.close()
         display.close()

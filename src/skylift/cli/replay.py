@@ -22,7 +22,7 @@ def replay(run: str, step: str, attempt: int | None, debug: bool) -> int:
     Nothing is recorded: the run stays as it is. Exit status 1 when the task raises again.
     """
     with open_runtime() as runtime:
-        call = runtime.recorded_call(runtime.record(run), step, attempt)
+        call = runtime.recorded_call(runtime.reader.record(run), step, attempt)
         click.echo(f"replaying {call.label}, attempt {call.attempt}: {call.describe()}", err=True)
         try:
             result = call()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import signal
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +75,6 @@ class Loaded:
 @click.option(
     "--every", metavar="SCHEDULE", help='Stay and start a run at every tick: "5 minutes", "cron(0 6 * * ? *)".'
 )
-@click.option("--detach", is_flag=True, help="Only start it; `skylift resume` drives it.")
 @json_option
 @click.pass_context
 def run(
@@ -85,7 +84,6 @@ def run(
     input_text: str | None,
     name: str | None,
     every: str | None,
-    detach: bool,
     as_json: bool,
 ) -> int:
     """Run a pipeline of a Python file, or a States Language document (.json, .asl), durably, and wait for it.
@@ -97,15 +95,11 @@ def run(
     with open_runtime() as runtime:
         if found.pipeline is not None:
             runtime.warm_up()
-        submission, value = _prepare(found, loaded, params, read_input(input_text))
+        submission, value = _prepare(runtime, found, loaded, params, read_input(input_text))
         submission.attributes["source"] = target
         if every is not None:
             return _run_every(runtime, submission, value, every, as_json=as_json)
-        record = runtime.submit(submission, value, name=name, drive=not detach)
-        if detach:
-            print_json({"run_id": record.run_id}) if as_json else click.echo(record.run_id)
-            return 0
-        return drive(runtime, record, as_json=as_json)
+        return drive(runtime, runtime.submit(submission, value, name=name), as_json=as_json)
 
 
 def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
@@ -148,7 +142,9 @@ def report(record: RunRecord, as_json: bool) -> int:
     return int(failed)
 
 
-def _prepare(found: Target, loaded: Loaded, params: Sequence[str], given_input: Any) -> tuple[Any, Any]:
+def _prepare(
+    runtime: Runtime, found: Target, loaded: Loaded, params: Sequence[str], given_input: Any
+) -> tuple[Any, Any]:
     from skylift.sdk.submission import document_submission, pipeline_submission
 
     if found.document is not None:
@@ -158,10 +154,10 @@ def _prepare(found: Target, loaded: Loaded, params: Sequence[str], given_input: 
             found.name, found.document, str(found.path)
         ), {} if given_input is None else given_input
     add_params(loaded.given, params, loaded.parameters)
-    return pipeline_submission(found.pipeline), _bind(found, loaded, given_input)
+    return pipeline_submission(found.pipeline, runtime.blobs), _bind(runtime, found, loaded, given_input)
 
 
-def _bind(found: Target, loaded: Loaded, given_input: Any) -> Any:
+def _bind(runtime: Runtime, found: Target, loaded: Loaded, given_input: Any) -> Any:
     from skylift.sdk.pipeline import bind_input, parse_argument
 
     if given_input is not None and not isinstance(given_input, dict):
@@ -178,7 +174,7 @@ def _bind(found: Target, loaded: Loaded, given_input: Any) -> Any:
         if len(texts) > 1 and not parameter.is_list:
             raise ParameterError(f"{parameter.option} was given {len(texts)} times: {', '.join(texts)}")
         values[name] = parse_argument(parameter.annotation, texts if parameter.is_list else texts[0], name)
-    return bind_input(found.pipeline, values)
+    return bind_input(found.pipeline, values, runtime.codec)
 
 
 def _run_every(runtime: Runtime, submission: Any, value: Any, every: str, *, as_json: bool) -> int:
@@ -223,8 +219,7 @@ class _PauseOnInterrupt:
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked.is_set():
             click.echo(f"\nleaving; go on with: skylift resume {self._record.run_id}", err=True)
-            self._runtime.abandon()
-            sys.exit(130)
+            os._exit(130)
         self.asked.set()
         click.echo("\npausing: tasks that run may end; Ctrl-C again leaves at once", err=True)
         self._runtime.request_pause(self._record)

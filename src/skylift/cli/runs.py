@@ -20,8 +20,10 @@ STATUSES = ("RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 def runs(status: tuple[str, ...], pipeline: str | None, limit: int, children: bool, as_json: bool) -> None:
     """List runs, newest first."""
     with open_runtime() as runtime:
-        found = runtime.runs(pipeline=pipeline, status=[s.upper() for s in status], limit=limit, children=children)
-        states = {record.run_id: runtime.shown_status(record) for record in found}
+        found = runtime.reader.runs(
+            pipeline=pipeline, status=[s.upper() for s in status], limit=limit, children=children
+        )
+        states = {record.run_id: runtime.reader.shown_status(record) for record in found}
     if as_json:
         print_json({"runs": [describe(record, states[record.run_id]) for record in found]})
         return

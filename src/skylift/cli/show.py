@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 def show(run: str, attempts: bool, as_json: bool) -> None:
     """Steps, attempts and times of RUN (an id, a name, or the beginning of one), and what it waits for."""
     with open_runtime() as runtime:
-        record = runtime.record(run)
-        view = runtime.view(record)
-        status = runtime.shown_status(record)
-        waiting = runtime.waiting(record, view)
-        cache = runtime.cache_notes(record, view)
+        reader = runtime.reader
+        record = reader.record(run)
+        view = reader.view(record)
+        status = reader.shown_status(record)
+        waiting = reader.waiting(record, view)
+        cache = reader.cache_notes(record, view)
     if as_json:
         print_json(_document(record, status, view, waiting, cache, attempts))
         return

@@ -1,0 +1,260 @@
+"""Reads runs, from the journal and the attempts' log files. Drives nothing and changes nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from skylift.asl.commands import SetTimer, StartTask
+from skylift.engine.library import Library
+from skylift.engine.views import PRINT_COMMENT, Attempt, RunView, label
+from skylift.engine.views import history as derive_history
+from skylift.engine.views import view as fold_view
+from skylift.errors import RunNotFound
+
+if TYPE_CHECKING:
+    from skylift.asl.document import Document, Flow
+    from skylift.asl.history import HistoryEvent
+    from skylift.ports.journal import Journal, RunRecord
+    from skylift.ports.tasks import TaskSpec
+
+ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+INTERRUPTED = "INTERRUPTED"
+"""Shown for an open run whose process has died; it is not a status of the journal."""
+CALLBACK = ".waitForTaskToken"
+FOLLOW_S = 0.1
+
+
+class LogLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a run's log."""
+
+    time: str
+    """UTC, RFC 3339."""
+    label: str
+    """The attempt's step (`train[2]`), or `print` for a print in the pipeline's own body."""
+    stream: str
+    text: str
+
+
+class RunReader:
+    """Answers questions about the runs of one journal. `is_alive` tells whether an owner still lives."""
+
+    def __init__(self, journal: Journal, logs: Path, is_alive: Callable[[str], bool]) -> None:
+        self._journal = journal
+        self._logs = logs
+        self._is_alive = is_alive
+        self.library = Library(journal)
+
+    # -- records -------------------------------------------------------------------------------------------------------
+
+    def record(self, text: str) -> RunRecord:
+        """The run of this id or name, or of the id or name that begins so. Raises RunNotFound for none or several."""
+        exact = self._journal.run(text)
+        if exact is not None:
+            return exact
+        found = self._journal.find_runs(text, limit=6)
+        named = [record for record in found if record.name == text]
+        if len(named) == 1 or len(found) == 1:
+            return (named or found)[0]
+        if not found:
+            raise RunNotFound(f"no run is called {text!r}", hint="see the runs there are: skylift runs")
+        several = ", ".join(record.run_id for record in found[:5])
+        raise RunNotFound(f"{text!r} is the beginning of several runs: {several}", hint="give more of it")
+
+    def runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        status: Sequence[str] = (),
+        limit: int = 20,
+        children: bool = False,
+    ) -> list[RunRecord]:
+        """Newest first; runs that other runs started only with `children`."""
+        found: list[RunRecord] = []
+        before: tuple[int, str] | None = None
+        while len(found) < limit:
+            page = self._journal.runs(
+                pipeline=pipeline, status=list(status) or None, before=before, limit=max(50, limit)
+            )
+            found += [record for record in page if children or record.parent is None]
+            if len(page) < max(50, limit):
+                break
+            before = (page[-1].created_ms, page[-1].run_id)
+        return found[:limit]
+
+    def shown_status(self, record: RunRecord) -> str:
+        """The status as people should see it: a running run without a living process is INTERRUPTED."""
+        if record.status == "RUNNING" and not self.is_driven(record):
+            return INTERRUPTED
+        return record.status
+
+    def is_driven(self, record: RunRecord) -> bool:
+        """Whether a living process owns the run."""
+        return record.owner is not None and self._is_alive(record.owner)
+
+    # -- one run -------------------------------------------------------------------------------------------------------
+
+    def document(self, record: RunRecord) -> Document:
+        """The run's States Language document."""
+        return self.library.machine(record.definition).document
+
+    def view(self, record: RunRecord) -> RunView:
+        """Steps, attempts, prints and what the run waits for."""
+        machine = self.library.machine(record.definition)
+        return fold_view(machine, self._journal.entries(record.run_id), print_states(machine.document))
+
+    def history(self, record: RunRecord, *, reverse: bool = False, limit: int | None = None) -> Iterator[HistoryEvent]:
+        """The run's own history events (not those of a Distributed Map's children), derived by replay."""
+        machine = self.library.machine(record.definition)
+        events = (e for e in derive_history(machine, self._journal.entries(record.run_id)) if e.child is None)
+        if reverse:
+            events = iter(list(events)[::-1])
+        for count, event in enumerate(events):
+            if limit is not None and count >= limit:
+                return
+            yield event
+
+    def waiting(self, record: RunRecord, view: RunView) -> list[str]:
+        """Why the run does not go on by itself, in words."""
+        if record.status in ENDED:
+            return []
+        reasons = []
+        if self.shown_status(record) == INTERRUPTED:
+            reasons.append(f"its process has died: skylift resume {record.run_id}")
+        if record.status == "PAUSED":
+            reasons.append(f"it is paused: skylift resume {record.run_id}")
+        for command in view.pending:
+            if isinstance(command, StartTask):
+                reasons.append(self._waiting_for_task(record, command))
+            elif isinstance(command, SetTimer):
+                due = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(command.due_ms / 1000))
+                reasons.append(f"a timer, until {due}")
+        return reasons
+
+    def awaiting_answer(self, record: RunRecord) -> list[Attempt]:
+        """Attempts that end by a callback."""
+        return [a for a in self.view(record).attempts if a.status == "RUNNING" and a.resource.endswith(CALLBACK)]
+
+    def cache_notes(self, record: RunRecord, view: RunView) -> list[str]:
+        """What each attempt of a cached task found in the cache, and of a miss why, in words."""
+        tasks = self.library.table(record.tasks).tasks
+        cached = [a for a in view.attempts if (spec := tasks.get(_task_name(a))) is not None and spec.cache]
+        earlier = self._earlier_attempts(record) if cached else {}
+        notes = []
+        for attempt in cached:
+            hit = attempt.usage.cached_from if attempt.usage else None
+            said = f"hit, from run {hit}" if hit else self._miss(tasks[_task_name(attempt)], attempt, earlier)
+            notes.append(f"{attempt.label}: {said}")
+        return notes
+
+    def _miss(self, spec: TaskSpec, attempt: Attempt, earlier: dict[str, tuple[TaskSpec, Attempt]]) -> str:
+        from skylift.engine.cache import explain_miss
+
+        before = earlier.get(attempt.label)
+        if before is None:
+            return "miss, no earlier run has a result of it"
+        reasons = explain_miss(spec, attempt.arguments, before[0], before[1].arguments)
+        return f"miss, {' and '.join(reasons) or 'the earlier attempt did not succeed'}"
+
+    def _earlier_attempts(self, record: RunRecord) -> dict[str, tuple[TaskSpec, Attempt]]:
+        """The attempts of the run before this one of the same pipeline, by label, with their tasks."""
+        found = self._journal.runs(pipeline=record.pipeline, before=(record.created_ms, record.run_id), limit=1)
+        if not found:
+            return {}
+        tasks = self.library.table(found[0].tasks).tasks
+        attempts = self.view(found[0]).attempts
+        return {a.label: (tasks[_task_name(a)], a) for a in attempts if _task_name(a) in tasks}
+
+    def _waiting_for_task(self, record: RunRecord, command: StartTask) -> str:
+        where = label(command.path)
+        since = time.strftime("%H:%M:%S", time.localtime(command.scheduled_ms / 1000))
+        if command.resource.endswith(CALLBACK):
+            return f"an answer to {where}, since {since}: skylift answer {record.run_id}"
+        begun = self._log_file(record.run_id, command.token).exists()
+        return f"{where}, attempt {command.attempt}: {'running' if begun else 'queued'} since {since}"
+
+    # -- logs ----------------------------------------------------------------------------------------------------------
+
+    def log_lines(
+        self, record: RunRecord, *, step: str | None = None, attempt: int | None = None, follow: bool = False
+    ) -> Iterator[LogLine]:
+        """What tasks printed and logged and what the pipeline's body printed, by time; with `follow` until the end."""
+        tails: dict[str, _Tail] = {}
+        printed = 0
+        while True:
+            record = self._journal.run(record.run_id) or record
+            ended = record.status in ENDED or not follow
+            view = self.view(record)
+            lines = []
+            for a in view.attempts:
+                if step not in (None, a.state, a.label) or attempt not in (None, a.number):
+                    continue
+                tail = tails.setdefault(a.token, _Tail(self._log_file(record.run_id, a.token), a.label))
+                lines += tail.read()
+            if step is None:
+                lines += [_print_line(at_ms, text) for at_ms, text in view.prints[printed:]]
+                printed = len(view.prints)
+            yield from sorted(lines, key=lambda line: line.time)
+            if ended:
+                return
+            time.sleep(FOLLOW_S)
+
+    def _log_file(self, run_id: str, token: str) -> Path:
+        return self._logs / run_id / f"{token}.log"
+
+
+def _task_name(attempt: Attempt) -> str:
+    return attempt.resource.rpartition(":")[2]
+
+
+class _Tail:
+    """The lines added to one attempt's log file since the last look."""
+
+    def __init__(self, file: Path, step: str) -> None:
+        self._file = file
+        self._label = step
+        self._position = 0
+
+    def read(self) -> list[LogLine]:
+        from skylift.compute.worker.log_lines import parse_line
+
+        try:
+            with self._file.open("rb") as file:
+                file.seek(self._position)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._position += len(whole)
+        lines = []
+        for raw in whole.decode(errors="replace").splitlines():
+            parsed = parse_line(raw)
+            if parsed is not None:
+                lines.append(LogLine(time=parsed.time, label=self._label, stream=parsed.stream, text=parsed.text))
+        return lines
+
+
+def _print_line(at_ms: int, text: str) -> LogLine:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ms / 1000))
+    return LogLine(time=f"{stamp}.{at_ms % 1000:03d}Z", label="print", stream="stdout", text=text)
+
+
+def print_states(document: Document) -> frozenset[str]:
+    """Names of the states that `print` compiled to."""
+    from skylift.asl.document import Map, Parallel
+
+    found: set[str] = set()
+    flows: list[Flow] = [document.flow]
+    while flows:
+        for name, state in flows.pop().states.items():
+            if state.comment == PRINT_COMMENT:
+                found.add(name)
+            if isinstance(state, Parallel):
+                flows += state.branches
+            elif isinstance(state, Map):
+                flows.append(state.item_processor)
+    return frozenset(found)

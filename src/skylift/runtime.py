@@ -1,0 +1,360 @@
+"""The one place where parts are put together: journal, artifacts, backends, engine. All faces ask it.
+
+Parts are made when first needed: looking at runs opens the journal only; the engine and its workers start with the
+first run that this process drives.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from skylift.asl import events as e
+from skylift.config import Config, FunctionBinding, SecretSource
+from skylift.errors import RunNotFound, SetupError
+from skylift.ports.compute import Failed, Outcome, Requirements, Succeeded
+from skylift.ports.journal import RunRecord
+from skylift.ports.tasks import TaskSpec, TaskTable
+from skylift.reader import ENDED, RunReader
+from skylift.units import parse_duration_ms, parse_memory_mib
+
+if TYPE_CHECKING:
+    from skylift.engine.thread import EngineThread
+    from skylift.ports.blobs import BlobStore
+    from skylift.ports.journal import Journal
+    from skylift.recorded import RecordedCall
+    from skylift.stores.ownership import EngineLock
+    from skylift.values.codec import ValueCodec
+    from skylift.watching import Watch
+
+POLL_S = 0.05
+"""How often a run that another process drives is looked at."""
+ASK_S = 10.0
+"""How long to wait until another process has carried out a request."""
+
+
+class RunInterrupted(SetupError):
+    """The run is open, but the process that drove it has died."""
+
+    code = "RUN-INTERRUPTED"
+
+
+class WrongStatus(SetupError):
+    """The run is not in a state in which this can be asked of it."""
+
+    code = "WRONG-STATUS"
+
+
+class Submission(msgspec.Struct, kw_only=True):
+    """All that a run needs besides its input."""
+
+    pipeline: str
+    definition: bytes
+    """The States Language document, JSON."""
+    table: TaskTable = TaskTable(bundle=None, tasks={})
+    machines: dict[str, bytes] = {}
+    """Definitions of pipelines that may be started as nested runs, by name."""
+    attributes: dict[str, str] = {}
+
+
+class Runtime:
+    """A project's journal and artifacts, and an engine when one is needed. A context manager; thread-safe."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.closed = False
+        self._making = threading.RLock()
+        self._journal: Journal | None = None
+        self._engine: EngineThread | None = None
+        self._lock: EngineLock | None = None
+        self._backends: list[Any] = []
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- parts ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def journal(self) -> Journal:
+        """The project's journal; made on first use."""
+        with self._making:
+            if self._journal is None:
+                from skylift.stores.sqlite import SqliteJournal
+
+                self.config.home.mkdir(parents=True, exist_ok=True)
+                self._journal = SqliteJournal(self.config.home / "journal.db", durability=self.config.durability)
+            return self._journal
+
+    @cached_property
+    def blobs(self) -> BlobStore:
+        """Where artifacts and code bundles are."""
+        from skylift.stores.open import open_blobs
+
+        return open_blobs(self._blobs_location(), cache=str(self.config.home / "cache"))
+
+    @cached_property
+    def reader(self) -> RunReader:
+        """Looks at runs."""
+        return RunReader(self.journal, self.config.home / "logs", self._is_alive)
+
+    @cached_property
+    def codec(self) -> ValueCodec:
+        """Turns the JSON of this project's runs into Python values and back."""
+        from skylift.values.codec import ValueCodec
+
+        return ValueCodec(self.blobs)
+
+    @property
+    def engine(self) -> EngineThread:
+        """The engine of this process, with its workers; started on first use."""
+        with self._making:
+            if self._engine is None:
+                self._engine = self._start_engine()
+            return self._engine
+
+    def warm_up(self) -> None:
+        """Begin to start a worker, so that it is up when the first task comes."""
+        self._process_backend.warm()
+
+    def close(self) -> None:
+        """Stop workers and engine; runs that have not ended can be resumed by any process."""
+        with self._making:
+            if self.closed:
+                return
+            self.closed = True
+        if self._engine is not None:
+            self._engine.close()
+        for backend in self._backends:
+            backend.close()
+        if self._journal is not None:
+            self._journal.close()
+        if self._lock is not None:
+            self._lock.release()
+
+    @cached_property
+    def _process_backend(self) -> Any:
+        from skylift.compute.process import ProcessBackend
+
+        backend = ProcessBackend(
+            self._report,
+            blobs=self._blobs_location(),
+            blobs_factory="skylift.stores.open:open_blobs",
+            cache_dir=self._bundles(),
+            workers=self.config.workers,
+            secrets={name: secret_source(source) for name, source in self.config.secrets.items()},
+            paths=(str(self.config.project),),
+        )
+        self._backends.append(backend)
+        return backend
+
+    def _start_engine(self) -> EngineThread:
+        from skylift.engine.clock import SystemClock
+        from skylift.engine.engine import Engine
+        from skylift.engine.thread import EngineThread
+        from skylift.stores.ownership import EngineLock
+
+        journal, backend = self.journal, self._process_backend
+        lock = self._lock = EngineLock.acquire(self.config.home)
+        return EngineThread(
+            lambda inbox: Engine(
+                journal=journal,
+                blobs=self.blobs,
+                clock=SystemClock(),
+                backends={backend.name: backend},
+                owner=lock.owner,
+                inbox=inbox,
+                is_alive=self._is_alive,
+                log_path=lambda run_id, token: str(self.config.home / "logs" / run_id / f"{token}.log"),
+            )
+        )
+
+    def _report(self, token: str, outcome: Outcome) -> None:
+        """Workers start before the engine does, but it alone gives them work: it is there when they report."""
+        engine = self._engine
+        if engine is not None:
+            engine.engine.report(token, outcome)
+
+    def _is_alive(self, owner: str) -> bool:
+        from skylift.stores.ownership import is_alive
+
+        return is_alive(self.config.home, owner)
+
+    def _blobs_location(self) -> str:
+        return self.config.artifacts or str(self.config.home / "blobs")
+
+    def _bundles(self) -> str:
+        return str(self.config.home / "bundles")
+
+    # -- driving runs --------------------------------------------------------------------------------------------------
+
+    def submit(self, submission: Submission, value: Any, *, name: str | None = None) -> RunRecord:
+        """Start a run, durably; its record. A name that was given before with the same input gives the same run.
+
+        Raises InvalidDefinition, RunAlreadyExists, JournalUnavailable.
+        """
+        from skylift.engine.inputs import StartRun
+
+        journal = self.journal
+        machines = {key: journal.put_document(text) for key, text in submission.machines.items()}
+        tasks = {**self._functions(), **submission.table.tasks}
+        table = TaskTable(bundle=submission.table.bundle, tasks=tasks, machines=machines)
+        run_id = self.engine.start(
+            StartRun(
+                definition=journal.put_document(submission.definition),
+                pipeline=submission.pipeline,
+                tasks=journal.put_document(msgspec.json.encode(table)),
+                input=value,
+                name=name,
+                attributes=submission.attributes,
+            )
+        )
+        record = self._must(run_id)
+        return self.resume(record) if record.status not in ENDED else record
+
+    def wait(self, run_id: str, *, timeout_s: float | None = None, pausing: threading.Event | None = None) -> RunRecord:
+        """The run's record once it has ended, whoever drives it. Once `pausing` is set also when it is paused and its
+        tasks have ended.
+
+        Raises TimeoutError, and RunInterrupted for a run that no living process drives.
+        """
+        if pausing is None and self._engine is not None and self.drives(self._must(run_id)):
+            return self._engine.wait(run_id, timeout_s)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            record = self._must(run_id)
+            if record.status in ENDED or (pausing is not None and pausing.is_set() and self.is_quiet(record)):
+                return record
+            if record.status == "RUNNING" and not self.reader.is_driven(record):
+                raise RunInterrupted(
+                    f"the process that drove run {run_id} has died", hint=f"go on with it: skylift resume {run_id}"
+                )
+            if deadline is not None and time.monotonic() > deadline:
+                raise TimeoutError(f"run {run_id} is still {record.status} after {timeout_s} s")
+            time.sleep(POLL_S)
+
+    def watch(self, record: RunRecord) -> Watch:
+        """Follow a run event by event, whoever drives it."""
+        from skylift.watching import Watch
+
+        return Watch(self, record)
+
+    def is_quiet(self, record: RunRecord) -> bool:
+        """Paused, and no task of it is running here."""
+        if record.status != "PAUSED":
+            return False
+        if self._engine is None or not self.drives(record):
+            return True
+        return not any(w.what in ("running", "queued") for w in self._engine.in_flight(record.run_id))
+
+    def ask(self, record: RunRecord, event: e.StopRequested | e.PauseRequested) -> RunRecord:
+        """Stop or pause a run, whoever drives it, and wait until that has happened; its record.
+
+        A run whose process has died is taken over for it. Raises WrongStatus for a run that has ended, TimeoutError
+        when the process that drives it does not react.
+        """
+        if record.status in ENDED:
+            raise WrongStatus(f"run {record.run_id} has ended already: {record.status}")
+        self.send(record, event)
+        done = ENDED if isinstance(event, e.StopRequested) else (*ENDED, "PAUSED")
+        deadline = time.monotonic() + ASK_S
+        while (now := self._must(record.run_id)).status not in done:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the process that drives run {record.run_id} does not react")
+            time.sleep(POLL_S)
+        return now
+
+    def send(self, record: RunRecord, event: e.AnyEvent) -> None:
+        """Leave a request with whoever drives the run: this process, another one, or the next to resume it."""
+        if self.reader.is_driven(record) and not self.drives(record):
+            self.journal.send(record.run_id, event)
+        else:
+            self.engine.send(record.run_id, event)
+
+    def request_pause(self, record: RunRecord) -> None:
+        """Ask for a pause without waiting; safe in a signal handler."""
+        threading.Thread(target=self.send, args=(record, e.PauseRequested()), daemon=True).start()
+
+    def resume(self, record: RunRecord) -> RunRecord:
+        """Go on with a run: paused, or left by a process that died. One that is driven or has ended stays as it is."""
+        if record.status in ENDED:
+            return record
+        if not self.reader.is_driven(record):
+            self.engine.recover([record.run_id])
+        if record.status == "PAUSED":
+            self.send(record, e.ResumeRequested())
+        return self._must(record.run_id)
+
+    def redrive(self, record: RunRecord) -> RunRecord:
+        """Go on with a failed, timed-out or stopped run from the steps that did not succeed. Raises WrongStatus."""
+        if record.status not in ENDED or record.status == "SUCCEEDED":
+            raise WrongStatus(
+                f"run {record.run_id} is {record.status}",
+                hint="only a run that failed, timed out or was stopped can be redriven",
+            )
+        self.engine.redrive(record.run_id)
+        return self._must(record.run_id)
+
+    def answer(self, record: RunRecord, outcome: Succeeded | Failed, *, step: str | None = None) -> str:
+        """Answer the approval or callback that a run waits for; the step's label. Raises WrongStatus if it waits for
+        none, or for several and `step` does not say which."""
+        waiting = [a for a in self.reader.awaiting_answer(record) if step in (None, a.state, a.label)]
+        if len(waiting) != 1:
+            where = f" at {step}" if step else ""
+            choice = "choose one with --step: " + ", ".join(a.label for a in waiting) if waiting else None
+            count = "no answer" if not waiting else f"{len(waiting)} answers"
+            raise WrongStatus(f"run {record.run_id} waits for {count}{where}", hint=choice)
+        token = waiting[0].token
+        if isinstance(outcome, Succeeded):
+            self.send(record, e.TaskSucceeded(token=token, output=outcome.output))
+        else:
+            self.send(record, e.TaskFailed(token=token, error=outcome.error, cause=outcome.cause))
+        return waiting[0].label
+
+    def recorded_call(self, record: RunRecord, step: str, attempt: int | None = None) -> RecordedCall:
+        """A recorded attempt to be run again here, with its own code and inputs. Raises RunNotFound, SetupError."""
+        from skylift.recorded import choose_attempt, recorded_call
+
+        chosen = choose_attempt(self.reader.view(record).attempts, step, attempt)
+        table = self.reader.library.table(record.tasks)
+        return recorded_call(chosen, table, self.blobs, self._bundles(), (str(self.config.project),))
+
+    def drives(self, record: RunRecord) -> bool:
+        return self._lock is not None and record.owner == self._lock.owner
+
+    def _must(self, run_id: str) -> RunRecord:
+        record = self.journal.run(run_id)
+        if record is None:
+            raise RunNotFound(f"run {run_id} is not in the journal any more", hint="was it deleted by gc?")
+        return record
+
+    def _functions(self) -> dict[str, TaskSpec]:
+        """`[functions]` as tasks, so that every run keeps the bindings it was started with."""
+        return {name: function_task(name, binding) for name, binding in self.config.functions.items()}
+
+
+def function_task(name: str, binding: FunctionBinding) -> TaskSpec:
+    """A Lambda function's binding as a task that a backend can run."""
+    return TaskSpec(
+        name=name,
+        target=binding.handler,
+        convention="handler",
+        requirements=Requirements(
+            memory_mib=parse_memory_mib(binding.memory) if binding.memory else None,
+            timeout_ms=parse_duration_ms(binding.timeout) if binding.timeout else None,
+            env=binding.env,
+            secrets=binding.secrets,
+        ),
+    )
+
+
+def secret_source(source: SecretSource) -> str:
+    """A secret's source as workers are told it: `kind:where`."""
+    kind = next(key for key in SecretSource.__struct_fields__ if getattr(source, key) is not None)
+    return f"{kind}:{getattr(source, kind)}"

@@ -1,0 +1,56 @@
+"""Amounts as people write them: memory and lengths of time."""
+
+from __future__ import annotations
+
+import re
+
+from skylift.errors import AuthorError
+
+_MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B?|bytes)?\s*", re.IGNORECASE)
+_MIB = {"": 1.0, "m": 1.0, "k": 1 / 1024, "g": 1024.0, "t": 1024.0 * 1024}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)\b", re.IGNORECASE)
+_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+
+class InvalidAmount(AuthorError):
+    """A memory size or a length of time that cannot be understood."""
+
+    code = "AMOUNT"
+
+
+def parse_memory_mib(memory: str | int, name: str = "memory") -> int:
+    """`"1 GiB"`, `"512 MiB"`, `"2G"`, or a number of MiB. Raises InvalidAmount, which names `name`.
+
+    >>> parse_memory_mib("1.5 GiB")
+    1536
+    """
+    if isinstance(memory, int) and not isinstance(memory, bool):
+        mib = float(memory)
+    else:
+        match = _MEMORY.fullmatch(str(memory))
+        if match is None:
+            raise InvalidAmount(f"{name}={memory!r} is not an amount", hint='write for example "512 MiB" or "2 GiB"')
+        unit = (match[2] or "").lower()
+        mib = float(match[1]) * (1 / 1024**2 if unit in ("b", "bytes") else _MIB[unit[:1]])
+    if mib < 1:
+        raise InvalidAmount(f"{name}={memory!r} is less than 1 MiB", hint='write for example "512 MiB" or "2 GiB"')
+    return int(mib)
+
+
+def parse_duration_ms(duration: str | float, name: str = "duration") -> int:
+    """`"2h"`, `"1h 30m"`, `"90s"`, or a number of seconds. Raises InvalidAmount, which names `name`.
+
+    >>> parse_duration_ms("1h 30m")
+    5400000
+    """
+    if isinstance(duration, (int, float)) and not isinstance(duration, bool):
+        ms = duration * 1000
+    else:
+        text = str(duration).strip()
+        parts = _DURATION.findall(text)
+        if not parts or _DURATION.sub("", text).strip():
+            raise InvalidAmount(f"{name}={duration!r} is not a time", hint='write for example "90s", "15m" or "1h 30m"')
+        ms = sum(float(number) * _MS[unit.lower()] for number, unit in parts)
+    if ms <= 0:
+        raise InvalidAmount(f"{name}={duration!r}: must be more than 0")
+    return int(ms)
