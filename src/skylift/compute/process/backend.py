@@ -6,34 +6,48 @@ import contextlib
 import os
 import selectors
 import signal
+import sys
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
+from skylift.compute.process.answers import take_in
+from skylift.compute.process.deaths import judge, reason_of
 from skylift.compute.process.entry import Entry
-from skylift.compute.process.machine import Machine, cpu_count, memory_mib, this_machine
+from skylift.compute.process.guardian import Guardian
+from skylift.compute.process.machine import Machine, this_machine
+from skylift.compute.process.memory import Enforcement, MemoryGuard
 from skylift.compute.process.pool import Pool, Settings
+from skylift.compute.process.timers import tick
 from skylift.compute.process.worker import Phase, WorkerProcess
-from skylift.compute.worker.capture import LogFile
 from skylift.compute.worker.wire import WorkerConfig
-from skylift.ports.compute import CodeRef, Lost, Offer, Outcome, Report, Requirements, TaskCall
+from skylift.ports.compute import CodeRef, Offer, Outcome, Report, Requirements, TaskCall
 
 _FAILED_STARTS = 3
+_LEAVE_S = 5.0
+_VANISH_S = 0.1
+_POLL_S = 0.05
 
 
 class ProcessBackend:
     """Runs attempts in worker processes of this machine.
 
-    Workers stay warm: user code is imported once per worker and code bundle, and what a task keeps in module variables (a
-    loaded model, a connection) is there for the next call on that worker. Do not count on it: workers are added when
-    calls wait, retired when idle, replaced after `recycle_after` calls or when their memory has grown by more than
-    `recycle_growth_mib` since they first ran each of their tasks, and killed with everything they started when an
-    attempt is cancelled or outlives its limits.
+    Workers stay warm: user code is imported once per worker and code bundle, and what a task keeps in module variables
+    (a loaded model, a connection) is there for the next call on that worker. Do not count on it: workers are added
+    when calls wait, retired when idle for `idle_ms`, replaced after `recycle_after` calls or when their memory has
+    grown by more than `recycle_growth_mib` since they knew all their tasks, and killed with everything they started
+    when an attempt is cancelled or outlives its limits.
 
-    `blobs` (path or fsspec URL) and `blobs_factory` (`module:function`, called with `blobs` inside the worker) say
-    where workers find artifacts and bundles. `secrets` maps names to sources, see `WorkerConfig.secrets`.
+    At most `workers` (default: processors) run at once. `blobs` (path or fsspec URL) and `blobs_factory`
+    (`module:function`, called with `blobs` inside the worker) say where workers find artifacts and bundles, `cache_dir`
+    where bundles are unpacked, `paths` where code without a bundle is looked for. `secrets` maps names to sources, see
+    `WorkerConfig.secrets`. After cancel and timeouts `grace_ms` pass between SIGTERM (raised in user code as an
+    exception, so that `finally` blocks run) and SIGKILL.
     """
 
     def __init__(
@@ -42,7 +56,7 @@ class ProcessBackend:
         *,
         name: str = "process",
         blobs: str | None = None,
-        blobs_factory: str = "skylift.stores.blobs:open_blobs",
+        blobs_factory: str = "skylift.stores.open:open_blobs",
         cache_dir: str | None = None,
         inline_limit: int = 65_536,
         workers: int | None = None,
@@ -56,6 +70,7 @@ class ProcessBackend:
         load_timeout_ms: int = 600_000,
         recycle_after: int | None = None,
         recycle_growth_mib: float = 512.0,
+        memory_enforcement: Enforcement = "auto",
     ) -> None:
         self.name = name
         self._report = report
@@ -80,18 +95,19 @@ class ProcessBackend:
             recycle_after=recycle_after,
             recycle_growth_mib=recycle_growth_mib,
         )
-        self._pool = Pool(name, self._machine, settings)
+        self._pool = Pool(name, self._machine, settings, MemoryGuard(memory_enforcement))
         self._lock = threading.Lock()
         self._wanted = 0
         self._preload: CodeRef | None = None
         self._made = 0
         self._failed_starts = 0
         self._closing = False
+        self._guardian: Guardian | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_end, self._wake = os.pipe()
         for fd in (self._wake_end, self._wake):
             os.set_blocking(fd, False)
-        self._selector.register(self._wake_end, selectors.EVENT_READ, None)
+        self._selector.register(self._wake_end, selectors.EVENT_READ, self._woken)
         self._thread = threading.Thread(target=self._serve, name=f"skylift-{name}", daemon=True)
         self._thread.start()
 
@@ -110,7 +126,6 @@ class ProcessBackend:
                 memory_mib=here.memory_mib,
                 gpu=here.gpus[0] if here.gpus else None,
                 gpu_count=len(here.gpus),
-                startup_ms=0,
             ),
         )
 
@@ -118,8 +133,11 @@ class ProcessBackend:
         with self._lock:
             if self._closing:
                 return
+            before = self._pool.next_tick
             self._pool.accept(calls)
-            self._dispatch()
+            self._want(self._pool.dispatch())
+            if self._pool.reports or self._pool.next_tick < before:
+                self._wake_up()
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
         with self._lock:
@@ -130,9 +148,8 @@ class ProcessBackend:
         with self._lock:
             for token in tokens:
                 entry = self._pool.held.get(token)
-                if entry is not None:
+                if entry is not None and not self._closing:
                     self._pool.cancel(entry, self._listen)
-            self._dispatch()
             self._wake_up()
 
     def sweep(self, live: Collection[str]) -> None:
@@ -144,26 +161,23 @@ class ProcessBackend:
 
     def close(self) -> None:
         with self._lock:
-            if self._closing:
-                return
             self._closing = True
             self._wake_up()
         self._thread.join()
 
     def warm(self, code: CodeRef | None = None, count: int = 1) -> None:
-        """Start workers before there is a call for them, and load `code` into every worker started from now on."""
+        """Have `count` workers up before there is a call for them. `code`, once known, is loaded by those that serve no
+        other bundle yet, and by all that are started later."""
         with self._lock:
+            if self._closing:
+                return
             self._preload = code or self._preload
-            room = self._pool.settings.workers - len(self._pool.workers) - self._pool.spawning
-            self._want(max(0, min(count - len(self._pool.workers) - self._pool.spawning, room)))
+            for worker in self._pool.idle if code is not None else ():
+                self._load_early(worker)
+            there = len(self._pool.workers) + self._pool.spawning
+            self._want(min(count, self._pool.settings.workers) - there)
 
     # Under the lock ---------------------------------------------------------------------------------------------
-
-    def _dispatch(self) -> None:
-        before = self._pool.next_tick
-        self._want(self._pool.dispatch())
-        if self._pool.reports or self._pool.next_tick < before:
-            self._wake_up()
 
     def _want(self, count: int) -> None:
         if count > 0:
@@ -172,158 +186,203 @@ class ProcessBackend:
             self._wake_up()
 
     def _wake_up(self) -> None:
-        with contextlib.suppress(BlockingIOError):
+        with contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wake, b"!")
 
     def _listen(self, worker: WorkerProcess) -> bool:
-        """Take in what a worker says; whether its stream has ended."""
-        said, over = worker.read()
+        """Take in what a worker says; whether it said anything."""
+        if worker.silent:
+            return False
+        said, worker.silent = worker.read()
         for reply in said:
-            self._pool.heard(worker, reply)
-        return over
+            take_in(self._pool, worker, reply)
+        return bool(said)
+
+    def _load_early(self, worker: WorkerProcess) -> None:
+        if self._preload is not None and not worker.bound:
+            worker.bundle, worker.bound = self._preload.bundle, True
+            worker.preload(self._preload)
+            worker.flush()
 
     # The thread -------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
         while not self._closing:
-            now = time.monotonic()
-            timeout = max(0.0, min(self._pool.next_tick - now, 3600.0))
+            timeout = max(0.0, min(self._pool.next_tick - time.monotonic(), 3600.0))
             events = self._selector.select(timeout)
             with self._lock:
                 for key, _ in events:
-                    self._event(key)
+                    key.data()
                 self._tick()
-                self._dispatch_here()
+                wanted = self._pool.dispatch()
+                self._wanted += wanted
+                self._pool.spawning += wanted
                 reports, self._pool.reports = self._pool.reports, []
             self._deliver(reports)
             if self._wanted:
                 self._start_workers()
         self._shut_down()
 
-    def _event(self, key: selectors.SelectorKey) -> None:
-        if key.data is None:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._wake_end, 4096)
-            return
-        worker: WorkerProcess = key.data
-        if worker in self._pool.workers and self._listen(worker):
-            self._lost_contact(worker)
-        if worker in self._pool.workers:
-            self._follow(worker)
+    def _deliver(self, reports: list[tuple[str, Outcome]]) -> None:
+        for token, outcome in reports:
+            if self._closing:
+                return
+            try:
+                self._report(token, outcome)
+            except Exception:  # noqa: BLE001 - whoever listens must not be able to stop the other attempts
+                sys.excepthook(*sys.exc_info())
 
-    def _dispatch_here(self) -> None:
-        wanted = self._pool.dispatch()
-        self._wanted += wanted
-        self._pool.spawning += wanted
+    def _woken(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._wake_end, 4096)
+
+    def _heard(self, worker: WorkerProcess) -> None:
+        """Its stream can be read, or written to, or has ended."""
+        self._listen(worker)
+        if worker.silent:
+            self._selector.unregister(worker.stream)
+            self._hung_up(worker)
+            return
+        wish = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.flush() else 0)
+        if self._selector.get_key(worker.stream).events != wish:
+            self._selector.modify(worker.stream, wish, partial(self._heard, worker))
+
+    def _hung_up(self, worker: WorkerProcess) -> None:
+        """It is about to end, if it is well; a worker that leaves may take its time for exit handlers."""
+        if worker.kill_at is None:
+            leaving = worker.phase is Phase.LEAVING
+            worker.kill_at = time.monotonic() + (_LEAVE_S if leaving else _VANISH_S)
+        worker.phase = Phase.LEAVING if worker.phase is Phase.LEAVING else Phase.DYING
+        if worker in self._pool.idle:
+            self._pool.idle.remove(worker)
+        self._pool.due(worker.kill_at)
 
     def _tick(self) -> None:
         now = time.monotonic()
-        if now >= self._pool.next_tick:
-            for worker in self._pool.tick(now):
-                worker.signal(signal.SIGKILL)
+        if now < self._pool.next_tick:
+            return
+        tick(self._pool, now)
+        for worker in list(self._pool.workers):
+            if worker.pidfd < 0:
+                self._exited(worker)
+                self._pool.due(now + _POLL_S)
+            if not worker.silent:
+                self._write_on(worker)
 
-    def _deliver(self, reports: list[tuple[str, Outcome]]) -> None:
-        for token, outcome in reports:
-            if not self._closing:
-                self._report(token, outcome)
+    def _write_on(self, worker: WorkerProcess) -> None:
+        """Something may be left to send that `submit` could not."""
+        if worker in self._pool.workers and worker.flush():
+            self._selector.modify(
+                worker.stream, selectors.EVENT_READ | selectors.EVENT_WRITE, partial(self._heard, worker)
+            )
 
-    def _follow(self, worker: WorkerProcess) -> None:
-        """Also wait until it can be written to, if something is left to write."""
-        wish = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.flush() else 0)
-        if self._selector.get_key(worker.stream).events != wish:
-            self._selector.modify(worker.stream, wish, worker)
+    def _exited(self, worker: WorkerProcess) -> None:
+        """The process has ended, unless a look shows that it has not."""
+        status = worker.reap()
+        if status is None:
+            return
+        while self._listen(worker):
+            pass
+        never_up = worker.phase is Phase.STARTING
+        words = worker.last_words()
+        self._unregister(worker)
+        self._pool.ended(worker, lambda entry: judge(self._pool, worker, entry, status, words))
+        worker.release()
+        if never_up:
+            self._start_failed(f"worker processes do not start: {reason_of(status, words)}")
+
+    def _unregister(self, worker: WorkerProcess) -> None:
+        for file in (worker.stream, worker.pidfd):
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(file)
+        if self._guardian is not None:
+            self._guardian.forget(worker.pid)
+
+    # Starting ---------------------------------------------------------------------------------------------------
 
     def _start_workers(self) -> None:
         while self._wanted and not self._closing:
-            self._wanted -= 1
             self._made += 1
-            name = f"{self.name}-{self._made}"
-            worker = self._start_one(name)
+            config = msgspec.structs.replace(self._config, name=f"{self.name}-{self._made}")
+            worker, problem = _started(config)
             with self._lock:
+                self._wanted -= 1
                 self._pool.spawning -= 1
-                if worker is not None:
-                    self._pool.workers.append(worker)
-                    self._pool.idle.insert(0, worker)
-                    self._selector.register(worker.stream, selectors.EVENT_READ, worker)
-                    if self._preload is not None:
-                        worker.bundle, worker.bound = self._preload.bundle, True
-                        worker.preload(self._preload)
-                        worker.flush()
-                self._dispatch_here()
+                if worker is None:
+                    self._start_failed(f"a worker process could not be started: {problem}")
+                    continue
+                self._join(worker)
+                wanted = self._pool.dispatch()
+                self._wanted += wanted
+                self._pool.spawning += wanted
 
-    def _start_one(self, name: str) -> WorkerProcess | None:
-        import msgspec
-
-        try:
-            return WorkerProcess(msgspec.structs.replace(self._config, name=name), os.environ)
-        except OSError as error:
-            self._start_failed(f"a worker process could not be started: {error}")
-            return None
+    def _join(self, worker: WorkerProcess) -> None:
+        self._pool.joined(worker)
+        self._selector.register(worker.stream, selectors.EVENT_READ, partial(self._heard, worker))
+        if worker.pidfd >= 0:
+            self._selector.register(worker.pidfd, selectors.EVENT_READ, partial(self._exited, worker))
+        else:
+            self._pool.due(time.monotonic() + _POLL_S)
+        if self._guardian is None:
+            with contextlib.suppress(OSError):
+                self._guardian = Guardian()
+        if self._guardian is not None:
+            self._guardian.watch(worker.pid)
+        self._load_early(worker)
 
     def _start_failed(self, reason: str) -> None:
+        """Once is chance; again and again means that it will not work."""
         self._failed_starts += 1
         if self._failed_starts >= _FAILED_STARTS:
             self._failed_starts = 0
             self._pool.give_up(reason)
+        self._pool.due(time.monotonic() + _POLL_S)
 
-    def _lost_contact(self, worker: WorkerProcess) -> None:
-        """The stream ended: the process has ended or is about to."""
-        patience = time.monotonic() + (0.5 if worker.phase is Phase.LEAVING else 0.05)
-        while (status := worker.reap()) is None:
-            if time.monotonic() > patience:
-                worker.signal(signal.SIGKILL)
-            time.sleep(0.001)
-        self._buried(worker, status)
-
-    def _buried(self, worker: WorkerProcess, status: int) -> None:
-        while not self._listen(worker):
-            pass
-        never_up = worker.phase is Phase.STARTING
-        words = worker.last_words()
-        reason = _reason(status, words)
-        self._selector.unregister(worker.stream)
-        self._pool.ended(worker, lambda entry: self._judge(entry, reason, words))
-        worker.release()
-        if never_up:
-            self._start_failed(f"worker processes do not start: {reason}")
-
-    def _judge(self, entry: Entry, reason: str, words: str) -> Outcome:
-        log = LogFile(entry.call.log)
-        log.note("skylift", f"{reason}\n{words}".rstrip())
-        log.close()
-        return Lost(reason=reason)
+    # The end ----------------------------------------------------------------------------------------------------
 
     def _shut_down(self) -> None:
         with self._lock:
-            workers = list(self._pool.workers)
-            for worker in workers:
-                worker.let_go()
-                if worker.window or worker.phase is Phase.STARTING:
-                    worker.signal(signal.SIGTERM)
-            self._bury_all(workers)
+            self._end_workers()
+            if self._guardian is not None:
+                self._guardian.close()
             self._selector.close()
             os.close(self._wake_end)
             os.close(self._wake)
-            self._pool.workers.clear()
-            self._pool.held.clear()
-            self._pool.reports.clear()
+            self._wake = -1
 
-    def _bury_all(self, workers: list[WorkerProcess]) -> None:
-        patience = time.monotonic() + self._pool.settings.grace_s
-        while workers:
-            for worker in list(workers):
-                if worker.reap() is not None:
-                    workers.remove(worker)
-                    worker.release()
-            if workers and time.monotonic() > patience:
-                for worker in workers:
+    def _end_workers(self) -> None:
+        """Those that are idle leave by themselves; the others are stopped."""
+        pool = self._pool
+        for worker in list(pool.workers):
+            busy = bool(worker.window) or worker.phase is not Phase.READY
+            pool.retire(worker)
+            if busy:
+                worker.note_strays()
+                worker.signal(signal.SIGTERM)
+            worker.kill_at = time.monotonic() + pool.settings.grace_s
+        while pool.workers:
+            now = time.monotonic()
+            for worker in list(pool.workers):
+                self._exited(worker)
+                if worker.kill_at is not None and now >= worker.kill_at:
                     worker.signal(signal.SIGKILL)
             time.sleep(0.001)
+        pool.held.clear()
+        pool.reports.clear()
+
+
+def _started(config: WorkerConfig) -> tuple[WorkerProcess | None, str]:
+    try:
+        return WorkerProcess(config, os.environ), ""
+    except OSError as error:
+        return None, str(error)
 
 
 def _is_running(entry: Entry) -> bool:
     worker = entry.worker
-    return worker is not None and worker.phase is not Phase.STARTING and worker.window[0] is entry
+    if worker is None or worker.phase is Phase.STARTING or not worker.window:
+        return False
+    return worker.window[0] is entry
 
 
 def _machine_for(workers: int | None) -> Machine:
@@ -332,18 +391,3 @@ def _machine_for(workers: int | None) -> Machine:
     if workers is None or workers <= here.cpus:
         return here
     return Machine(cpus=float(workers), memory_mib=here.memory_mib, gpus=here.gpus)
-
-
-def _reason(status: int, words: str) -> str:
-    """What is known of how a process ended."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        with contextlib.suppress(ValueError):
-            return f"the worker process was killed by {signal.Signals(number).name} (signal {number})"
-        return f"the worker process was killed by signal {number}"
-    code = os.waitstatus_to_exitcode(status)
-    last = words.splitlines()[-1] if words else ""
-    return f"the worker process exited with status {code} in the middle of its work" + (f": {last}" if last else "")
-
-
-__all__ = ["Machine", "ProcessBackend", "cpu_count", "memory_mib"]

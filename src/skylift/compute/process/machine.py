@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,12 +56,17 @@ def gpu_count(wanted: str | None) -> int:
 
 
 def infeasible(label: str, backend: str, misfit: tuple[str, str]) -> Failed:
-    import json
-
     what, mend = misfit
-    message = f"{label} {what} (backend {backend}); {mend} or run the task on another backend"
-    cause = json.dumps({"errorType": INFEASIBLE, "errorMessage": message, "stackTrace": []}, ensure_ascii=False)
-    return Failed(error=INFEASIBLE, classes=("SetupError", "SkyliftError"), cause=cause)
+    return _refused(INFEASIBLE, f"{label} {what} (backend {backend}); {mend} or run the task on another backend")
+
+
+def unsendable(label: str, error: Exception) -> Failed:
+    return _refused("Skylift.InvalidArguments", f"the arguments of {label} cannot be sent to a worker: {error}")
+
+
+def _refused(name: str, message: str) -> Failed:
+    cause = json.dumps({"errorType": name, "errorMessage": message, "stackTrace": []}, ensure_ascii=False)
+    return Failed(error=name, classes=("SetupError", "SkyliftError"), cause=cause)
 
 
 def this_machine() -> Machine:

@@ -2,66 +2,71 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
 
-from skylift.asl.events import Usage
 from skylift.compute.process.entry import Entry
-from skylift.compute.process.machine import Machine, gpu_count, infeasible
+from skylift.compute.process.machine import Machine, infeasible, unsendable
+from skylift.compute.process.memory import MemoryGuard
 from skylift.compute.process.pace import Pace
 from skylift.compute.process.queue import FairQueue
+from skylift.compute.process.resources import Resources
 from skylift.compute.process.worker import Phase, WorkerProcess
-from skylift.compute.worker.wire import Beat, Began, Done, Ended, Hello, Loaded, Reply, output_of
-from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, Succeeded, TaskCall, TimedOut
+from skylift.compute.worker.wire import order_frame
+from skylift.ports.compute import Cancelled, Lost, Outcome, TaskCall
 
 _REMEMBERED = 10_000
 _SPAWN_BACKLOG_MS = 20.0
+NEVER = float("inf")
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     workers: int
     grace_s: float = 1.0
+    """Between the request to stop and the kill."""
     idle_s: float = 60.0
     load_timeout_s: float = 600.0
+    """For importing user code, which a task's own timeout does not count."""
     stall_s: float = 0.02
+    """After so long calls that wait behind a running one are given to others."""
     recycle_after: int | None = None
     recycle_growth_mib: float = 512.0
-    keep: int = 0
 
 
 class Pool:
     """State of the backend, guarded by the backend's lock."""
 
-    def __init__(self, name: str, machine: Machine, settings: Settings) -> None:
+    def __init__(self, name: str, machine: Machine, settings: Settings, guard: MemoryGuard) -> None:
         self.name = name
-        self.machine = machine
         self.settings = settings
+        self.guard = guard
+        self.resources = Resources(machine)
         self.workers: list[WorkerProcess] = []
         self.idle: list[WorkerProcess] = []
+        """Those without a call; the one used last stands last and is used first."""
         self.queue = FairQueue()
         self.held: dict[str, Entry] = {}
         self.reports: list[tuple[str, Outcome]] = []
         self.pace = Pace()
-        self.free_cpus = machine.cpus
-        self.free_gpus = set(range(len(machine.gpus)))
-        self.running: dict[str, int] = {}
         self.spawning = 0
-        self.evict: list[WorkerProcess] = []
-        self.touched: set[WorkerProcess] = set()
+        self.next_tick = NEVER
+        """When something is due by the clock."""
+        self._touched: set[WorkerProcess] = set()
         self._recent: OrderedDict[str, None] = OrderedDict()
-        self.next_tick = float("inf")
 
-    # Calls in ---------------------------------------------------------------------------------------------------
+    # Calls in, calls out to workers -----------------------------------------------------------------------------
 
     def accept(self, calls: Iterable[TaskCall]) -> None:
+        held, recent, machine = self.held, self._recent, self.resources.machine
         for call in calls:
-            if call.token in self.held or call.token in self._recent:
+            if call.token in held or call.token in recent:
                 continue
-            misfit = self.machine.misfit(call.requirements)
-            entry = self.held[call.token] = Entry(call, gpu_count(call.requirements.gpu))
+            entry = held[call.token] = Entry(call)
+            misfit = machine.misfit(call.requirements)
             if misfit is not None:
                 self.finish(entry, infeasible(call.label, self.name, misfit))
             else:
@@ -71,8 +76,7 @@ class Pool:
         """Hand waiting calls to workers; how many more workers are wanted."""
         wanted = 0
         while (entry := self.queue.peek()) is not None:
-            limit = entry.call.requirements.concurrency
-            if limit is not None and self.running.get(entry.key, 0) >= limit:
+            if self.resources.at_limit(entry):
                 self.queue.park()
                 continue
             worker = self._worker_for(entry)
@@ -80,164 +84,120 @@ class Pool:
                 wanted = self._wanted(entry)
                 break
             self._assign(self.queue.take(), worker)
-        for worker in self.touched:
+        for worker in self._touched:
             worker.flush()
-        self.touched.clear()
+        self._touched.clear()
         return wanted
 
     def _worker_for(self, entry: Entry) -> WorkerProcess | None:
-        if entry.cpus <= self.free_cpus + 1e-9 and entry.gpus <= len(self.free_gpus):
-            bundle = entry.call.code.bundle
-            unbound = None
+        if self.idle and self.resources.admits(entry):
+            best = None
             for worker in reversed(self.idle):
-                if worker.bound and worker.bundle == bundle:
+                if not self._suits(worker, entry):
+                    continue
+                if worker.bound:
                     return worker
-                if not worker.bound and unbound is None:
-                    unbound = worker
-            if unbound is not None:
-                return unbound
+                best = best or worker
+            if best is not None:
+                return best
         return self._busy_worker_for(entry) if entry.batchable else None
 
+    def _suits(self, worker: WorkerProcess, entry: Entry) -> bool:
+        """One worker serves one bundle and has the same GPUs for life, and must be smaller than the call's limit."""
+        if worker.bound and worker.bundle != entry.call.code.bundle:
+            return False
+        if entry.limit_mib is not None and worker.served and worker.rss_mib >= entry.limit_mib:
+            return False
+        if entry.gpus != len(worker.gpus):
+            fresh = not worker.served and not worker.gpus
+            return fresh and len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) >= entry.gpus
+        return not entry.gpus or set(worker.gpus) <= set(
+            self.resources.machine.devices(entry.call.requirements.gpu or "0")
+        )
+
     def _busy_worker_for(self, entry: Entry) -> WorkerProcess | None:
-        """The busy worker with the fewest calls that may take one more behind them."""
+        """The busy worker with the fewest calls of the same task that may hold one more behind them."""
         depth = self.pace.batch(entry.key)
+        if depth == 1:
+            return None
         best = None
         for worker in self.workers:
             size = len(worker.window)
-            if 0 < size < depth and worker.phase is Phase.READY and worker.window[0].key == entry.key:
+            if 0 < size < depth and worker.phase is Phase.READY:
                 head = worker.window[0]
-                if head.batchable and head.cpus == entry.cpus:
+                if head.key == entry.key and head.batchable and head.cpus == entry.cpus:
                     best, depth = worker, size
         return best
 
     def _wanted(self, entry: Entry) -> int:
         """How many workers to start when `entry` finds none."""
-        if entry.cpus > self.free_cpus + 1e-9:
+        if not self.resources.admits(entry):
             return 0
         room = self.settings.workers - len(self.workers) - self.spawning
-        if room <= 0:
-            self._evict_other_bundle()
+        if room <= 0 or self._lacks_gpus(entry):
+            self._make_room(entry)
             return 0
         expected = self.pace.expected_ms(entry.key)
-        live = sum(worker.phase in (Phase.STARTING, Phase.READY) for worker in self.workers) + self.spawning
+        live = self.spawning + sum(
+            worker.phase in (Phase.STARTING, Phase.READY) and self._suits(worker, entry) for worker in self.workers
+        )
         if live and expected is not None and expected * len(self.queue) < _SPAWN_BACKLOG_MS * live:
             return 0
-        return min(room, len(self.queue), max(1, int(self.free_cpus / max(entry.cpus, 0.01))))
+        return max(0, min(room, len(self.queue), max(1, self.resources.room_for(entry))) - self.spawning)
 
-    def _evict_other_bundle(self) -> None:
-        """All places are taken and the idle ones serve other bundles: the one idle for longest makes room."""
-        if self.idle and not self.spawning and not any(w.phase is Phase.LEAVING for w in self.workers):
-            oldest = min(self.idle, key=lambda worker: worker.idle_since)
-            self.retire(oldest)
+    def _lacks_gpus(self, entry: Entry) -> bool:
+        return bool(entry.gpus) and len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) < entry.gpus
+
+    def _make_room(self, entry: Entry) -> None:
+        """All places or GPUs are taken, and idle workers that do not suit hold some: one of them leaves."""
+        if self.spawning or any(worker.phase is Phase.LEAVING for worker in self.workers):
+            return
+        unfit = [worker for worker in self.idle if not self._suits(worker, entry)]
+        if unfit:
+            self.retire(min(unfit, key=lambda worker: (bool(worker.gpus) != bool(entry.gpus), worker.idle_since)))
 
     def _assign(self, entry: Entry, worker: WorkerProcess) -> None:
         if not worker.window:
             self.idle.remove(worker)
-            self.free_cpus -= entry.cpus
-            worker.head_since = time.monotonic()
-            worker.bundle, worker.bound = entry.call.code.bundle, True
-            self._watch(worker)
-        worker.give(entry)
-        self.running[entry.key] = self.running.get(entry.key, 0) + 1
-        self.touched.add(worker)
-
-    def _watch(self, worker: WorkerProcess) -> None:
-        """Times that count from when a call comes to the head of its worker."""
-        worker.began = False
-        worker.beat_deadline = None
-        worker.deadline = worker.head_since + self.settings.load_timeout_s
-        needs = worker.window[0].call.requirements if worker.window else None
-        if needs is not None and needs.timeout_ms is None and needs.heartbeat_ms is None and needs.memory_mib is None:
-            worker.deadline = None
-
-    # Replies ----------------------------------------------------------------------------------------------------
-
-    def heard(self, worker: WorkerProcess, reply: Reply) -> None:
-        if isinstance(reply, Done):
-            self._done(worker, reply)
-        elif isinstance(reply, Ended):
-            self._ended(worker, reply)
-        elif isinstance(reply, Began):
-            self._began(worker, reply.number)
-        elif isinstance(reply, Beat):
-            self._beat(worker, reply.number)
-        elif isinstance(reply, Hello):
-            self._hello(worker)
-        elif isinstance(reply, Loaded):
-            worker.loading -= 1
-
-    def _hello(self, worker: WorkerProcess) -> None:
-        if worker.phase is Phase.STARTING:
-            worker.phase = Phase.READY
-            worker.head_since = worker.idle_since = time.monotonic()
-
-    def _done(self, worker: WorkerProcess, done: Done) -> None:
-        entry = self._answered(worker, done.number)
-        if entry is None:
+            self._prepare(entry, worker)
+        try:
+            data = order_frame(worker.next_number, entry.call)
+        except (TypeError, ValueError, RecursionError, OverflowError) as error:
+            self.finish(entry, unsendable(entry.call.label, error))
+            if not worker.window:
+                self._emptied(worker, entry)
             return
-        self.pace.took(entry.key, done.duration_ms)
-        usage = Usage(
-            started_ms=done.started_ms,
-            duration_ms=round(done.duration_ms, 3),
-            cpu_ms=round(done.cpu_ms, 3),
-            peak_memory_mib=round(done.peak_mib, 2),
-            backend=self.name,
-            worker=worker.name,
-        )
-        self._served(worker, entry, done.rss_mib)
-        self.finish(entry, entry.verdict or Succeeded(output=output_of(done), usage=usage))
-
-    def _ended(self, worker: WorkerProcess, ended: Ended) -> None:
-        entry = self._answered(worker, ended.number)
-        if entry is None:
-            return
-        self.pace.took(entry.key, ended.duration_ms)
-        self._served(worker, entry, ended.rss_mib)
-        self.finish(entry, entry.verdict or ended.outcome)
-
-    def _answered(self, worker: WorkerProcess, number: int) -> Entry | None:
-        """The call at the head, which `number` answers; None when the answer came too late."""
-        if not worker.window or worker.window[0].number != number:
-            return None
-        entry = worker.window.popleft()
-        worker.head_since = time.monotonic()
-        if worker.window:
-            self._watch(worker)
+        worker.give(entry, data)
+        self.resources.handed_out(entry)
+        self._touched.add(worker)
+        if len(worker.window) == 1:
+            self.watch_head(worker)
         else:
-            self._emptied(worker, entry)
-        return entry
+            self.due(worker.head_since + self.settings.stall_s)
 
-    def _emptied(self, worker: WorkerProcess, last: Entry) -> None:
-        self.free_cpus += last.cpus
-        worker.deadline = worker.beat_deadline = None
-        if worker.phase in (Phase.STARTING, Phase.READY):
-            worker.idle_since = time.monotonic()
-            self.idle.append(worker)
+    def _prepare(self, entry: Entry, worker: WorkerProcess) -> None:
+        """Bind an idle worker to what the call needs."""
+        self.resources.take(entry)
+        worker.bundle, worker.bound = entry.call.code.bundle, True
+        if entry.gpus and not worker.gpus:
+            free = self.resources.free_gpus(entry.call.requirements.gpu or "0")
+            worker.gpus = tuple(free[: entry.gpus])
+            self.resources.take_gpus(worker.gpus)
+        if entry.gpus:
+            entry.call = _seeing(entry.call, worker.gpus)
+        if entry.limit_mib is not None:
+            worker.must_watch = self.guard.begin(worker.guarded, entry.limit_mib)
 
-    def _served(self, worker: WorkerProcess, entry: Entry, rss_mib: float) -> None:
-        """Decide whether the worker has served enough or has grown too far."""
-        worker.served += 1
-        if entry.key not in worker.seen:
-            worker.seen.add(entry.key)
-            worker.settled_mib = rss_mib
-        grown = rss_mib - worker.settled_mib > self.settings.recycle_growth_mib
-        old = self.settings.recycle_after is not None and worker.served >= self.settings.recycle_after
-        if (grown or old) and worker.phase is Phase.READY:
-            self.retire(worker)
+    def watch_head(self, worker: WorkerProcess) -> None:
+        """A call came to the head of its worker: its times count from now."""
+        worker.head_since = time.monotonic()
+        worker.beat_deadline = None
+        entry = worker.window[0]
+        worker.deadline = worker.head_since + self.settings.load_timeout_s if entry.watched else None
+        if worker.must_watch or len(worker.window) > 1 or worker.phase is Phase.STARTING:
+            self.due(worker.head_since + self.settings.stall_s)
 
-    def _began(self, worker: WorkerProcess, number: int) -> None:
-        if worker.window and worker.window[0].number == number and worker.phase is not Phase.DYING:
-            now = time.monotonic()
-            needs = worker.window[0].call.requirements
-            worker.began = True
-            worker.deadline = None if needs.timeout_ms is None else now + needs.timeout_ms / 1000
-            worker.beat_deadline = None if needs.heartbeat_ms is None else now + needs.heartbeat_ms / 1000
-            self.next_tick = 0.0
-
-    def _beat(self, worker: WorkerProcess, number: int) -> None:
-        if worker.window and worker.window[0].number == number and worker.beat_deadline is not None:
-            heartbeat_ms = worker.window[0].call.requirements.heartbeat_ms or 0
-            worker.beat_deadline = time.monotonic() + heartbeat_ms / 1000
+    # Calls back -------------------------------------------------------------------------------------------------
 
     def finish(self, entry: Entry, outcome: Outcome) -> None:
         token = entry.call.token
@@ -249,30 +209,48 @@ class Pool:
             self._left(entry)
         self.reports.append((token, outcome))
 
-    def _left(self, entry: Entry) -> None:
-        """A place under the task's concurrency limit is free again."""
-        count = self.running[entry.key] - 1
-        if count:
-            self.running[entry.key] = count
+    def answered(self, worker: WorkerProcess, number: int) -> Entry | None:
+        """The call at the head, which `number` answers; None when the answer came too late."""
+        if not worker.window or worker.window[0].number != number:
+            return None
+        entry = worker.window.popleft()
+        if worker.window:
+            self.watch_head(worker)
         else:
-            del self.running[entry.key]
-        if entry.call.requirements.concurrency is not None:
-            self.queue.unpark(entry.key)
-
-    # Taking back, stopping, ending --------------------------------------------------------------------------------
+            self._emptied(worker, entry)
+        return entry
 
     def take_back(self, worker: WorkerProcess) -> list[Entry]:
-        """Calls behind the head come back to the front of the queue."""
-        last = worker.window[-1] if worker.window else None
+        """Calls that it has not begun come back to the front of the queue."""
         back = worker.take_back()
         for entry in reversed(back):
             self._left(entry)
             entry.number = 0
-            if not entry.gone:
-                self.queue.push_back(entry)
-        if back and last is not None and not worker.window:
-            self._emptied(worker, last)
+            self.queue.push_back(entry)
+        if back and not worker.window:
+            self._emptied(worker, back[0])
         return back
+
+    def _left(self, entry: Entry) -> None:
+        if self.resources.came_back(entry):
+            self.queue.unpark(entry.key)
+
+    def _emptied(self, worker: WorkerProcess, last: Entry) -> None:
+        self.resources.put_back(last)
+        worker.deadline = worker.beat_deadline = None
+        if last.limit_mib is not None:
+            worker.must_watch = False
+            self.guard.end(worker.guarded)
+        if worker.phase in (Phase.STARTING, Phase.READY):
+            worker.idle_since = time.monotonic()
+            self.idle.append(worker)
+            self.due(worker.idle_since + self.settings.idle_s)
+
+    # Workers come and go ----------------------------------------------------------------------------------------
+
+    def joined(self, worker: WorkerProcess) -> None:
+        self.workers.append(worker)
+        self.idle.insert(0, worker)
 
     def retire(self, worker: WorkerProcess) -> None:
         """It gets nothing more, and ends when it has finished what it began."""
@@ -284,10 +262,8 @@ class Pool:
         self.take_back(worker)
         worker.let_go()
 
-    def stop(self, worker: WorkerProcess, verdict: Outcome) -> None:
+    def stop(self, worker: WorkerProcess, verdict: Outcome, *, grace_s: float | None = None) -> None:
         """End the call at the head, and with it the worker."""
-        import signal
-
         if worker.phase is Phase.DYING:
             return
         self.take_back(worker)
@@ -296,12 +272,15 @@ class Pool:
         worker.window[0].verdict = verdict
         worker.phase = Phase.DYING
         worker.deadline = worker.beat_deadline = None
-        worker.kill_at = time.monotonic() + self.settings.grace_s
-        worker.signal(signal.SIGTERM)
-        self.next_tick = 0.0
+        worker.note_strays()
+        grace_s = self.settings.grace_s if grace_s is None else grace_s
+        worker.kill_at = time.monotonic() + grace_s
+        worker.signal(signal.SIGTERM if grace_s else signal.SIGKILL)
+        self.due(worker.kill_at)
 
-    def cancel(self, entry: Entry, listen: Callable[[WorkerProcess], None]) -> None:
-        """`listen` takes in what the worker has said until now: only then is it certain which call it is running."""
+    def cancel(self, entry: Entry, listen: Callable[[WorkerProcess], object]) -> None:
+        """`listen` takes in what the worker has said until now. After its tickets were taken back only that tells for
+        certain which call it is running: so a call that is waiting behind never suffers."""
         worker = entry.worker
         if worker is not None:
             self.take_back(worker)
@@ -327,59 +306,8 @@ class Pool:
             self.finish(entry, entry.verdict or judge(entry))
         if last is not None:
             self._emptied(worker, last)
-
-    # Time -------------------------------------------------------------------------------------------------------
-
-    def tick(self, now: float) -> list[WorkerProcess]:
-        """Act on what is due; the workers to be killed now. Sets `next_tick`."""
-        self.next_tick = float("inf")
-        due = [worker for worker in list(self.workers) if self._tick_worker(worker, now)]
-        return due
-
-    def _tick_worker(self, worker: WorkerProcess, now: float) -> bool:
-        if worker.kill_at is not None:
-            if now >= worker.kill_at:
-                worker.kill_at = now + 1.0
-                self._at(worker.kill_at)
-                return True
-            self._at(worker.kill_at)
-            return False
-        if worker.deadline is not None and now >= worker.deadline:
-            self.stop(worker, TimedOut(usage=self._usage(worker, now)))
-        elif worker.beat_deadline is not None and now >= worker.beat_deadline:
-            self.stop(worker, TimedOut(heartbeat=True, usage=self._usage(worker, now)))
-        self._stalled(worker, now)
-        self._unused(worker, now)
-        for at in (worker.deadline, worker.beat_deadline):
-            if at is not None:
-                self._at(at)
-        return False
-
-    def _usage(self, worker: WorkerProcess, now: float) -> Usage:
-        return Usage(duration_ms=round((now - worker.head_since) * 1000, 3), backend=self.name, worker=worker.name)
-
-    def _stalled(self, worker: WorkerProcess, now: float) -> None:
-        """Calls wait behind one that takes longer than was thought: others shall have them."""
-        waiting = len(worker.window) > 1 or (worker.phase is Phase.STARTING and worker.window and self.idle)
-        if not waiting or worker.phase is Phase.DYING:
-            return
-        if now - worker.head_since < self.settings.stall_s:
-            self._at(worker.head_since + self.settings.stall_s)
-            return
-        if len(worker.window) > 1:
-            self.pace.slow(worker.window[0].key)
-        self.take_back(worker)
-
-    def _unused(self, worker: WorkerProcess, now: float) -> None:
-        if worker.window or worker.phase is not Phase.READY:
-            return
-        if len(self.workers) > self.settings.keep and now - worker.idle_since >= self.settings.idle_s:
-            self.retire(worker)
-        else:
-            self._at(worker.idle_since + self.settings.idle_s)
-
-    def _at(self, moment: float) -> None:
-        self.next_tick = min(self.next_tick, moment)
+        self.resources.put_back_gpus(worker.gpus)
+        self.guard.forget(worker.guarded)
 
     def give_up(self, reason: str) -> None:
         """No worker can be started: every call that waits is lost."""
@@ -387,5 +315,12 @@ class Pool:
             self.queue.drop(entry)
             self.finish(entry, Lost(reason=reason))
 
+    def due(self, moment: float) -> None:
+        self.next_tick = min(self.next_tick, moment)
 
-__all__ = ["Failed", "Pool", "Settings"]
+
+def _seeing(call: TaskCall, gpus: tuple[int, ...]) -> TaskCall:
+    """The call with its GPUs, and no others, visible to it."""
+    env = {**call.requirements.env, "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)), "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    needs = msgspec.structs.replace(call.requirements, env=env)
+    return msgspec.structs.replace(call, requirements=needs)

@@ -1,5 +1,6 @@
-"""Calls that wait for a worker, in fair order: runs take turns, and so do the tasks of a run; within them first in, first
-out. A task at its concurrency limit steps aside until one of its calls ends."""
+"""Calls that wait for a worker, in fair order: runs take turns, and so do the tasks of a run.
+
+A task at its concurrency limit steps aside until one of its calls ends."""
 
 from __future__ import annotations
 

@@ -12,10 +12,15 @@ import tempfile
 from collections import deque
 from collections.abc import Mapping
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from skylift.compute.process.entry import Entry
-from skylift.compute.worker.wire import TICKET, Order, Reply, WorkerConfig, frame, order_frame, replies
+from skylift.compute.process.memory import Guarded
+from skylift.compute.worker.wire import TICKET, Order, Reply, WorkerConfig, frame, replies
 from skylift.ports.compute import CodeRef
+
+if TYPE_CHECKING:
+    import psutil  # type: ignore[import-untyped, unused-ignore]
 
 _PROGRAM = "from skylift.compute.worker.main import main; main()"
 _RECEIVE = 262_144
@@ -47,19 +52,26 @@ class WorkerProcess:
         self.settled_mib = 0.0
         """Memory after the last first call of a task: what loaded code and models take."""
         self.head_since = 0.0
-        self.began = False
         self.deadline: float | None = None
         self.beat_deadline: float | None = None
         self.idle_since = 0.0
         self.kill_at: float | None = None
         self.gpus: tuple[int, ...] = ()
-        self.loading = 0
+        """Devices it was given, for life."""
+        self.rss_mib = 0.0
+        self.must_watch = False
+        """Its memory must be looked at now and then, for no control group does it."""
+        self.silent = False
+        """Its stream has ended."""
+        self.pidfd = -1
         self._out = bytearray()
         self._orders = bytearray()
         self._tickets = bytearray()
         self._in = bytearray()
         self._number = 0
+        self._strays: list[psutil.Process] = []
         self._start(environment)
+        self.guarded = Guarded(self.pid)
         self._orders += frame(config)
         self.flush()
 
@@ -78,23 +90,32 @@ class WorkerProcess:
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         try:
             self.pid = _spawn((reading, theirs.fileno(), crash), environment)
+        except OSError:
+            self.release()
+            raise
         finally:
             theirs.close()
+        if hasattr(os, "pidfd_open"):
+            with contextlib.suppress(OSError):
+                self.pidfd = os.pidfd_open(self.pid)
 
     # Orders down ------------------------------------------------------------------------------------------------
 
-    def give(self, entry: Entry) -> None:
-        """Put a call behind those it has. Nothing is sent before `flush`."""
+    @property
+    def next_number(self) -> int:
+        return self._number + 1
+
+    def give(self, entry: Entry, order: bytes) -> None:
+        """Put a call behind those it has; `order` is its frame under `next_number`. Nothing is sent before `flush`."""
         self._number += 1
         entry.number = self._number
         entry.worker = self
         self.window.append(entry)
-        self._orders += order_frame(entry.number, entry.call)
+        self._orders += order
         self._tickets += TICKET.pack(entry.number)
 
     def preload(self, code: CodeRef) -> None:
         self._number += 1
-        self.loading += 1
         self._orders += frame(Order(self._number, preload=code))
         self._tickets += TICKET.pack(self._number)
 
@@ -105,7 +126,7 @@ class WorkerProcess:
             self._orders.clear()
         if self._out:
             self._push()
-        if self._tickets:
+        if self._tickets and self.ticket_end >= 0:
             tickets = bytes(self._tickets)
             self._tickets.clear()
             with contextlib.suppress(BrokenPipeError):
@@ -126,7 +147,7 @@ class WorkerProcess:
 
     def take_back(self) -> list[Entry]:
         """Calls that the worker has not begun and now will not: the kernel gave their tickets to us."""
-        numbers = set()
+        numbers: set[int] = set()
         with contextlib.suppress(BlockingIOError, OSError):
             while data := os.read(self.ticket_rest, 4096):
                 numbers.update(number for (number,) in TICKET.iter_unpack(data))
@@ -160,10 +181,23 @@ class WorkerProcess:
             self.ticket_end = -1
 
     def signal(self, number: signal.Signals) -> None:
-        """To the worker and everything it started."""
+        """To the worker and its process group."""
         for kill in (os.killpg, os.kill):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(self.pid, number)
+
+    def note_strays(self) -> None:
+        """Remember what it started, so that children that left its process group end with it."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            self._strays = psutil.Process(self.pid).children(recursive=True)
+
+    def end_strays(self) -> None:
+        for child in self._strays:
+            with contextlib.suppress(Exception):  # gone already, or not ours
+                child.kill()
+        self._strays = []
 
     def reap(self) -> int | None:
         """The wait status, once it has ended; its children are ended too."""
@@ -174,6 +208,7 @@ class WorkerProcess:
             except ChildProcessError:
                 return 0
             self.signal(signal.SIGKILL)
+            self.end_strays()
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -188,8 +223,10 @@ class WorkerProcess:
 
     def release(self) -> None:
         self.let_go()
-        os.close(self.ticket_rest)
-        os.close(self.crash)
+        for fd in (self.ticket_rest, self.crash, self.pidfd):
+            if fd >= 0:
+                os.close(fd)
+        self.ticket_rest = self.crash = self.pidfd = -1
         self.stream.close()
 
 

@@ -7,7 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 from skylift.compute.worker import current, failure
 from skylift.compute.worker.context import LambdaContext, deadline
@@ -15,14 +16,15 @@ from skylift.compute.worker.loader import Function, Loader
 from skylift.compute.worker.secrets import NO_MASK, Mask, Secrets
 from skylift.compute.worker.usage import Meter
 from skylift.compute.worker.wire import WorkerConfig
-from skylift.ports.compute import Failed, Succeeded, TaskCall
+from skylift.ports.compute import CodeRef, Failed, Succeeded, TaskCall
 
 if TYPE_CHECKING:
-    from skylift.compute.worker.capture import LogFile
+    from skylift.compute.worker.log_lines import Stream
     from skylift.ports.blobs import BlobStore
 
 _PLAIN = frozenset({int, float, bool, str, type(None)})
 _SHORT = 1_000
+_EXACT = 2**53
 _SHORTEST_LEAK = 6
 
 
@@ -43,12 +45,12 @@ class Runner:
         self._process_wide = process_wide
         self._loader = Loader(blobs, config.cache_dir, config.paths)
         self._secrets = Secrets(config.secrets)
-        self._codec: Any = None
+        self._codecs: dict[str | None, Any] = {}
 
-    def load(self, call: TaskCall) -> Function | Failed:
+    def load(self, code: CodeRef) -> Function | Failed:
         """The code of a call; what its import raises is the call's failure."""
         try:
-            return self._loader.function(call.code)
+            return self._loader.function(code)
         except Stopping:
             raise
         except BaseException as error:  # noqa: BLE001 - importing runs user code, which may raise anything
@@ -120,14 +122,13 @@ class Runner:
                 f"the arguments of a task are an object of keyword arguments, got {type(arguments).__name__}"
             )
         hints = function.parameters
+        codec = partial(self._codec, call.code.bundle)
         values = {
-            name: value if type(value) in _PLAIN and name not in hints else self._load(value, hints.get(name, Any))
+            name: value if _is_itself(value, hints.get(name, Any)) else codec().load(value, hints.get(name, Any))
             for name, value in arguments.items()
         }
         result = _finished(function.call(**values))
-        if type(result) in _PLAIN and (type(result) is not str or len(result) < _SHORT) and type(result) is not float:
-            return result
-        return self._codec_now().dump(result, function.returns, inline=call.inline_result)
+        return result if _stays(result) else codec().dump(result, function.returns, inline=call.inline_result)
 
     def _handler(self, call: TaskCall, function: Function, meter: Meter) -> Any:
         context = LambdaContext(
@@ -140,17 +141,32 @@ class Runner:
         result = _finished(function.call(call.arguments, context))
         return result if type(result) in _PLAIN else _marshalled(result)
 
-    def _load(self, value: Any, hint: Any) -> Any:
-        if type(value) is hint and hint in _PLAIN:
-            return value
-        return self._codec_now().load(value, hint)
-
-    def _codec_now(self) -> Any:
-        if self._codec is None:
+    def _codec(self, bundle: str | None) -> Any:
+        codec = self._codecs.get(bundle)
+        if codec is None:
             from skylift.values.codec import ValueCodec
 
-            self._codec = ValueCodec(_LazyBlobs(self._blobs), inline_limit=self._config.inline_limit)
-        return self._codec
+            blobs: Any = _LazyBlobs(self._blobs)
+            codec = ValueCodec(blobs, self._config.inline_limit, resolver=self._loader.resolver(bundle))
+            self._codecs[bundle] = codec
+        return codec
+
+
+def _is_itself(value: Any, hint: Any) -> bool:
+    """Whether JSON and value are the same thing, so that no codec is needed."""
+    kind = type(value)
+    return kind in _PLAIN and (hint is Any or hint is kind)
+
+
+def _stays(result: Any) -> bool:
+    kind = type(result)
+    if kind is int:
+        return -_EXACT <= result <= _EXACT
+    return kind is bool or result is None or (isinstance(result, str) and _is_short(result))
+
+
+def _is_short(text: str) -> bool:
+    return type(text) is str and len(text) < _SHORT and text.isascii()
 
 
 class _LazyBlobs:
@@ -207,7 +223,7 @@ async def _collected(result: Any) -> list[Any]:
 @contextlib.contextmanager
 def _surroundings(variables: dict[str, str]) -> Iterator[None]:
     """Environment variables for the time of an attempt; the working directory is put back too."""
-    home = os.getcwd()
+    home = os.getcwd()  # noqa: PTH109 - pathlib costs start-up time here
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -223,7 +239,7 @@ def _surroundings(variables: dict[str, str]) -> Iterator[None]:
 
 def _return_to(home: str) -> None:
     try:
-        here = os.getcwd()
+        here = os.getcwd()  # noqa: PTH109
     except FileNotFoundError:
         here = ""
     if here != home:
@@ -257,11 +273,17 @@ def _texts(output: Any) -> Iterator[str]:
             pending.extend(value)
 
 
-def install_logging(log: Callable[[], LogFile]) -> bool:
+class Notes(Protocol):
+    """Where lines for the attempt's log go."""
+
+    def note(self, stream: Stream, text: str) -> None: ...
+
+
+def install_logging(notes: Notes) -> bool:
     """Send records of `logging` to the attempt's log, once user code has loaded `logging`; whether that is done."""
     if "logging" not in sys.modules:
         return False
     from skylift.compute.worker.log_handler import AttemptLogHandler
 
-    AttemptLogHandler.install(log)
+    AttemptLogHandler.install(notes)
     return True

@@ -1,7 +1,7 @@
 """Catches what an attempt prints, at the level of file descriptors, and writes it line by line to the attempt's log.
 
-File descriptors 1 and 2 of the worker are pipes for its whole life, so output of C code and of child processes is caught
-like that of Python. A thread waits for output and writes it at once; the end of an attempt drains what is left.
+File descriptors 1 and 2 of the worker are pipes for its whole life, so output of C code and of child processes is
+caught like that of Python. A thread waits for output and writes it at once; the end of an attempt drains what is left.
 """
 
 from __future__ import annotations
@@ -102,8 +102,8 @@ class Capture:
 
     def __init__(self) -> None:
         self._streams = (_Stream("stdout", 1), _Stream("stderr", 2))
-        sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc]
-        sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc]
+        sys.stdout = sys.__stdout__ = _text(1)  # type: ignore[misc, assignment]
+        sys.stderr = sys.__stderr__ = _text(2)  # type: ignore[misc, assignment]
         self._lock = allocate_lock()
         self.log = LogFile(None)
         self._flush_c = _line_buffered_c()
@@ -147,9 +147,7 @@ class Capture:
 
 
 def _text(fd: int) -> IO[str]:
-    return open(
-        fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _open(path: str) -> int:

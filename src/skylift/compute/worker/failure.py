@@ -21,7 +21,7 @@ _HIDDEN_NAMES = ("secret", "password", "passwd", "token", "api_key", "apikey", "
 
 
 def failed(error: BaseException, mask: Mask, usage: Usage | None = None) -> Failed:
-    """`error` is the class's name, `classes` its base classes nearest first, `cause` the JSON text Lambda would give."""
+    """`error` is the class's name, `classes` its bases nearest first, `cause` the JSON text Lambda would give."""
     names = tuple(base.__name__ for base in type(error).__mro__[1:-1])
     return Failed(error=type(error).__name__, classes=names, cause=cause_of(error, mask), usage=usage)
 

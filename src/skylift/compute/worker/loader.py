@@ -42,6 +42,11 @@ class Loader:
         self._bundles: dict[str, Any] = {}
         self._functions: dict[tuple[str | None, str], Function] = {}
 
+    def resolver(self, bundle: str | None) -> Any:
+        """How values name classes of user code; None for the codec's own way."""
+        loaded = None if bundle is None else self._bundles.get(bundle)
+        return None if loaded is None else loaded.resolver()
+
     def function(self, code: CodeRef) -> Function:
         key = (code.bundle, code.target)
         found = self._functions.get(key)

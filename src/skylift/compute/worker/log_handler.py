@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from skylift.compute.worker.capture import LogFile
+    from skylift.compute.worker.attempt import Notes
 
 
 class AttemptLogHandler(logging.Handler):
     """`LEVEL logger: message`, every line of a record by itself."""
 
-    def __init__(self, log: Callable[[], LogFile]) -> None:
+    def __init__(self, notes: Notes) -> None:
         super().__init__()
-        self._log = log
+        self._notes = notes
         self.setFormatter(logging.Formatter("%(levelname)s %(name)s: %(message)s"))
 
     @classmethod
-    def install(cls, log: Callable[[], LogFile]) -> None:
+    def install(cls, notes: Notes) -> None:
         """On the root logger, with INFO as its level unless user code has set one up."""
         root = logging.getLogger()
         if not root.handlers and root.level == logging.WARNING:
             root.setLevel(logging.INFO)
-        root.addHandler(cls(log))
+        root.addHandler(cls(notes))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            self._log().note("log", self.format(record))
+            self._notes.note("log", self.format(record))
         except Exception:  # noqa: BLE001 - a record whose arguments do not fit its format must not fail the task
             self.handleError(record)

@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 from _thread import allocate_lock
 from types import FrameType
@@ -40,7 +39,7 @@ from skylift.compute.worker.wire import (
     done_frame,
     frame,
 )
-from skylift.ports.compute import Failed, TaskCall
+from skylift.ports.compute import CodeRef, Failed, TaskCall
 
 if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
@@ -62,7 +61,6 @@ def main() -> None:
     worker = Worker(_Inbox(tickets, stream), stream)
     faulthandler.enable(crash)
     signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         worker.serve()
     except Stopping:
@@ -154,7 +152,7 @@ class Worker:
         self._send(frame(Hello(os.getpid())))
         while (order := self._inbox.next()) is not None:
             if order.preload is not None:
-                self._preload(order)
+                self._preload(order.number, order.preload)
             else:
                 self._send(self._carry_out(order.number, call_of(order)))
 
@@ -162,18 +160,9 @@ class Worker:
         """Put what was printed last into the log."""
         self._capture.end()
 
-    def _preload(self, order: Order) -> None:
-        call = TaskCall(
-            token="",
-            run_id="",
-            task="",
-            label="",
-            attempt=0,
-            code=order.preload,
-            arguments=None,  # type: ignore[arg-type]
-        )
-        self._runner.load(call)
-        self._send(frame(Loaded(order.number, resident_mib())))
+    def _preload(self, number: int, code: CodeRef) -> None:
+        self._runner.load(code)
+        self._send(frame(Loaded(number, resident_mib())))
 
     def _carry_out(self, number: int, call: TaskCall) -> bytes:
         """The reply to one call."""
@@ -184,9 +173,9 @@ class Worker:
             return self._ended(number, found, meter, note=failure.plain(found))
         mask, secrets = found
         self._capture.begin(LogFile(call.log, mask))
-        function = self._runner.load(call)
+        function = self._runner.load(call.code)
         if not self._logging:
-            self._logging = install_logging(lambda: self._capture)  # type: ignore[arg-type, return-value]
+            self._logging = install_logging(self._capture)
         if isinstance(function, Failed):
             return self._ended(number, function, meter, note=failure.plain(function))
         limits = call.requirements
@@ -261,4 +250,4 @@ def open_blobs(config: WorkerConfig) -> BlobStore:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,10 +1,10 @@
 """What a backend and a worker say to each other.
 
-Three file descriptors join them. Orders flow down a stream socket as length-prefixed msgpack frames, replies flow up the
-same socket. Beside it runs the *ticket pipe*: one 8-byte number per order. A worker starts an order only after it has
-read its ticket, and the backend keeps a reading end of that pipe too. So an order that no worker has begun can be taken
-back by reading its ticket, without asking the worker, which may be deep in C code: the kernel gives each ticket to
-exactly one reader. That is what lets calls be batched without ever being run twice (decision 0040).
+Orders flow down a stream socket as length-prefixed msgpack frames, replies flow up the same socket. Beside it runs the
+*ticket pipe*: one 8-byte number per order. A worker starts an order only after it has read its ticket, and the backend
+keeps a reading end of that pipe too. So an order that no worker has begun can be taken back by reading its ticket,
+without asking the worker, which may be deep in C code: the kernel gives each ticket to exactly one reader. That is what
+lets calls be batched without ever being run twice (decision 0040).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     backend: str = "process"
     blobs: str | None = None
     """Where artifacts and bundles are: a path or an fsspec URL, given to `blobs_factory`."""
-    blobs_factory: str = "skylift.stores.blobs:open_blobs"
+    blobs_factory: str = "skylift.stores.open:open_blobs"
     """`module:function` called with `blobs` when an artifact or a bundle is first needed."""
     cache_dir: str = ""
     """Where bundles are unpacked."""
