@@ -1,0 +1,68 @@
+"""JSONata as the States Language uses it: `compile_jsonata(text).evaluate(scope)`.
+
+Common shapes run as Python closures without copying a value (`fast`); everything else, and any value that the
+closures do not handle exactly as JSONata does, goes to the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from skylift.asl.jsonata.library import NOTHING, JsonataError, LibraryExpression
+from skylift.asl.jsonata.names import find_names
+from skylift.asl.jsonata.tokens import JsonataSyntaxError, tokenize
+from skylift.asl.scope import EvaluationFailed, Scope
+
+__all__ = ["Jsonata", "JsonataSyntaxError", "compile_jsonata"]
+
+
+class Jsonata:
+    """A compiled expression; may be used by any thread."""
+
+    __slots__ = ("_library", "fast", "reads", "text", "variables")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        tokens = tokenize(text)
+        names = find_names(tokens)
+        self.variables: frozenset[str] = names.free - names.bound
+        """Variables taken from outside."""
+        self.reads: frozenset[str] = names.reads
+        """Which of input, result, errorOutput and context are read."""
+        self._library = LibraryExpression(text, tokens, names)
+        self.fast: Callable[[Scope], Any] | None = None
+        """The closure, if the expression has one."""
+        self._library.check()
+
+    def evaluate(self, scope: Scope, field: str = "") -> Any:
+        """Raises EvaluationFailed(States.QueryEvaluationError), also where the expression gives nothing."""
+        return self.evaluator(field)(scope)
+
+    def evaluator(self, field: str) -> Callable[[Scope], Any]:
+        """`evaluate` for the field that the messages are to name."""
+        text, slow = self.text, self._library.evaluate
+        quick = self.fast or slow
+
+        def evaluate(scope: Scope) -> Any:
+            try:
+                value = quick(scope)
+                if value is not NOTHING:
+                    return value
+            except JsonataError as problem:
+                raise _failed(text, field, f"threw an error during evaluation. {problem}") from None
+            raise _failed(text, field, "returned nothing (undefined).")
+
+        return evaluate
+
+
+def _failed(text: str, field: str, what: str) -> EvaluationFailed:
+    cause = f"The JSONata expression '{text}' specified for the field '{field}' {what}"
+    return EvaluationFailed("States.QueryEvaluationError", cause, field or None)
+
+
+def compile_jsonata(text: str) -> Jsonata:
+    """The text with or without its `{%` and `%}`. Raises JsonataSyntaxError."""
+    if len(text) >= 4 and text.startswith("{%") and text.endswith("%}"):
+        text = text[2:-2]
+    return Jsonata(text.strip())

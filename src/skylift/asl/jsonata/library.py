@@ -1,0 +1,253 @@
+"""Evaluation by the library: everything of JSONata, with what the States Language adds, forbids and bounds.
+
+`$states` and variables from outside become paths into the root document (`{"states": …, "vars": …}`), since the
+library converts a bound variable at each call. A name that the expression also binds itself stays as written
+and is bound. Compiled expressions belong to the thread that made them.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET
+
+from skylift.asl.intrinsic_functions import IntrinsicError, digest, is_number, random_uuid
+from skylift.asl.json_text import parse_json
+from skylift.asl.jsonata.names import Names
+from skylift.asl.jsonata.tokens import JsonataSyntaxError, Token
+from skylift.asl.scope import Scope
+
+MOST_DEPTH = 300
+"""Levels of calls; the library's own stack would hold more on some machines and fewer on others."""
+MOST_SEQUENCE = 10_000_000
+LAST_RESORT_MS = 60_000
+"""Ends a loop that neither depth nor size bounds (a tail call for ever)."""
+_MOST_EXPRESSIONS = 10_000
+
+
+class JsonataError(Exception):
+    """The expression failed; the text is `code: message`."""
+
+
+NOTHING: Any = type("Nothing", (), {"__repr__": lambda self: "NOTHING"})()
+"""JSONata's undefined."""
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.expressions: dict[str, Any] = {}
+        self.scope: Scope | None = None
+
+
+_local = _Local()
+
+
+class LibraryExpression:
+    __slots__ = ("_ambiguous", "_names", "_overrides", "_source")
+
+    def __init__(self, text: str, tokens: list[Token], names: Names) -> None:
+        self._names = names
+        self._ambiguous = tuple(sorted(names.free & names.bound))
+        used = names.called | names.free
+        self._overrides = {name: function for name, function in _FUNCTIONS.items() if name in used}
+        self._source = '{"v":(' + _rewrite(text, tokens, names, self._overrides) + "\n)}"
+
+    def check(self) -> None:
+        """Raises JsonataSyntaxError."""
+        self._expression()
+
+    def evaluate(self, scope: Scope) -> Any:
+        """The value or NOTHING; raises JsonataError."""
+        root = {"states": states_object(scope, self._names.reads), "vars": self._variables(scope)}
+        bindings = {name: scope.variables[name] for name in self._ambiguous if name in scope.variables}
+        outer, _local.scope = _local.scope, scope
+        try:
+            result = self._expression().evaluate(root, bindings or None)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as problem:  # noqa: BLE001 the library's panics are no Exceptions
+            raise JsonataError(str(problem).replace("host function raised IntrinsicError: ", "")) from None
+        finally:
+            _local.scope = outer
+        value = result.get("v", NOTHING) if isinstance(result, dict) else NOTHING
+        if isinstance(value, float) and not math.isfinite(value):
+            raise JsonataError("D1001: Number out of range")
+        return value
+
+    def _variables(self, scope: Scope) -> dict[str, Any]:
+        variables = scope.variables
+        return {name: variables[name] for name in self._names.free if name in variables}
+
+    def _expression(self) -> Any:
+        found = _local.expressions.get(self._source)
+        if found is None:
+            if len(_local.expressions) >= _MOST_EXPRESSIONS:
+                _local.expressions.clear()
+            found = _local.expressions[self._source] = _compile(self._source, self._overrides)
+        return found
+
+
+def _compile(source: str, overrides: dict[str, Callable[..., Any]]) -> Any:
+    import jsonatapy  # slow to import, and most documents never need it
+
+    try:
+        compiled = jsonatapy.compile(
+            source, timeout=LAST_RESORT_MS, max_stack_depth=MOST_DEPTH, max_sequence_length=MOST_SEQUENCE
+        )
+    except Exception as problem:  # noqa: BLE001
+        raise JsonataSyntaxError(str(problem).removeprefix("Parse error: ")) from None
+    for name, function in overrides.items():
+        (compiled.register_override if name in _BUILTIN else compiled.register)(name, function)
+    return compiled
+
+
+def _rewrite(text: str, tokens: list[Token], names: Names, functions: dict[str, Any]) -> str:
+    parts: list[str] = []
+    at = 0
+    for index, token in enumerate(tokens):
+        if token.kind != "variable" or not token.text or token.text == "$":
+            continue
+        following = tokens[index + 1]
+        if following.text == "(" and following.kind == "operator":
+            continue
+        if token.text == "states":
+            place = "($$.states)"
+        elif token.text in names.bound or token.text in functions or token.text in _FUNCTION_NAMES:
+            continue
+        else:
+            place = f"($$.vars.`{token.text}`)"
+        parts += [text[at : token.start], place]
+        at = token.end
+    return "".join(parts) + text[at:]
+
+
+def states_object(scope: Scope, reads: frozenset[str]) -> dict[str, Any]:
+    """`$states`, with only the members that are read."""
+    states: dict[str, Any] = {}
+    if "input" in reads:
+        states["input"] = scope.input
+    if "result" in reads and scope.result is not UNSET:
+        states["result"] = scope.result
+    if "errorOutput" in reads and scope.error_output is not UNSET:
+        states["errorOutput"] = scope.error_output
+    if "context" in reads:
+        states["context"] = scope.context()
+    return states
+
+
+def _current() -> Scope:
+    if _local.scope is None:
+        raise IntrinsicError("no evaluation is under way")
+    return _local.scope
+
+
+def _number(value: Any, name: str) -> Any:
+    if not is_number(value):
+        raise IntrinsicError(f"T0410: An argument of function {name} must be a number")
+    return value
+
+
+def _whole(value: Any, name: str) -> int:
+    number = _number(value, name)
+    if number != int(number):
+        raise IntrinsicError(f"T0410: An argument of function {name} must be a whole number")
+    return int(number)
+
+
+def _partition(array: Any = None, size: Any = None) -> Any:
+    size = _whole(size, "$partition")
+    if size <= 0:
+        raise IntrinsicError("T0410: The chunk size of $partition must be greater than 0")
+    items = array if isinstance(array, list) else [] if array is None else [array]
+    return [items[at : at + size] for at in range(0, len(items), size)]
+
+
+def _range(first: Any = None, last: Any = None, step: Any = None) -> Any:
+    first, last, step = _number(first, "$range"), _number(last, "$range"), _number(step, "$range")
+    if step == 0:
+        raise IntrinsicError("T0410: The step of $range must not be 0")
+    count = math.floor((last - first) / step) + 1
+    if count > 1_000_000:
+        raise IntrinsicError(f"D2014: $range would give {count} items, the most is 1000000")
+    return [first + index * step for index in range(max(count, 0))]
+
+
+def _hash(data: Any = None, algorithm: Any = None) -> str:
+    return digest(data, algorithm)
+
+
+def _random(seed: Any = None) -> float:
+    if seed is None:
+        return _current().random().random()
+    import random
+
+    return random.Random(_number(seed, "$random")).random()
+
+
+def _parse(text: Any = None) -> Any:
+    if not isinstance(text, str):
+        raise IntrinsicError("T0410: Argument 1 of function $parse must be a string")
+    try:
+        return parse_json(text)
+    except ValueError as problem:
+        raise IntrinsicError(f"D3030: $parse was given text that is not JSON: {problem}") from None
+
+
+def _eval(*arguments: Any) -> Any:
+    raise IntrinsicError("T1006: The function $eval is not supported; use $parse to read JSON")
+
+
+def _now_text() -> str:
+    state = _current().context().get("State")
+    return str(state.get("EnteredTime")) if isinstance(state, dict) else "1970-01-01T00:00:00.000Z"
+
+
+def _millis() -> int:
+    try:
+        return round(datetime.fromisoformat(_now_text()).timestamp() * 1000)
+    except ValueError:
+        return 0
+
+
+def _now(*arguments: Any) -> Any:
+    if not arguments:
+        return _now_text()
+    import jsonatapy
+
+    return jsonatapy.compile("$fromMillis(m, p, z)").evaluate(
+        {"m": _millis(), "p": arguments[0], **({"z": arguments[1]} if len(arguments) > 1 else {})}
+    )
+
+
+def _shuffle(array: Any = None) -> Any:
+    items = list(array) if isinstance(array, list) else [array]
+    _current().random().shuffle(items)
+    return items
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "partition": _partition,
+    "range": _range,
+    "hash": _hash,
+    "random": _random,
+    "uuid": lambda: random_uuid(_current().random()),
+    "parse": _parse,
+    "eval": _eval,
+    "now": _now,
+    "millis": _millis,
+    "shuffle": _shuffle,
+}
+_BUILTIN = frozenset({"random", "eval", "now", "millis", "shuffle"})
+_FUNCTION_NAMES = frozenset(
+    """
+    abs append assert average base64decode base64encode boolean ceil clone contains count decodeUrl
+    decodeUrlComponent distinct each encodeUrl encodeUrlComponent error exists filter floor formatBase
+    formatInteger formatNumber fromMillis join keys length lookup lowercase map match max merge min not number
+    pad parseInteger power reduce replace reverse round sift single sort split spread sqrt string substring
+    substringAfter substringBefore sum toMillis trim type uppercase zip
+    """.split()  # noqa: SIM905 a quoted name a line would fill a page
+)
