@@ -1,7 +1,7 @@
 """Buckets: S3, a local folder, or anything that fsspec opens. What a Distributed Map reads from and writes to.
 
-A bucket is the path of a folder (`data/in`, `/data`, `file:///data`), an fsspec URL (`memory://b`, `gs://b`), or else the
-name of an S3 bucket (which needs the package s3fs).
+A bucket is the path of a folder (`data/in`, `/data`, `file:///data`), an fsspec URL (`memory://b`, `gs://b`), or else
+the name of an S3 bucket (which needs the package s3fs).
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ from skylift.engine.planner import Planner, Resolve, RunBroken, name_taken, same
 from skylift.engine.reply import Reply
 from skylift.engine.router import Router, WorkerRoute, event_for_handler, limits_of, wrap_result
 from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.scheduler import Scheduler, Tick
 from skylift.engine.turn import Turn
 from skylift.engine.views import label
 from skylift.errors import (
@@ -103,9 +104,11 @@ class Engine:
         new_id: Callable[[], str] = new_run_id,
         limits: EngineLimits | None = None,
         version: str = "",
+        schedules: bool = False,
     ) -> None:
         """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
-        `log_path(run_id, token)` names the file for an attempt's output."""
+        `log_path(run_id, token)` names the file for an attempt's output. With `schedules` this engine starts what the
+        journal's schedules say."""
         self.owner = owner
         self.journal = journal
         self.blobs = blobs
@@ -144,6 +147,7 @@ class Engine:
         """Who waits for the end of which run."""
         self._carry: Turn | None = None
         """The last turn, when more follows from it than one turn may hold."""
+        self._scheduler = Scheduler(journal) if schedules else None
         self._failures = 0
         self._quiet_until = 0
         self._looked_ms = -1_000_000
@@ -209,6 +213,8 @@ class Engine:
             takers[type(given)](given, turn)
         if self._book.timers:
             self._fire(turn)
+        if self._scheduler is not None:
+            self._start_ticks(self._scheduler, turn)
         if turn.todo or turn.nested:
             self._planner.settle(turn, self._limits.events_per_turn)
 
@@ -250,6 +256,8 @@ class Engine:
                 listener.tell(progress)
         for run in turn.ended:
             self._let_go(run)
+        for tick in turn.ticks:
+            self._tick_done(tick, turn)
         for reply, value in turn.replies:
             reply.set(value)
         for reply, problem in turn.failures:
@@ -273,7 +281,9 @@ class Engine:
             return turn.now_ms
         if self._stale:
             return turn.now_ms
-        return self._book.timers.next_due()
+        due = self._book.timers.next_due()
+        tick = self._scheduler.next_due() if self._scheduler is not None else None
+        return tick if due is None else due if tick is None else min(due, tick)
 
     # -- when the commit failed ----------------------------------------------------------------------------------------
 
@@ -284,8 +294,7 @@ class Engine:
             runs.setdefault(run.record.run_id, run)
         for run_id, run in runs.items():
             self._unload(run)
-            if run_id not in turn.created:
-                self._stale[run_id] = None
+            self._stale[run_id] = None  # also one that was just created: a store may fail after it has written
         for attempt in turn.cancelled:
             self._dispatcher.ended(attempt)
         self._kept = [given for given in inputs if type(given) is not ItemsDone]
@@ -560,6 +569,8 @@ class Engine:
             if run is not None:
                 self._signalled(run, signal.event, turn)
         self._look_at_foreign_runs(turn)
+        if self._scheduler is not None:
+            self._scheduler.read(turn.now_ms)
 
     def _signalled(self, run: LiveRun, event: AnyEvent, turn: Turn) -> None:
         if isinstance(event, TaskSucceeded | TaskFailed | TaskTimedOut):
@@ -610,6 +621,18 @@ class Engine:
                     self._planner.apply(due.run, TimerFired(timer=due.timer), turn)
             elif type(due) is AttemptDue and due.attempt.open:
                 self._attempt_due(due.attempt, due.what, turn)
+
+    def _start_ticks(self, scheduler: Scheduler, turn: Turn) -> None:
+        for tick in scheduler.ticks(turn.now_ms):
+            self._start(tick.start(), turn)
+            turn.ticks.append(tick)
+
+    def _tick_done(self, tick: Tick, turn: Turn) -> None:
+        assert self._scheduler is not None
+        try:
+            self._scheduler.done(tick, turn.now_ms)
+        except JournalUnavailable as problem:  # the tick comes again, finds its run and is told as done then
+            self.trouble = problem
 
     def _attempt_due(self, attempt: Attempt, what: str, turn: Turn) -> None:
         if what == "again":

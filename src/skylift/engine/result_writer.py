@@ -59,7 +59,7 @@ def _file_of(record: dict[str, Any]) -> str:
 
 
 def _shaped(records: list[dict[str, Any]], transformation: Any) -> list[Any]:
-    """NONE: whole records, Input and Output as JSON text; COMPACT: the outputs; FLATTEN: the outputs, lists dissolved."""
+    """NONE: whole records, Input and Output as JSON text; COMPACT: outputs; FLATTEN: outputs, lists dissolved."""
     if transformation == "COMPACT":
         return [record.get("Output") for record in records]
     if transformation == "FLATTEN":

@@ -12,6 +12,7 @@ from skylift.engine.observe import Progress, Subscription
 from skylift.engine.reply import Reply
 from skylift.engine.router import NestedRoute
 from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.scheduler import Tick
 from skylift.ports.journal import Append, Batch, CacheEntry, Entry, RunRecord, RunUpdate, Snapshot
 
 
@@ -36,6 +37,7 @@ class Turn:
         "replies",
         "sends",
         "signals_done",
+        "ticks",
         "todo",
         "updates",
     )
@@ -60,6 +62,7 @@ class Turn:
         self.io: list[tuple[LiveRun, int, ReadItems | WriteResults]] = []
         self.sends: list[tuple[str, AnyEvent]] = []
         """Signals to runs that another engine drives."""
+        self.ticks: list[Tick] = []
         self.ended: list[LiveRun] = []
         self.replies: list[tuple[Reply[Any], Any]] = []
         self.failures: list[tuple[Reply[Any], BaseException]] = []
