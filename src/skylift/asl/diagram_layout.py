@@ -84,7 +84,7 @@ class _Layouter:
         self.shared: dict[tuple[str, str, int], _Place] = {}
         self.labels: dict[int, _Place] = {}
         self.chains: dict[int, list[_Place]] = {}
-        self.drawn: set[tuple[int, int]] = set()
+        self.drawn: set[int] = set()
         self.rows: list[list[_Place]] = [[] for _ in range(2 * max(self.level.values(), default=0) + 1)]
 
     def run(self) -> Layout:
@@ -257,17 +257,17 @@ class _Layouter:
             y = bottoms[chain[0].row]
             path += f"V{_n(y)}"
         joins = False
-        for upper, place in pairwise(chain):
-            if (id(upper), id(place)) in self.drawn:
-                joins = True
-                break
-            if not upper.is_box and upper is not self.labels.get(index):
-                self.drawn.add((id(upper), id(place)))
+        for place in chain[1:]:
             to = ports.into[index] if place.is_box else place.middle
-            top = tops[place.row]
-            path += _curve(x, y, to, top)
-            x, y = to, top
-            if not place.is_box and bottoms[place.row] > top:
+            path += _curve(x, y, to, tops[place.row])
+            x, y = to, tops[place.row]
+            if place.is_box:
+                break
+            joins = id(place) in self.drawn
+            if joins:
+                break
+            self.drawn.add(id(place))
+            if bottoms[place.row] > y:
                 y = bottoms[place.row]
                 path += f"V{_n(y)}"
         label = self.labels.get(index)

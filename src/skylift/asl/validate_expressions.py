@@ -4,38 +4,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from importlib import import_module
+from functools import lru_cache
 from typing import Any
 
 from msgspec import UNSET, UnsetType
 
+from skylift.asl.intrinsics import compile_intrinsic
+from skylift.asl.jsonata import compile_jsonata
+from skylift.asl.jsonpath import compile_path, compile_reference
 from skylift.asl.validate_check import Check
 from skylift.asl.validate_fields import JSONATA, Fields
 from skylift.asl.validate_report import escape, show
 from skylift.asl.validate_variables import check_name, read_by_jsonata, read_by_path, without_literals
 
 
-def _compiler(module: str, name: str) -> Callable[[str], object]:
-    try:
-        found: Callable[[str], object] = getattr(import_module(f"skylift.asl.{module}"), name)
-    except (ImportError, AttributeError):
-        return lambda _text: None
-    return found
-
-
-compile_path = _compiler("jsonpath", "compile_path")
-compile_reference = _compiler("jsonpath", "compile_reference")
-compile_intrinsic = _compiler("intrinsics", "compile_intrinsic")
-compile_jsonata = _compiler("jsonata", "compile_jsonata")
-
-
 def syntax_problem(compiler: Callable[[str], object], text: str) -> str | None:
     """What the compiler says is wrong with a text, None if nothing is."""
     try:
-        compiler(text)
-    except Exception as error:  # noqa: BLE001
+        _compiled(compiler, text)
+    except Exception as error:  # noqa: BLE001 - whatever a compiler stumbles over, the text is what has to change
         return str(error).strip().rstrip(".") or type(error).__name__
     return None
+
+
+@lru_cache(maxsize=2048)
+def _compiled(compiler: Callable[[str], object], text: str) -> object:
+    return compiler(text)
 
 
 def is_jsonata(value: Any) -> bool:
@@ -131,11 +125,8 @@ def _must_be_path(pointer: str) -> str | None:
 
 def check_jsonata(text: str, pointer: str, check: Check, *, caught: bool = False) -> None:
     """A `{% … %}` text. `caught` where $states.errorOutput exists: in a Catcher's Assign and Output."""
-    inner = text[2:-2]
-    if not inner.strip():
-        problem: str | None = "the expression is empty"
-    else:
-        problem = syntax_problem(compile_jsonata, text)
+    inner = text[2:-2].strip()
+    problem = syntax_problem(compile_jsonata, text) if inner else "the expression is empty"
     if problem:
         check.report.add(
             "INVALID_JSONATA", pointer, f"{show(text)}: {problem}", "Mend the expression between {% and %}"
@@ -144,7 +135,27 @@ def check_jsonata(text: str, pointer: str, check: Check, *, caught: bool = False
     bare = without_literals(inner)
     for name in read_by_jsonata(bare):
         check.scope.read(name, pointer)
+    _check_top_level(bare, pointer, check)
     _check_states_members(bare, pointer, check, caught)
+
+
+_FIRST_NAME = re.compile(r"([^\W\d]\w*)\s*(?!\s|\w|\()")
+_WORDS = ("true", "false", "null", "function")
+
+
+def _check_top_level(bare: str, pointer: str, check: Check) -> None:
+    """An expression that begins with a field's name: there is no document whose field it could be."""
+    first = _FIRST_NAME.match(bare)
+    if first is None or first.group(1) in _WORDS:
+        return
+    name = first.group(1)
+    check.report.add(
+        "UNSUPPORTED_JSONATA",
+        pointer,
+        f"{name!r} is a field of nothing: an expression has no input document of its own",
+        f"Write $states.input.{name}, or ${name} for a variable",
+        service_message=f"Reference to '{name}' at the top level is not supported.",
+    )
 
 
 _MEMBER = re.compile(r"\$states\s*\.\s*(\w+)")
