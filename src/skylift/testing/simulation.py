@@ -60,15 +60,15 @@ class SimulatedBackend:
         rng: random.Random | None = None,
         plan: FaultPlan | None = None,
         longest_ms: int = 5_000,
-        submitted: Callable[[TaskCall], None] = lambda call: None,
     ) -> None:
         self.report = report
+        self.submitted: Callable[[TaskCall], None] = lambda call: None
+        """Told of every attempt accepted."""
         self.plan = plan if plan is not None else FaultPlan()
         self._clock = clock
         self._tasks = tasks
         self._rng = rng if rng is not None else random.Random(0)
         self._longest_ms = longest_ms
-        self._submitted = submitted
         self._running: dict[str, TaskCall] = {}
         self._due: list[tuple[int, int, str, Outcome]] = []
         self._count = 0
@@ -80,7 +80,7 @@ class SimulatedBackend:
         for call in torn(calls, self.plan, self._rng):
             if call.token not in self._running:
                 self._running[call.token] = call
-                self._submitted(call)
+                self.submitted(call)
                 self._schedule(call)
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
@@ -142,6 +142,10 @@ def _outcome(task: Callable[[Any], Any], call: TaskCall) -> Outcome:
         return Failed(error=failure.error or "", classes=failure.classes, cause=failure.cause or "")
 
 
+def _nowhere(token: str, outcome: Outcome) -> None:
+    """Reports before there is an engine."""
+
+
 class Recorder:
     """The real journal, watched: which outcomes are durable. It outlives every engine."""
 
@@ -169,8 +173,7 @@ class Host:
         self.owner = owner
         self.inbox: list[Input] = [Recover()]
         self.due: int | None = None
-        self.zombie = False
-        self.backend = backend if backend is not None else world.new_backend(self)
+        self.backend = backend if backend is not None else world.new_backend()
         self.backend.report = self._report
         self.engine = Engine(
             journal=FaultyJournal(world.recorder, world.plan, world.rng),
@@ -282,15 +285,16 @@ class Simulation:
         self._ids += 1
         return f"run-{self._ids}"
 
-    def new_backend(self, host: Host) -> SimulatedBackend:
-        def submitted(call: TaskCall) -> None:
-            self.submissions.append(call.token)
-            if call.token in self.recorder.outcomes and not host.zombie:
-                self.wrongs.append(f"{call.token} runs again although its outcome is recorded")
+    def new_backend(self) -> SimulatedBackend:
+        backend = SimulatedBackend(self.clock, self.tasks, _nowhere, rng=self.rng, plan=self.plan)
+        backend.submitted = lambda call: self._note(backend, call)
+        return backend
 
-        return SimulatedBackend(
-            self.clock, self.tasks, lambda token, outcome: None, rng=self.rng, plan=self.plan, submitted=submitted
-        )
+    def _note(self, backend: SimulatedBackend, call: TaskCall) -> None:
+        """An engine that was taken over may still try a lost attempt again: it is told to let go at its next commit."""
+        self.submissions.append(call.token)
+        if call.token in self.recorder.outcomes and backend is self.host.backend:
+            self.wrongs.append(f"{call.token} runs again although its outcome is recorded")
 
     def crash(self) -> None:
         """The living engine dies; the next one starts. Its backend survives now and then, as a cluster would."""
@@ -309,7 +313,6 @@ class Simulation:
         for zombie in self._hosts[:-1]:
             zombie.backend.close()
         self._hosts = self._hosts[-1:]
-        self.host.zombie = True
         self._boot(None)
 
     def _turn(self, host: Host) -> None:
