@@ -224,7 +224,7 @@ class SqliteJournal:
                 first = identity - base
                 if first != expected:
                     raise damaged(run_id, expected, f"it is missing, the next is {first}")
-                if crc32(data) != checksum:
+                if type(data) is not bytes or crc32(data) != checksum:
                     raise damaged(run_id, first, "its bytes do not match their checksum")
                 entries = decode_entries(data, run_id, first)
                 if len(entries) != last - first + 1:
@@ -435,6 +435,7 @@ class SqliteJournal:
             Path(self.path).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise translate(sqlite3.OperationalError(str(error)), self.path) from error
+        _check_header(self.path)
         with translated(self.path):
             db = self._connect()
             try:
@@ -454,6 +455,20 @@ class SqliteJournal:
         db.execute("PRAGMA cache_size = -8000")
         db.execute("PRAGMA temp_store = MEMORY")
         return db
+
+
+def _check_header(path: str) -> None:
+    """SQLite takes a file of a few bytes for an empty one and would write over it."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123
+            header = file.read(16)
+    except OSError:
+        return  # there is none, or SQLite will say what is wrong with it
+    if header and header != b"SQLite format 3\0":
+        raise JournalDamaged(
+            f"the journal {path} is not a SQLite database",
+            hint="move the file away to start with a new journal, or restore it from a backup",
+        )
 
 
 def _use_write_ahead_log(db: sqlite3.Connection) -> None:

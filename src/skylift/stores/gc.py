@@ -1,0 +1,121 @@
+"""Which artifacts nothing refers to any more, and their deletion beside running engines and workers.
+
+A writer stores a blob first and journals the reference later, so what was put within the grace period is never touched,
+reachable or not; and a blob put again counts as new (`BlobStore.expire`). Choose the grace longer than the longest time
+between a worker's storing of a result and its recording: a day unless you know better.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from skylift.asl.events import AnyEvent, ItemsRead, ResultsWritten, RunStarted, TaskSubmitted, TaskSucceeded
+from skylift.errors import BlobMissing
+from skylift.ports.blobs import BlobStore
+from skylift.ports.journal import Journal, RunRecord
+from skylift.ports.tasks import TaskTable
+from skylift.values.bundle import bundle_blobs
+from skylift.values.tags import ARTIFACT, digest_of
+
+DAY_MS = 24 * 3600 * 1000
+_PAGE = 500
+
+
+class Collected(msgspec.Struct, frozen=True, kw_only=True):
+    """What a collection did, or with `dry_run` would have done."""
+
+    kept: int
+    deleted: int
+    freed_bytes: int
+    young: int
+    """Unreachable, but put within the grace period."""
+
+
+def collect(
+    journal: Journal, blobs: BlobStore, *, grace_ms: int = DAY_MS, now_ms: int | None = None, dry_run: bool = False
+) -> Collected:
+    """Delete the artifacts that no run, schedule or cached result in the journal needs."""
+    before_ms = (int(time.time() * 1000) if now_ms is None else now_ms) - grace_ms
+    candidates = set(blobs.digests())  # listed first: what is put while we look is not in it
+    needed = reachable(journal, blobs)
+    deleted = freed = young = 0
+    for digest in sorted(candidates - needed):
+        try:
+            size = blobs.size(digest)
+        except BlobMissing:
+            continue
+        if dry_run or blobs.expire(digest, before_ms):
+            deleted += 1
+            freed += size
+        else:
+            young += 1
+    return Collected(kept=len(candidates & needed), deleted=deleted, freed_bytes=freed, young=young)
+
+
+def reachable(journal: Journal, blobs: BlobStore) -> set[str]:
+    """Digests that the journal's runs and schedules need, directly or through other blobs."""
+    found: set[str] = set()
+    bundles: set[str] = set()
+    tables: set[str] = set()
+    for run in all_runs(journal):
+        _follow(run.output, blobs, found)
+        for entry in journal.entries(run.run_id):
+            for value in _values(entry.event):
+                _follow(value, blobs, found)
+        if run.tasks is not None:
+            tables.add(run.tasks)
+    for schedule in journal.schedules():
+        _follow(schedule.input, blobs, found)
+        if schedule.tasks is not None:
+            tables.add(schedule.tasks)
+    for digest in tables:
+        bundle = msgspec.json.decode(journal.document(digest), type=TaskTable).bundle
+        if bundle is not None:
+            bundles.add(bundle)
+    for digest in bundles:
+        found |= bundle_blobs(digest, blobs) if blobs.exists(digest) else {digest}
+    return found
+
+
+def all_runs(journal: Journal) -> Iterator[RunRecord]:
+    """Every run, newest first, a page at a time."""
+    before: tuple[int, str] | None = None
+    while page := journal.runs(before=before, limit=_PAGE):
+        yield from page
+        before = (page[-1].created_ms, page[-1].run_id)
+
+
+def _values(event: AnyEvent) -> tuple[Any, ...]:
+    """The parts of an event that may hold a user's values."""
+    match event:
+        case RunStarted():
+            return (event.input, event.context)
+        case TaskSucceeded() | TaskSubmitted():
+            return (event.output,)
+        case ItemsRead():
+            return (event.items, event.cursor)
+        case ResultsWritten():
+            return (event.details,)
+        case _:
+            return ()
+
+
+def _follow(value: Any, blobs: BlobStore, found: set[str]) -> None:
+    """Add the references in a value, and those in the JSON blobs and listings that they name."""
+    waiting = [value]
+    while waiting:
+        node = waiting.pop()
+        kind = type(node)
+        if kind is list:
+            waiting.extend(node)
+        elif kind is dict:
+            if ARTIFACT not in node:
+                waiting.extend(node.values())
+            elif (digest := digest_of(node)) not in found:
+                found.add(digest)
+                if node.get("nested") and blobs.exists(digest):
+                    waiting.append(msgspec.json.decode(blobs.get(digest)))
