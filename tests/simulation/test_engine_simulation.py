@@ -9,7 +9,6 @@ import pytest
 from random_documents import START, TASKS, Generator
 
 from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
-from skylift.asl.machine import Machine
 from skylift.asl.parse import load
 from skylift.asl.state import encode_state
 from skylift.engine.engine import EngineLimits
@@ -40,7 +39,7 @@ def check_run(world: Simulation, record: RunRecord) -> None:
         entry.event.token for entry in entries if isinstance(entry.event, TaskSucceeded | TaskFailed | TaskTimedOut)
     ]
     assert len(outcomes) == len(set(outcomes)), "an outcome was recorded twice"
-    machine = Machine(load(journal.document(record.definition)))
+    machine = world.library.machine(record.definition)
     state = machine.begin()
     asked = set()
     for entry in entries:

@@ -105,10 +105,11 @@ class Engine:
         limits: EngineLimits | None = None,
         version: str = "",
         schedules: bool = False,
+        library: Library | None = None,
     ) -> None:
         """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
         `log_path(run_id, token)` names the file for an attempt's output. With `schedules` this engine starts what the
-        journal's schedules say."""
+        journal's schedules say. `library` keeps compiled definitions over several lives of an engine on one thread."""
         self.owner = owner
         self.journal = journal
         self.blobs = blobs
@@ -123,7 +124,7 @@ class Engine:
         self._limits = limits if limits is not None else EngineLimits()
         self._observers = Observers()
         self._book = Book()
-        self._library = Library(journal)
+        self._library = library if library is not None else Library(journal)
         self._dispatcher = Dispatcher(backends, self._limits.window, self.report)
         self._planner = Planner(
             book=self._book,

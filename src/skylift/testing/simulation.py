@@ -21,6 +21,7 @@ from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
 from skylift.engine.engine import Engine, EngineLimits
 from skylift.engine.inputs import Input, Recover, StartRun
 from skylift.engine.items import InlineItems
+from skylift.engine.library import Library
 from skylift.engine.names import global_token
 from skylift.ports.compute import (
     Cancelled,
@@ -185,6 +186,7 @@ class Host:
             is_alive=world.is_alive,
             new_id=world.new_id,
             limits=world.limits,
+            library=world.library,
         )
 
     def _report(self, token: str, outcome: Outcome) -> None:
@@ -221,6 +223,7 @@ class Simulation:
         self.recorder = Recorder(journal if journal is not None else MemoryJournal())
         # A lost worker must not change the answer here, so the engine never gives up.
         self.limits = limits if limits is not None else EngineLimits(losses=1_000_000, look_ms=1_000)
+        self.library = Library(self.recorder)
         self.tasks = tasks
         self.submissions: list[str] = []
         """Global token of every attempt given to a backend."""
