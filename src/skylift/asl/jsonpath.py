@@ -87,7 +87,7 @@ def _compile(parsed: Parsed, definite: bool) -> Callable[[Scope], Any]:
     if not definite:
         walk = _walker(steps)
         return lambda scope: walk(root(scope))
-    keys = tuple(step[0] for step in steps)
+    keys = _keys(steps)
     if all(isinstance(key, str) for key in keys):
         return _named(root, steps, keys, parsed.root == "$")
     return _mixed(root, steps, keys)
@@ -371,4 +371,8 @@ def compile_reference(text: str) -> Reference:
         raise InvalidPath(f"{text!r} does not name a place in the input")
     if not all(isinstance(step, Field | Index) for step in parsed.steps):
         raise InvalidPath(f"{text!r} does not name exactly one place")
-    return Reference(text, tuple(step[0] for step in parsed.steps if isinstance(step, Field | Index)))
+    return Reference(text, _keys(parsed.steps))
+
+
+def _keys(steps: tuple[Step, ...]) -> tuple[str | int, ...]:
+    return tuple(step[0] for step in steps if isinstance(step, Field | Index))

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from skylift.asl.jsonata.fast import compile_fast
 from skylift.asl.jsonata.library import NOTHING, JsonataError, LibraryExpression
 from skylift.asl.jsonata.names import find_names
+from skylift.asl.jsonata.parser import NotCovered
 from skylift.asl.jsonata.tokens import JsonataSyntaxError, tokenize
+from skylift.asl.jsonata.values import Fallback
 from skylift.asl.scope import EvaluationFailed, Scope
 
 __all__ = ["Jsonata", "JsonataSyntaxError", "compile_jsonata"]
@@ -33,7 +36,10 @@ class Jsonata:
         self._library = LibraryExpression(text, tokens, names)
         self.fast: Callable[[Scope], Any] | None = None
         """The closure, if the expression has one."""
-        self._library.check()
+        try:
+            self.fast = compile_fast(tokens)
+        except NotCovered:
+            self._library.check()
 
     def evaluate(self, scope: Scope, field: str = "") -> Any:
         """Raises EvaluationFailed(States.QueryEvaluationError), also where the expression gives nothing."""
@@ -46,7 +52,10 @@ class Jsonata:
 
         def evaluate(scope: Scope) -> Any:
             try:
-                value = quick(scope)
+                try:
+                    value = quick(scope)
+                except (Fallback, RecursionError):
+                    value = slow(scope)
                 if value is not NOTHING:
                     return value
             except JsonataError as problem:

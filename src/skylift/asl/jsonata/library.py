@@ -8,6 +8,7 @@ and is bound. Compiled expressions belong to the thread that made them.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from collections.abc import Callable
 from datetime import datetime
@@ -51,10 +52,10 @@ class LibraryExpression:
 
     def __init__(self, text: str, tokens: list[Token], names: Names) -> None:
         self._names = names
-        self._ambiguous = tuple(sorted(names.free & names.bound))
+        self._ambiguous = tuple(sorted(names.free & (names.bound | FUNCTION_NAMES)))
         used = names.called | names.free
         self._overrides = {name: function for name, function in _FUNCTIONS.items() if name in used}
-        self._source = '{"v":(' + _rewrite(text, tokens, names, self._overrides) + "\n)}"
+        self._source = '{"v":(' + _rewrite(text, tokens, names) + "\n)}"
 
     def check(self) -> None:
         """Raises JsonataSyntaxError."""
@@ -105,7 +106,7 @@ def _compile(source: str, overrides: dict[str, Callable[..., Any]]) -> Any:
     return compiled
 
 
-def _rewrite(text: str, tokens: list[Token], names: Names, functions: dict[str, Any]) -> str:
+def _rewrite(text: str, tokens: list[Token], names: Names) -> str:
     parts: list[str] = []
     at = 0
     for index, token in enumerate(tokens):
@@ -116,7 +117,7 @@ def _rewrite(text: str, tokens: list[Token], names: Names, functions: dict[str, 
             continue
         if token.text == "states":
             place = "($$.states)"
-        elif token.text in names.bound or token.text in functions or token.text in _FUNCTION_NAMES:
+        elif token.text in names.bound or token.text in FUNCTION_NAMES:
             continue
         else:
             place = f"($$.vars.`{token.text}`)"
@@ -242,12 +243,16 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "shuffle": _shuffle,
 }
 _BUILTIN = frozenset({"random", "eval", "now", "millis", "shuffle"})
-_FUNCTION_NAMES = frozenset(
-    """
-    abs append assert average base64decode base64encode boolean ceil clone contains count decodeUrl
-    decodeUrlComponent distinct each encodeUrl encodeUrlComponent error exists filter floor formatBase
-    formatInteger formatNumber fromMillis join keys length lookup lowercase map match max merge min not number
-    pad parseInteger power reduce replace reverse round sift single sort split spread sqrt string substring
-    substringAfter substringBefore sum toMillis trim type uppercase zip
-    """.split()  # noqa: SIM905 a quoted name a line would fill a page
+FUNCTION_NAMES = frozenset(_FUNCTIONS) | frozenset(
+    re.findall(
+        r"\w+",
+        """
+        abs append assert average base64decode base64encode boolean ceil clone contains count decodeUrl
+        decodeUrlComponent distinct each encodeUrl encodeUrlComponent error exists filter floor formatBase
+        formatInteger formatNumber fromMillis join keys length lookup lowercase map match max merge min not number
+        pad parseInteger power reduce replace reverse round sift single sort split spread sqrt string substring
+        substringAfter substringBefore sum toMillis trim type uppercase zip
+        """,
+    )
 )
+"""Names that mean a function unless a variable has them."""
