@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from skylift.asl.validate_check import Check
-from skylift.asl.validate_report import escape, listed, show, suggestion
+from skylift.asl.validate_report import as_service_location, escape, listed, show, suggestion
 
 EVERYWHERE = ""
 """In a table of allowed fields: in both query languages."""
@@ -60,18 +60,18 @@ class Fields:
                 self._unknown(name, allowed)
 
     def _wrong_language(self, name: str, belongs: str) -> None:
-        language = self.language
         twin = _TWINS.get((name, belongs))
+        # a document in JSONata cannot have states in JSONPath
+        switch = f'"QueryLanguage": "{belongs}"' if self.check.language != JSONATA else ""
+        mend = f"Use {twin}" if twin else "Remove it"
         self.report.add(
             "WRONG_QUERY_LANGUAGE",
             self.at(name),
-            f"{name!r} belongs to {belongs}, but the query language here is {language}",
-            f'Use {twin}, or set "QueryLanguage": "{belongs}" on the state'
-            if twin
-            else f'Remove it, or set "QueryLanguage": "{belongs}" on the state',
-            service_message=f"The QueryLanguage is set to '{language}', but field '{name}' is only supported for the "
-            f"'{belongs}' QueryLanguage",
-            service_location=_service_place(self.pointer),
+            f"{name!r} belongs to {belongs}, but the query language here is {self.language}",
+            f"{mend}, or set {switch} on the state" if switch else mend,
+            service_message=f"The QueryLanguage is set to '{self.language}', but field '{name}' is only supported for "
+            f"the '{belongs}' QueryLanguage",
+            service_location=as_service_location(self.pointer),
         )
 
     def _not_here(self, name: str, allowed: Allowed) -> None:
@@ -81,7 +81,7 @@ class Fields:
             f"{self.what} has no field {name!r}",
             f"Remove it; {self.what} may have {listed(allowed)}",
             service_message=f"Field '{name}' is not supported",
-            service_location=_service_place(self.pointer),
+            service_location=as_service_location(self.pointer),
         )
 
     def _unknown(self, name: str, allowed: Allowed) -> None:
@@ -94,7 +94,7 @@ class Fields:
             if guess
             else f"Remove it; {self.what} may have {listed(allowed)}; notes go into Comment",
             service_message=f"Field '{name}' is not supported",
-            service_location=_service_place(self.pointer),
+            service_location=as_service_location(self.pointer),
         )
 
     def require(self, *names: str) -> None:
@@ -110,7 +110,7 @@ class Fields:
             message,
             mend,
             service_message=f"These fields are required: [{listed(absent)}]",
-            service_location=_service_place(self.pointer),
+            service_location=as_service_location(self.pointer),
         )
 
     def exclusive(self, *names: str) -> None:
@@ -123,7 +123,7 @@ class Fields:
                 f"{' and '.join(there)} exclude each other",
                 "Keep one of them",
                 service_message=f"There should only be one of the following fields: [{listed(names)}]",
-                service_location=_service_place(self.pointer),
+                service_location=as_service_location(self.pointer),
             )
 
     def wrong_type(self, name: str, wanted: str, mend: str | None = None) -> None:
@@ -225,10 +225,6 @@ def kind_of(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     return f"text {show(value)}" if isinstance(value, str) else f"the number {show(value)}"
-
-
-def _service_place(pointer: str) -> str | None:
-    return None if pointer else "/"
 
 
 _TWINS: Mapping[tuple[str, str], str] = {

@@ -11,7 +11,7 @@ from skylift.asl.document import Flow, ItemBatcher, ItemReader, Map, ResultWrite
 from skylift.asl.validate_expressions import expression, number_or_expression, path, reference, result_path, template
 from skylift.asl.validate_fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
 from skylift.asl.validate_nested import FlowReader
-from skylift.asl.validate_report import listed, show
+from skylift.asl.validate_report import as_service_location, listed, show
 from skylift.asl.validate_resource import resource
 from skylift.asl.validate_retry import catchers, retriers
 
@@ -105,7 +105,7 @@ def _only_distributed(fields: Fields, name: str) -> None:
         f"{name!r} has a meaning only in a Distributed Map",
         'Remove it, or set "Mode": "DISTRIBUTED" in the ProcessorConfig of the ItemProcessor',
         service_message=f"Field '{name}' is not supported",
-        service_location=fields.pointer,
+        service_location=as_service_location(fields.pointer),
     )
 
 

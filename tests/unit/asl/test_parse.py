@@ -232,6 +232,23 @@ def test_service_words() -> None:
         "Workflow has no terminal state",
         None,
     )
+    inner = {"StartAt": "I", "States": {"I": PASS}}
+    (found,) = parse(
+        {"StartAt": "M", "States": {"M": {"Type": "Map", "ItemProcessor": inner, "TimeoutSeconds": 1, "End": True}}}
+    ).diagnostics
+    assert (found.pointer, found.service_message, found.service_location) == (
+        "/States/M/TimeoutSeconds",
+        "Field 'TimeoutSeconds' is not supported",
+        "/States/M",
+    )
+    (found,) = parse({"StartAt": "A", "States": {"A": {**PASS, "Output": 1}}}).diagnostics
+    assert found.service_message == (
+        "The QueryLanguage is set to 'JSONPath', but field 'Output' is only supported for the 'JSONata' QueryLanguage"
+    )
+    assert found.service_location == "/States/A"
+    assert "QueryLanguage" in found.mend
+    document = {"QueryLanguage": "JSONata", "StartAt": "A", "States": {"A": {**PASS, "Parameters": {}}}}
+    assert parse(document).diagnostics[0].mend == "Use Arguments"
     assert as_service_location("/States/0/Choices/1/Next") == "/States/0/Choices[1]/Next"
     assert as_service_location("") == "/"
 
