@@ -21,7 +21,13 @@ def take_in(pool: Pool, worker: WorkerProcess, reply: Reply) -> None:
         _began(pool, worker, reply.number)
     elif isinstance(reply, Beat):
         _beat(worker, reply.number)
-    elif isinstance(reply, Hello) and worker.phase is Phase.STARTING:
+    elif isinstance(reply, Hello):
+        _up(worker)
+
+
+def _up(worker: WorkerProcess) -> None:
+    worker.up = True
+    if worker.phase is Phase.STARTING:
         worker.phase = Phase.READY
         worker.head_since = worker.idle_since = time.monotonic()
 

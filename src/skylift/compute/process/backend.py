@@ -283,12 +283,13 @@ class ProcessBackend:
             return
         while self._listen(worker):
             pass
-        never_up = worker.phase is Phase.STARTING
         words = worker.last_words()
         self._unregister(worker)
         self._pool.ended(worker, lambda entry: judge(self._pool, worker, entry, status, words))
         worker.release()
-        if never_up:
+        if worker.up:
+            self._failed_starts = 0
+        else:
             self._start_failed(f"worker processes do not start: {reason_of(status, words)}")
 
     def _unregister(self, worker: WorkerProcess) -> None:

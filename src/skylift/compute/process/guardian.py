@@ -24,7 +24,7 @@ done
 for item in $list; do
   case $item in
     /*) rmdir "$item" ;;
-    *) kill -9 -- "-$item" ;;
+    *) kill -9 "-$item" ;;
   esac
 done 2>/dev/null
 for item in $list; do case $item in /*) sleep 0.1; rmdir "$item" ;; esac; done 2>/dev/null

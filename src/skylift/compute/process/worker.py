@@ -61,6 +61,8 @@ class WorkerProcess:
         self.rss_mib = 0.0
         self.must_watch = False
         """Its memory must be looked at now and then, for no control group does it."""
+        self.up = False
+        """It has said Hello."""
         self.silent = False
         """Its stream has ended."""
         self.pidfd = -1

@@ -155,18 +155,14 @@ class Runner:
 def _is_itself(value: Any, hint: Any) -> bool:
     """Whether JSON and value are the same thing, so that no codec is needed."""
     kind = type(value)
-    return kind in _PLAIN and (hint is Any or hint is kind)
+    return kind in _PLAIN and bool(hint is Any or hint is kind)
 
 
 def _stays(result: Any) -> bool:
     kind = type(result)
     if kind is int:
         return -_EXACT <= result <= _EXACT
-    return kind is bool or result is None or (isinstance(result, str) and _is_short(result))
-
-
-def _is_short(text: str) -> bool:
-    return type(text) is str and len(text) < _SHORT and text.isascii()
+    return bool(kind is bool or result is None or (kind is str and len(result) < _SHORT and result.isascii()))
 
 
 class _LazyBlobs:
@@ -279,11 +275,40 @@ class Notes(Protocol):
     def note(self, stream: Stream, text: str) -> None: ...
 
 
-def install_logging(notes: Notes) -> bool:
-    """Send records of `logging` to the attempt's log, once user code has loaded `logging`; whether that is done."""
-    if "logging" not in sys.modules:
-        return False
+def catch_logging(notes: Notes) -> None:
+    """Send records of `logging` to the attempt's log as soon as some code imports `logging` (which takes long)."""
+    if "logging" in sys.modules:
+        _install(notes)
+    else:
+        sys.meta_path.insert(0, _LoggingImport(notes))
+
+
+def _install(notes: Notes) -> None:
     from skylift.compute.worker.log_handler import AttemptLogHandler
 
     AttemptLogHandler.install(notes)
-    return True
+
+
+class _LoggingImport:
+    """An import hook for one module, once."""
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != "logging":
+            return None
+        from importlib.machinery import PathFinder
+
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(name, path, target)
+        loader: Any = None if spec is None else spec.loader
+        if loader is not None:
+            load = loader.exec_module
+
+            def load_and_install(module: Any) -> None:
+                load(module)
+                _install(self._notes)
+
+            loader.exec_module = load_and_install
+        return spec

@@ -19,11 +19,12 @@ class AttemptLogHandler(logging.Handler):
 
     @classmethod
     def install(cls, notes: Notes) -> None:
-        """On the root logger, with INFO as its level unless user code has set one up."""
+        """As the handler of last resort, from INFO on. Code that sets up handlers of its own (`basicConfig`) finds
+        `logging` untouched, and what those print is caught as standard output or error."""
+        logging.lastResort = cls(notes)
         root = logging.getLogger()
-        if not root.handlers and root.level == logging.WARNING:
+        if root.level == logging.WARNING:
             root.setLevel(logging.INFO)
-        root.addHandler(cls(notes))
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

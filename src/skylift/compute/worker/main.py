@@ -18,7 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from skylift.compute.worker import failure
-from skylift.compute.worker.attempt import Runner, Stopping, install_logging
+from skylift.compute.worker.attempt import Runner, Stopping, catch_logging
 from skylift.compute.worker.capture import Capture, LogFile
 from skylift.compute.worker.secrets import NO_MASK
 from skylift.compute.worker.usage import Meter, resident_mib
@@ -141,11 +141,11 @@ class Worker:
         self._sending = allocate_lock()
         self._config = inbox.config()
         self._blobs: BlobStore | None = None
-        self._capture = Capture()
-        self._logging = False
         os.environ.update(self._config.env)
         if self._config.cwd is not None:
             os.chdir(self._config.cwd)
+        self._capture = Capture()
+        catch_logging(self._capture)
         self._runner = Runner(self._config, self._open_blobs)
 
     def serve(self) -> None:
@@ -174,8 +174,6 @@ class Worker:
         mask, secrets = found
         self._capture.begin(LogFile(call.log, mask))
         function = self._runner.load(call.code)
-        if not self._logging:
-            self._logging = install_logging(self._capture)
         if isinstance(function, Failed):
             return self._ended(number, function, meter, note=failure.plain(function))
         limits = call.requirements

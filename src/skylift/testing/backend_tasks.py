@@ -1,0 +1,167 @@
+"""Functions that `BackendConformance` has workers run. Standard library only."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from skylift.compute.worker.current import attempt, heartbeat
+
+NOT_CALLABLE = 3
+
+
+class TooSmall(ValueError):
+    """What `fail` raises."""
+
+
+class Odd(BaseException):
+    """Not an Exception."""
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def echo(value: Any) -> Any:
+    return value
+
+
+def nap(ms: float) -> float:
+    time.sleep(ms / 1000)
+    return ms
+
+
+def spin(ms: float) -> int:
+    end, count = time.perf_counter() + ms / 1000, 0
+    while time.perf_counter() < end:
+        count += 1
+    return count
+
+
+def append(path: str, text: str) -> None:
+    with Path(path).open("a") as file:
+        file.write(text)
+
+
+async def later(value: int) -> int:
+    return value
+
+
+def numbers(count: int) -> Iterator[int]:
+    yield from range(count)
+
+
+async def async_numbers(count: int) -> AsyncIterator[int]:
+    for number in range(count):
+        yield number
+
+
+def fail(message: str) -> None:
+    raise TooSmall(message)
+
+
+def odd(kind: str) -> Any:
+    if kind == "unprintable":
+        raise Unprintable
+    if kind == "exit":
+        sys.exit(0)
+    if kind == "interrupt":
+        raise KeyboardInterrupt
+    if kind == "base":
+        raise Odd("x" * 100_000)
+    if kind == "group":
+        raise ExceptionGroup("several", [ValueError("one"), TypeError("two")])
+    if kind == "chained":
+        try:
+            fail("inner")
+        except TooSmall as error:
+            raise RuntimeError("outer") from error
+    return odd(kind)
+
+
+def die(how: str) -> None:
+    if how == "exit":
+        os._exit(3)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    import ctypes
+
+    ctypes.string_at(0)
+
+
+def beat(times: int, every_ms: float, then_ms: float) -> None:
+    for _ in range(times):
+        time.sleep(every_ms / 1000)
+        heartbeat()
+    time.sleep(then_ms / 1000)
+
+
+def allocate(mib: int) -> int:
+    """Really used, in steps, so that the whole does not come at one blow."""
+    blocks = []
+    for _ in range(mib):
+        blocks.append(bytearray(b"x" * 2**20))
+        time.sleep(0.0005)
+    time.sleep(0.05)
+    return len(blocks)
+
+
+def alone(folder: str, ms: float) -> bool:
+    """Whether no other attempt was in here at the same time."""
+    mark = Path(folder) / "inside"
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    time.sleep(ms / 1000)
+    mark.unlink()
+    return True
+
+
+def surroundings() -> dict[str, str | None]:
+    before = str(Path.cwd())
+    os.chdir("/")
+    return {"variable": os.environ.get("SKYLIFT_TEST_VARIABLE"), "folder": before}
+
+
+def myself() -> dict[str, Any]:
+    now = attempt()
+    assert now is not None
+    return {"token": now.token, "run": now.run_id, "number": now.number}
+
+
+def speak() -> None:
+    import ctypes
+    import logging
+    import subprocess
+
+    print("from print: grüß")  # noqa: T201 - output is what this is for
+    print("from stderr", file=sys.stderr)  # noqa: T201
+    subprocess.run(["/bin/echo", "from a child"], check=True)
+    ctypes.CDLL(None).printf(b"from C\n")
+    logging.getLogger("speaker").warning("from logging %d", 1)
+    sys.stdout.write("no end of line")
+
+
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    return {
+        "event": event,
+        "request": context.aws_request_id,
+        "remaining": context.get_remaining_time_in_millis(),
+    }
+
+
+def bad_handler(event: Any, context: Any) -> Any:
+    return {"set": {1, 2}}
