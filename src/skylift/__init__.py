@@ -1,0 +1,74 @@
+"""Skylift: plain Python pipelines that run durably, here or anywhere, as one open States Language graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skylift.compute.worker.current import Attempt, attempt, heartbeat
+    from skylift.errors import RunFailed, SkyliftError
+    from skylift.sdk.compiler.refuse import CompileError
+    from skylift.sdk.handles import Run, find_run
+    from skylift.sdk.pipeline import Pipeline, pipeline
+    from skylift.sdk.resources import Resources
+    from skylift.sdk.retry import Retry
+    from skylift.sdk.steps import approve, parallel, sleep
+    from skylift.sdk.task import Task, task
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Attempt": "skylift.compute.worker.current",
+    "CompileError": "skylift.sdk.compiler.refuse",
+    "Pipeline": "skylift.sdk.pipeline",
+    "Resources": "skylift.sdk.resources",
+    "Retry": "skylift.sdk.retry",
+    "Run": "skylift.sdk.handles",
+    "RunFailed": "skylift.errors",
+    "SkyliftError": "skylift.errors",
+    "Task": "skylift.sdk.task",
+    "approve": "skylift.sdk.steps",
+    "attempt": "skylift.compute.worker.current",
+    "find_run": "skylift.sdk.handles",
+    "heartbeat": "skylift.compute.worker.current",
+    "parallel": "skylift.sdk.steps",
+    "pipeline": "skylift.sdk.pipeline",
+    "sleep": "skylift.sdk.steps",
+    "task": "skylift.sdk.task",
+}
+
+__all__ = [
+    "Attempt",
+    "CompileError",
+    "Pipeline",
+    "Resources",
+    "Retry",
+    "Run",
+    "RunFailed",
+    "SkyliftError",
+    "Task",
+    "approve",
+    "attempt",
+    "find_run",
+    "heartbeat",
+    "parallel",
+    "pipeline",
+    "sleep",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Public names are loaded when they are first used."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
