@@ -293,3 +293,16 @@ def test_processes_that_make_the_file_at_the_same_moment(tmp_path: Path) -> None
     code = "import sys; from skylift.stores.sqlite import SqliteJournal; SqliteJournal(sys.argv[1]).close()"
     makers = [subprocess.Popen([sys.executable, "-c", code, str(path)]) for _ in range(4)]
     assert [maker.wait() for maker in makers] == [0, 0, 0, 0]
+
+
+def test_a_very_long_append_is_kept_in_several_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("skylift.stores.sqlite._LONGEST_ROW", 1_000)
+    path = tmp_path / "journal.db"
+    two_runs(path)
+    journal = SqliteJournal(path)
+    journal.commit(Batch(owner="me", appends=[append("r1", 1, 100)]))
+    journal.commit(Batch(owner="me", appends=[append("r1", 101)]))
+    assert journal._db.execute("SELECT count(*) FROM appends").fetchone()[0] > 5
+    assert sequences(journal, "r1") == list(range(1, 102))
+    assert sequences(journal, "r1", 57) == list(range(58, 102))
+    journal.close()

@@ -66,11 +66,13 @@ _POSITION = (
     "FROM runs WHERE run_id = ?"
 )
 _ENTRIES = (
-    "SELECT id, last, checksum, entries FROM appends WHERE id > ? AND id < ? ORDER BY id LIMIT 16"  # immutable rows
+    "SELECT id, last, checksum, entries FROM appends WHERE id > ? AND id < ? ORDER BY id LIMIT 4"  # immutable rows
 )
 _LAST_CHAR = "\U0010ffff"
 _BUSY_S = 10.0
 _READERS_KEPT = 8
+_LONGEST_ROW = 16 * 1024 * 1024
+"""SQLite holds at most 1 GB in a row, and a reader should not need that much memory at once."""
 
 
 class _Position:
@@ -109,12 +111,12 @@ class SqliteJournal:
         self._execute = self._db.cursor().execute
 
     def commit(self, batch: Batch) -> None:
-        blobs = [encode_entries(append.entries) if append.entries else b"" for append in batch.appends]
+        rows = [_rows_of(append.entries) for append in batch.appends]
         with self._writing():
             for record in batch.created:
                 self._create(record)
-            for append, data in zip(batch.appends, blobs, strict=True):
-                self._append(append, data, batch.owner)
+            for append, encoded in zip(batch.appends, rows, strict=True):
+                self._append(append, encoded, batch.owner)
             for snapshot in batch.snapshots:
                 row = (snapshot.sequence, crc32(snapshot.state), snapshot.state, snapshot.run_id)
                 self._execute(_INSERT_SNAPSHOT, row)
@@ -130,16 +132,13 @@ class SqliteJournal:
             raise run_exists(record) from error
         self._positions[record.run_id] = _Position(number or 0, record.owner, 0)
 
-    def _append(self, append: Append, data: bytes, owner: str) -> None:
+    def _append(self, append: Append, rows: list[tuple[int, int, bytes]], owner: str) -> None:
         position = self._positions.get(append.run_id) or self._find_position(append.run_id)
         if position is None or position.owner != owner:
             raise not_owner(append.run_id, owner, position.owner if position else None)
-        entries = append.entries
-        if entries:
-            check_sequence(append, position.last)
-            last = entries[-1].sequence
-            identity = (position.number << 32) + entries[0].sequence
-            self._execute(_INSERT_APPEND, (identity, last, crc32(data), data))
+        check_sequence(append, position.last)
+        for first, last, data in rows:
+            self._execute(_INSERT_APPEND, ((position.number << 32) + first, last, crc32(data), data))
             position.last = last
         update = append.update
         if update is not None:
@@ -488,6 +487,17 @@ def _use_write_ahead_log(db: sqlite3.Connection) -> None:
 
 def _fetch(sql: str, values: Row = ()) -> Callable[[sqlite3.Connection], list[Row]]:
     return lambda db: db.execute(sql, values).fetchall()
+
+
+def _rows_of(entries: Sequence[Entry]) -> list[tuple[int, int, bytes]]:
+    """One row an append (first, last, encoded), unless that would be a very long one."""
+    if not entries:
+        return []
+    data = encode_entries(entries)
+    if len(data) <= _LONGEST_ROW or len(entries) == 1:
+        return [(entries[0].sequence, entries[-1].sequence, data)]
+    half = len(entries) // 2
+    return _rows_of(entries[:half]) + _rows_of(entries[half:])
 
 
 def _row_of(record: RunRecord) -> Row:
