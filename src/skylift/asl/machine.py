@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from skylift.asl import events
-from skylift.asl.commands import Command
+from skylift.asl.commands import CancelTask, Command, FinishRun
 from skylift.asl.compiler import compile_document
 from skylift.asl.document import Document
 from skylift.asl.history import HistoryEvent
@@ -192,7 +192,20 @@ def _break_down(turn: Turn, bug: Exception) -> None:
         return
     turn.agenda.clear()
     cause = f"Skylift could not handle this event: {type(bug).__name__}: {bug}"
-    turn.end_run("FAILED", "ExecutionFailed", Failure(RUNTIME, cause))
+    try:
+        turn.end_run("FAILED", "ExecutionFailed", Failure(RUNTIME, cause))
+    except Exception:  # noqa: BLE001
+        _give_up(turn, cause)
+
+
+def _give_up(turn: Turn, cause: str) -> None:
+    """End a run whose state is beyond repair: nothing of it can be redriven."""
+    state = turn.state
+    waiting = [CancelTask(token=frame.task.token) for frame in state.frames.values() if frame.task is not None]
+    for table in (state.frames, state.timers, state.ports, state.held):
+        table.clear()
+    state.status, state.output, state.error, state.cause = "FAILED", None, RUNTIME, cause
+    turn.commands[:] = [*waiting, FinishRun(status="FAILED", error=RUNTIME, cause=cause)]
 
 
 _HANDLERS: dict[type, Callable[[Machine, Turn, Any], None]] = {

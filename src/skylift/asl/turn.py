@@ -16,6 +16,7 @@ from skylift.asl.history import HistoryEvent
 from skylift.asl.limits import Limits
 from skylift.asl.retry import DATA_LIMIT, RUNTIME
 from skylift.asl.scope import EvaluationFailed, Scope
+from skylift.asl.sizes import too_large, too_large_cause
 from skylift.asl.state import ROOT, Failure, Fan, Frame, MapRun, RunState, Timer, Variables
 
 if TYPE_CHECKING:
@@ -145,6 +146,8 @@ class Turn:
         self, step: Step, frame: Frame, output: Any, assigned: dict[str, Any] | None, following: str | None
     ) -> None:
         """Leave the state with its output: on to `following`, or to the end of the thread if that is None."""
+        if self.limits.payload_bytes is not None and too_large(output, self.limits.payload_bytes):
+            raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
         if self.history is None:
             home = self.frames[frame.home]
             frame.last_id = home.events = home.events + 1

@@ -111,8 +111,7 @@ class Step:
         scope = turn.scope(frame, self)
         try:
             output, assigned = self.flow.caught(index, scope, failure.as_output())
+            turn.leave(self, frame, output, assigned, self.catchers[index].next)
         except EvaluationFailed as problem:
             turn.thread_failed(frame, turn.describe(self, frame, problem))
-            return True
-        turn.leave(self, frame, output, assigned, self.catchers[index].next)
         return True

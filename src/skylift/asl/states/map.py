@@ -26,6 +26,7 @@ class MapStep(Step):
         super().__init__(state)
         language = state.query_language
         self.processor = processor
+        self._path = state.items_path if isinstance(state.items_path, str) else "$"
         self._items_path = path_reader(state.items_path) if not self.jsonata else None
         self._items = template(state.items, language, "Items")
         self.selector = template(state.item_selector, language, "ItemSelector")
@@ -56,10 +57,7 @@ class MapStep(Step):
         text = msgspec.json.encode(items).decode()
         if self.jsonata:
             raise EvaluationFailed("States.QueryEvaluationError", f"Map state input must be an array but was: {text}")
-        raise EvaluationFailed("States.Runtime", f'Reference path "{self._where()}" must point to array.')
-
-    def _where(self) -> str:
-        return "$"
+        raise EvaluationFailed("States.Runtime", f'Reference path "{self._path}" must point to array.')
 
     def read_concurrency(self, scope: Scope, window: int) -> int:
         wanted = None if self._concurrency is None else self._concurrency(scope)

@@ -11,10 +11,10 @@ from skylift.asl.context import token_of
 from skylift.asl.dataflow import Evaluate, named_path_reader, template
 from skylift.asl.document import Task
 from skylift.asl.events import TaskFailed, TaskStarted, TaskSubmitted, TaskSucceeded, TaskTimedOut
-from skylift.asl.resources import Resource, read_resource
+from skylift.asl.resources import read_resource
 from skylift.asl.retry import DATA_LIMIT, HEARTBEAT_TIMEOUT, TIMEOUT
 from skylift.asl.scope import EvaluationFailed, Scope
-from skylift.asl.sizes import too_large
+from skylift.asl.sizes import too_large, too_large_cause
 from skylift.asl.state import Failure, Frame
 from skylift.asl.states.base import Step
 
@@ -33,8 +33,6 @@ class TaskStep(Step):
         self._timeout = _seconds(state.timeout_seconds, state.timeout_seconds_path, language, "TimeoutSeconds")
         self._heartbeat = _seconds(state.heartbeat_seconds, state.heartbeat_seconds_path, language, "HeartbeatSeconds")
         self._credentials = template(state.credentials, language, "Credentials")
-        prefix = self._resource.family
-        self._details_key = prefix
         self._plain = self._timeout is None and self._heartbeat is None and self._credentials is None
 
     def begin(self, turn: Turn, frame: Frame) -> None:
@@ -67,9 +65,6 @@ class TaskStep(Step):
 
     def redrive(self, turn: Turn, frame: Frame) -> None:
         turn.attempt(self, frame)
-
-    def timer_fired(self, turn: Turn, frame: Frame) -> None:
-        raise AssertionError("a task waits for its outcome, not for a timer")
 
     # What the shell reports
 
@@ -108,10 +103,7 @@ class TaskStep(Step):
         turn.fail(self, frame, Failure(error, None))
 
     def _too_large(self, turn: Turn, frame: Frame, token: str) -> None:
-        cause = (
-            f"The state/task '{self._resource.arn}' returned a result with a size exceeding the maximum number of "
-            "bytes service limit."
-        )
+        cause = too_large_cause(self._resource.arn)
         self._record(turn, frame, "Failed", _failure(DATA_LIMIT, cause), token)
         turn.fail(self, frame, Failure(DATA_LIMIT, cause))
 
@@ -148,10 +140,6 @@ class TaskStep(Step):
 
     def _named(self) -> dict[str, Any]:
         return {"resource": self._resource.action, "resourceType": self._resource.service}
-
-    @property
-    def resource(self) -> Resource:
-        return self._resource
 
 
 def _failure(error: str | None, cause: str | None) -> dict[str, Any]:
