@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from skylift.asl.json_text import json_text
@@ -222,7 +222,7 @@ def _walks(steps: Iterable[Step]) -> list[Walk]:
 
 
 def _each(select: Callable[[Any], Iterable[Any]]) -> Walk:
-    return lambda nodes: [found for node in nodes for found in select(node)]
+    return lambda nodes: list(islice((found for node in nodes for found in select(node)), MOST_NODES + 1))
 
 
 def _descend(nodes: list[Any]) -> list[Any]:

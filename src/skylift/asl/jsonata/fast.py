@@ -222,7 +222,7 @@ class _Compiler:
             return _reduce(items, function, first)
         if len(arguments) != 2 or not 1 <= arity <= 3:
             raise p.NotCovered
-        return _LOOPS[name](items, function, arity)
+        return _map(items, function, arity) if name == "map" else _keep(items, function, arity)
 
 
 def _of_local(local: Locals, name: str) -> Callable[..., Any]:
@@ -365,7 +365,11 @@ def _chosen(base: Code, predicate: Code) -> Code:
             return _pick(items, math.floor(wanted))
         if wanted.__class__ is list:
             raise Fallback
-        return unwrap(items) if truth(wanted) else NOTHING
+        if not truth(wanted):
+            return NOTHING
+        if any(item.__class__ is list for item in items):
+            raise Fallback
+        return unwrap(items)
 
     return chosen
 
@@ -388,6 +392,8 @@ def _filter(base: Code, predicate: Code) -> Code:
                 at = math.floor(wanted)
                 wanted = index == (at if at >= 0 else at + len(items))
             if truth(wanted):
+                if item.__class__ is list:
+                    raise Fallback
                 kept.append(item)
         return unwrap(kept)
 
@@ -605,10 +611,10 @@ def _keep(code: Code, make: Make, arity: int) -> Code:
 def _reduce(code: Code, make: Make, first: Code | None) -> Code:
     def run(scope: Scope, local: Locals) -> Any:
         items = _items(code, scope, local)
+        total = NOTHING if first is None else first(scope, local)
         if items is None:
             return NOTHING
         function = make(scope, local)
-        total = NOTHING if first is None else first(scope, local)
         if total is NOTHING:
             if not items:
                 return NOTHING
@@ -620,4 +626,4 @@ def _reduce(code: Code, make: Make, first: Code | None) -> Code:
     return run
 
 
-_LOOPS: dict[str, Any] = {"map": _map, "filter": _keep, "reduce": None}
+_LOOPS = ("map", "filter", "reduce")

@@ -48,17 +48,19 @@ _local = _Local()
 
 
 class LibraryExpression:
-    __slots__ = ("_ambiguous", "_names", "_overrides", "_source")
+    __slots__ = ("_ambiguous", "_names", "_overrides", "_plain", "_source")
 
     def __init__(self, text: str, tokens: list[Token], names: Names) -> None:
         self._names = names
         self._ambiguous = tuple(sorted(names.free & (names.bound | FUNCTION_NAMES)))
         used = names.called | names.free
         self._overrides = {name: function for name, function in _FUNCTIONS.items() if name in used}
-        self._source = '{"v":(' + _rewrite(text, tokens, names) + "\n)}"
+        self._plain = _rewrite(text, tokens, names)
+        self._source = '{"v":(' + self._plain + "\n)}"
 
     def check(self) -> None:
-        """Raises JsonataSyntaxError."""
+        """Raises JsonataSyntaxError. The bare text is tried too: `1), (2` would fit into the wrapping."""
+        _compile(self._plain, {})
         self._expression()
 
     def evaluate(self, scope: Scope) -> Any:
