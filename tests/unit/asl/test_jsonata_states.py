@@ -42,6 +42,7 @@ def scope(value: Any = None, **variables: Any) -> Scope:
         ("$x.c[$ > 1]", [2, 3]),
         ("$x.missing = null", False),
         ("$states.input.n", None),
+        ("$formatInteger(12, 'w')", "twelve"),
     ],
 )
 def test_value(text: str, wanted: Any) -> None:
@@ -63,7 +64,7 @@ def test_syntax_error(text: str) -> None:
 
 
 def test_eval_is_refused_and_errors_are_worded() -> None:
-    for text in ('$eval("1")', '"a" + 1', "$nope(1)", "1 / 0"):
+    for text in ('$eval("1")', '"a" + 1', "$nope(1)", "1 / 0", "$formatInteger(1e300, 'w')"):
         with pytest.raises(EvaluationFailed) as failed:
             compile_jsonata(text).evaluate(scope(), "Output")
         assert failed.value.cause.startswith(f"The JSONata expression '{text}' specified for the field 'Output' threw")
