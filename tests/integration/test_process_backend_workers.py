@@ -343,6 +343,19 @@ def test_workers_and_their_children_die_with_the_engine(make: Make, tmp_path: Pa
     until(lambda: not any(map(alive, pids)), timeout=5)
 
 
+def test_a_fork_of_the_engine_does_not_keep_workers_alive(make: Make, tmp_path: Path) -> None:
+    forking = ENGINE.replace("time.sleep(60)", "import os\nif os.fork() == 0:\n    backend.close()\ntime.sleep(60)")
+    engine = subprocess.Popen([sys.executable, "-c", forking, str(tmp_path / "code"), str(tmp_path / "pids")])
+    pids = read_pids(tmp_path / "pids")
+    until(lambda: psutil.Process(engine.pid).children())
+    forked = [child for child in psutil.Process(engine.pid).children() if child.cmdline()[-1] == str(tmp_path / "pids")]
+    engine.send_signal(signal.SIGKILL)
+    engine.wait()
+    until(lambda: not any(map(alive, pids)), timeout=5)
+    for child in forked:
+        child.kill()
+
+
 def test_workers_that_cannot_start_are_reported(make: Make, tmp_path: Path) -> None:
     backend, outcomes = make(cwd=str(tmp_path / "not there"))
     [outcome] = run(backend, outcomes, order("pid"))

@@ -138,7 +138,8 @@ class Backend(Protocol):
         ...
 
     def submit(self, calls: Sequence[TaskCall]) -> None:
-        """Accept attempts. Never raises for what is wrong with a call: that is reported. A known token is ignored."""
+        """Accept attempts. Never raises for what is wrong with a call: that is reported. A known token is ignored,
+        unless the attempt ended Lost or Cancelled: then it runs anew."""
         ...
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:

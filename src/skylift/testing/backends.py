@@ -255,6 +255,15 @@ class BackendConformance:
         assert "status 3" in reasons[0] and "SIGKILL" in reasons[1] and "SIGSEGV" in reasons[2]
         assert all(isinstance(outcome, Succeeded) for outcome in (*outcomes[:10], *outcomes[13:]))
 
+    def test_a_lost_attempt_may_be_given_again(self, harness: Harness) -> None:
+        _skip_unless(harness.abilities.isolates, "isolates attempts")
+        one = call("die_once", mark=str(harness.folder / "mark"))
+        [lost] = harness.run(one)
+        assert isinstance(lost, Lost)
+        harness.outcomes.by_token.clear()
+        [again] = harness.run(one)
+        assert isinstance(again, Succeeded)
+
     # Limits -----------------------------------------------------------------------------------------------------
 
     def test_a_timeout_ends_the_attempt(self, harness: Harness) -> None:

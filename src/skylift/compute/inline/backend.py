@@ -99,6 +99,7 @@ class InlineBackend:
             for token in held:
                 self._queued.pop(token, None)
                 self._running.discard(token)
+                self._known.pop(token, None)
         for token in held:
             self._tell(token, Cancelled())
 

@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -108,6 +109,7 @@ class ProcessBackend:
         for fd in (self._wake_end, self._wake):
             os.set_blocking(fd, False)
         self._selector.register(self._wake_end, selectors.EVENT_READ, self._woken)
+        _backends.add(self)
         self._thread = threading.Thread(target=self._serve, name=f"skylift-{name}", daemon=True)
         self._thread.start()
 
@@ -163,7 +165,8 @@ class ProcessBackend:
         with self._lock:
             self._closing = True
             self._wake_up()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def warm(self, code: CodeRef | None = None, count: int = 1) -> None:
         """Have `count` workers up before there is a call for them. `code`, once known, is loaded by those that serve no
@@ -176,6 +179,16 @@ class ProcessBackend:
                 self._load_early(worker)
             there = len(self._pool.workers) + self._pool.spawning
             self._want(min(count, self._pool.settings.workers) - there)
+
+    def abandon(self) -> None:
+        """In a process forked from this one: let go of what would keep workers alive after the engine."""
+        for worker in self._pool.workers:
+            worker.release()
+        if self._guardian is not None:
+            self._guardian.abandon()
+        self._closing = True
+        self._lock = threading.Lock()
+        self._thread = threading.Thread()
 
     # Under the lock ---------------------------------------------------------------------------------------------
 
@@ -193,7 +206,11 @@ class ProcessBackend:
         """Take in what a worker says; whether it said anything."""
         if worker.silent:
             return False
-        said, worker.silent = worker.read()
+        try:
+            said, worker.silent = worker.read()
+        except msgspec.MsgspecError:  # user code wrote into our stream: nothing it says can be trusted
+            said, worker.silent = [], True
+            worker.signal(signal.SIGKILL)
         for reply in said:
             take_in(self._pool, worker, reply)
         return bool(said)
@@ -238,6 +255,8 @@ class ProcessBackend:
 
     def _heard(self, worker: WorkerProcess) -> None:
         """Its stream can be read, or written to, or has ended."""
+        if worker not in self._pool.workers:
+            return
         self._listen(worker)
         if worker.silent:
             self._selector.unregister(worker.stream)
@@ -278,7 +297,7 @@ class ProcessBackend:
 
     def _exited(self, worker: WorkerProcess) -> None:
         """The process has ended, unless a look shows that it has not."""
-        status = worker.reap()
+        status = worker.reap() if worker in self._pool.workers else None
         if status is None:
             return
         while self._listen(worker):
@@ -370,6 +389,18 @@ class ProcessBackend:
             time.sleep(0.001)
         pool.held.clear()
         pool.reports.clear()
+
+
+_backends: weakref.WeakSet[ProcessBackend] = weakref.WeakSet()
+
+
+def _abandon_all() -> None:
+    for backend in list(_backends):
+        backend.abandon()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_abandon_all)
 
 
 def _started(config: WorkerConfig) -> tuple[WorkerProcess | None, str]:

@@ -66,6 +66,11 @@ class Guardian:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
+    def abandon(self) -> None:
+        """In a forked child: only the engine itself may hold the pipe."""
+        os.close(self._writing)
+        self._writing = -1
+
     def _say(self, line: str) -> None:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             os.write(self._writing, line.encode())

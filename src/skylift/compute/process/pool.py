@@ -202,12 +202,17 @@ class Pool:
     def finish(self, entry: Entry, outcome: Outcome) -> None:
         token = entry.call.token
         del self.held[token]
-        self._recent[token] = None
-        if len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
+        if not isinstance(outcome, Lost | Cancelled):
+            self._remember(token)
         if entry.number:
             self._left(entry)
         self.reports.append((token, outcome))
+
+    def _remember(self, token: str) -> None:
+        """An attempt that has an outcome of its own never runs again; one that was lost may be given again."""
+        self._recent[token] = None
+        if len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
 
     def answered(self, worker: WorkerProcess, number: int) -> Entry | None:
         """The call at the head, which `number` answers; None when the answer came too late."""

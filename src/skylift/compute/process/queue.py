@@ -86,8 +86,9 @@ class FairQueue:
         return [entry for lane in ready + parked for entry in lane if not entry.gone]
 
     def _lane(self, entry: Entry) -> deque[Entry]:
-        key = entry.key
-        parked = self._parked.get(key)
-        if parked is not None:
-            return parked.setdefault(entry.call.run_id, deque())
-        return self._runs.setdefault(entry.call.run_id, OrderedDict()).setdefault(key, deque())
+        """Where the calls of this run and task wait: parked or not, never both."""
+        run_id = entry.call.run_id
+        parked = self._parked.get(entry.key)
+        if parked is not None and run_id in parked:
+            return parked[run_id]
+        return self._runs.setdefault(run_id, OrderedDict()).setdefault(entry.key, deque())

@@ -161,7 +161,7 @@ def _is_itself(value: Any, hint: Any) -> bool:
 def _stays(result: Any) -> bool:
     kind = type(result)
     if kind is int:
-        return -_EXACT <= result <= _EXACT
+        return bool(-_EXACT <= result <= _EXACT)
     return bool(kind is bool or result is None or (kind is str and len(result) < _SHORT and result.isascii()))
 
 
