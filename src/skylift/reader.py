@@ -110,7 +110,9 @@ class RunReader:
     def history(self, record: RunRecord, *, reverse: bool = False, limit: int | None = None) -> Iterator[HistoryEvent]:
         """The run's own history events (not those of a Distributed Map's children), derived by replay."""
         machine = self.library.machine(record.definition)
-        events = (e for e in derive_history(machine, self._journal.entries(record.run_id)) if e.child is None)
+        events: Iterator[HistoryEvent] = (
+            e for e in derive_history(machine, self._journal.entries(record.run_id)) if e.child is None
+        )
         if reverse:
             events = iter(list(events)[::-1])
         for count, event in enumerate(events):

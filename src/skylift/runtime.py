@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from skylift.reader import ENDED, RunReader
 from skylift.units import parse_duration_ms, parse_memory_mib
 
 if TYPE_CHECKING:
+    from skylift.collecting import Freed
     from skylift.engine.thread import EngineThread
     from skylift.ports.blobs import BlobStore
     from skylift.ports.journal import Journal
@@ -192,6 +194,15 @@ class Runtime:
     def _bundles(self) -> str:
         return str(self.config.home / "bundles")
 
+    def collect_garbage(self, *, older_than_ms: int, keep: int = 0, dry_run: bool = False) -> Freed:
+        """Delete runs that ended longer ago than that, but the `keep` newest of each pipeline, with their logs, and the
+        artifacts that nothing refers to any more. Runs that are open are never touched."""
+        from skylift.collecting import collect_garbage
+
+        return collect_garbage(
+            self.journal, self.blobs, self.config.home, older_than_ms=older_than_ms, keep=keep, dry_run=dry_run
+        )
+
     # -- driving runs --------------------------------------------------------------------------------------------------
 
     def submit(self, submission: Submission, value: Any, *, name: str | None = None) -> RunRecord:
@@ -316,6 +327,35 @@ class Runtime:
         else:
             self.send(record, e.TaskFailed(token=token, error=outcome.error, cause=outcome.cause))
         return waiting[0].label
+
+    def run_every(
+        self, submission: Submission, value: Any, schedule: str, stopping: threading.Event
+    ) -> Iterator[RunRecord]:
+        """Start a run at every tick of a schedule until `stopping` is set; give each one's record at its end.
+
+        Runs are named by their tick, so that none is started twice, by however many processes; ticks that pass while a
+        run goes on are left out, but for the last. Raises InvalidSchedule.
+        """
+        from skylift.engine.schedule import next_due
+
+        due = next_due(schedule, int(time.time() * 1000))
+        while due is not None and not stopping.is_set():
+            if stopping.wait(max(0.0, due / 1000 - time.time())):
+                return
+            name = f"{submission.pipeline}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(due / 1000))}"
+            record = self.submit(submission, value, name=name)
+            yield self.wait(record.run_id, pausing=stopping)
+            due = self._tick_after(schedule, due)
+
+    def _tick_after(self, schedule: str, last_ms: int) -> int | None:
+        """The next tick; of several that were missed only the latest."""
+        from skylift.engine.schedule import next_due
+
+        now_ms = int(time.time() * 1000)
+        due = next_due(schedule, last_ms)
+        while due is not None and (later := next_due(schedule, due)) is not None and later <= now_ms:
+            due = later
+        return due
 
     def recorded_call(self, record: RunRecord, step: str, attempt: int | None = None) -> RecordedCall:
         """A recorded attempt to be run again here, with its own code and inputs. Raises RunNotFound, SetupError."""

@@ -84,9 +84,7 @@ def _definition(found: Target) -> Any:
 
         load(found.document)
         return msgspec.json.decode(found.document)
-    from skylift.sdk.compiler import compile_pipeline
-
-    return compile_pipeline(found.pipeline).definition
+    return found.pipeline.compile().definition
 
 
 def _write(path: Path, text: str) -> None:

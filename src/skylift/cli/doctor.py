@@ -137,13 +137,14 @@ def _functions(config: Config) -> list[Finding]:
 
 
 def _machine() -> list[Finding]:
-    from skylift.compute.process.memory import limit_method
+    from skylift.compute.process.cgroups import Cgroups
 
+    limits = "enforced by control groups" if Cgroups.here() else "enforced by watching (no control groups of our own)"
     cpus = os.cpu_count() or 1
     gpu = shutil.which("nvidia-smi")
     return [
         Finding(name="processors", verdict="ok", detail=str(cpus)),
-        Finding(name="memory limits", verdict="ok", detail=limit_method()),
+        Finding(name="memory limits", verdict="ok", detail=limits),
         Finding(name="gpu", verdict="ok" if gpu else "missing", detail=gpu or "no nvidia-smi found"),
     ]
 

@@ -10,7 +10,7 @@ from skylift.cli.output import json_option, print_json, size
 from skylift.cli.parts import open_runtime
 
 
-class Age(click.ParamType):
+class Age(click.ParamType[int]):
     """A length of time such as 30d, 12h, 45m; in milliseconds."""
 
     name = "age"

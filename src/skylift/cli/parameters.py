@@ -9,37 +9,24 @@ from typing import Any
 import click
 import msgspec
 
-from skylift.errors import SetupError
+from skylift.sdk.parameters import Parameter, ParameterInvalid
 
 
-class ParameterError(SetupError):
-    """A parameter on the command line that the pipeline does not have or cannot take."""
+def option(parameter: Parameter) -> str:
+    """`--learning-rate` for `learning_rate`."""
+    return "--" + parameter.name.replace("_", "-")
 
-    code = "PARAMETER"
+
+def is_list(parameter: Parameter) -> bool:
+    """Whether it takes several values."""
+    return (
+        re.match(r"(builtins\.|typing\.)?(list|List|Sequence|tuple|set)\b", _spelled(parameter.annotation)) is not None
+    )
 
 
-class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter of a pipeline, as its signature says."""
-
-    name: str
-    annotation: Any
-    default: Any = msgspec.UNSET
-    """UNSET: required."""
-    help: str = ""
-
-    @property
-    def option(self) -> str:
-        return "--" + self.name.replace("_", "-")
-
-    @property
-    def is_list(self) -> bool:
-        return (
-            re.match(r"(builtins\.|typing\.)?(list|List|Sequence|tuple|set)\b", _spelled(self.annotation)) is not None
-        )
-
-    @property
-    def is_flag(self) -> bool:
-        return self.annotation is bool
+def is_flag(parameter: Parameter) -> bool:
+    """Whether it takes none: `--verbose`, `--no-verbose`."""
+    return parameter.annotation is bool
 
 
 def split_arguments(
@@ -50,10 +37,10 @@ def split_arguments(
     A list takes all values up to the next option (`--rates 0.1 0.01`). Options of the command win over a parameter of
     the same name, which `--param NAME=VALUE` still reaches.
     """
-    taken = {name for option in own for name in option.opts}
-    known = {p.option: p for p in parameters if p.option not in taken}
+    taken = {name for defined in own for name in defined.opts}
+    known = {option(p): p for p in parameters if option(p) not in taken}
     known |= {"--" + p.name: p for p in parameters if "--" + p.name not in taken}
-    negated = {"--no-" + p.name.replace("_", "-"): p for p in parameters if p.is_flag}
+    negated = {"--no-" + p.name.replace("_", "-"): p for p in parameters if is_flag(p)}
     given: dict[str, list[str]] = {}
     rest: list[str] = []
     queue = list(arguments)
@@ -72,15 +59,17 @@ def split_arguments(
 
 
 def add_params(given: dict[str, list[str]], pairs: Sequence[str], parameters: Sequence[Parameter]) -> None:
-    """Put the `--param NAME=VALUE` pairs in as well. Raises ParameterError for an unknown name."""
+    """Put the `--param NAME=VALUE` pairs in as well. Raises ParameterInvalid for an unknown name."""
     names = {p.name for p in parameters}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         name = name.strip().replace("-", "_")
         if not equals:
-            raise ParameterError(f"--param {pair!r} has no '='", hint="write --param NAME=VALUE")
+            raise ParameterInvalid(f"--param {pair!r} has no '='", hint="write --param NAME=VALUE")
         if name not in names:
-            raise ParameterError(f"--param {name}: the pipeline has no such parameter", hint=nearest(name, parameters))
+            raise ParameterInvalid(
+                f"--param {name}: the pipeline has no such parameter", hint=nearest(name, parameters)
+            )
         given.setdefault(name, []).append(value)
 
 
@@ -97,7 +86,7 @@ def help_rows(parameters: Sequence[Parameter]) -> list[tuple[str, str]]:
     """Rows for the help page: option with its type; description, default or that it is required."""
     rows = []
     for p in parameters:
-        left = p.option if p.is_flag else f"{p.option} {_metavar(p)}"
+        left = option(p) if is_flag(p) else f"{option(p)} {_metavar(p)}"
         default = "required" if p.default is msgspec.UNSET else f"default: {p.default!r}"
         rows.append((left, f"{p.help}  [{default}]" if p.help else f"[{default}]"))
     return rows
@@ -107,22 +96,22 @@ _NUMBER = re.compile(r"-(\d|\.\d)")
 
 
 def _values(parameter: Parameter, queue: list[str]) -> list[str]:
-    if parameter.is_flag:
+    if is_flag(parameter):
         return ["true"]
     values = []
     while queue and (not queue[0].startswith("-") or queue[0] == "-" or _NUMBER.match(queue[0])):
         values.append(queue.pop(0))
-        if not parameter.is_list:
+        if not is_list(parameter):
             break
     if not values:
-        raise ParameterError(f"{parameter.option} needs a value", hint=f"it takes {_metavar(parameter)}")
+        raise ParameterInvalid(f"{option(parameter)} needs a value", hint=f"it takes {_metavar(parameter)}")
     return values
 
 
 def _metavar(parameter: Parameter) -> str:
     spelled = _spelled(parameter.annotation)
     inner = re.search(r"\[(\w+)", spelled)
-    if parameter.is_list:
+    if is_list(parameter):
         return f"{inner.group(1).upper()}..." if inner else "VALUE..."
     return spelled.rpartition(".")[2].upper() or "VALUE"
 

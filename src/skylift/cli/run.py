@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skylift.cli.output import duration, json_option, print_json
-from skylift.cli.parameters import Parameter, ParameterError, add_params, help_rows, nearest, split_arguments
+from skylift.cli.parameters import add_params, help_rows, is_list, option, split_arguments
 from skylift.cli.parts import open_runtime
 from skylift.cli.target import Target, read_input, resolve_target
+from skylift.sdk.parameters import Parameter, ParameterInvalid
 
 if TYPE_CHECKING:
     from skylift.ports.journal import RunRecord
@@ -52,13 +53,7 @@ class Loaded:
 
     @classmethod
     def of(cls, target: Target) -> Loaded:
-        from skylift.sdk.pipeline import pipeline_parameters
-
-        found = [
-            Parameter(name=p.name, annotation=p.annotation, default=p.default, help=p.help)
-            for p in pipeline_parameters(target.pipeline)
-        ]
-        return cls(target, found)
+        return cls(target, target.pipeline.parameters)
 
     @property
     def name(self) -> str:
@@ -149,31 +144,25 @@ def _prepare(
 
     if found.document is not None:
         if params or loaded.given:
-            raise ParameterError("a States Language document takes no parameters", hint="use --input JSON")
-        return document_submission(
-            found.name, found.document, str(found.path)
-        ), {} if given_input is None else given_input
+            raise ParameterInvalid("a States Language document takes no parameters", hint="use --input JSON")
+        value = {} if given_input is None else given_input
+        return document_submission(found.name, found.document), value
     add_params(loaded.given, params, loaded.parameters)
     return pipeline_submission(found.pipeline, runtime.blobs), _bind(runtime, found, loaded, given_input)
 
 
 def _bind(runtime: Runtime, found: Target, loaded: Loaded, given_input: Any) -> Any:
-    from skylift.sdk.pipeline import bind_input, parse_argument
+    from skylift.sdk.parameters import bind_input, parse_argument
 
     if given_input is not None and not isinstance(given_input, dict):
-        raise ParameterError(f"--input must be a JSON object of parameters, not {type(given_input).__name__}")
+        raise ParameterInvalid(f"--input must be a JSON object of parameters, not {type(given_input).__name__}")
     values: dict[str, Any] = dict(given_input or {})
     by_name = {p.name: p for p in loaded.parameters}
-    for name in values:
-        if name not in by_name:
-            raise ParameterError(
-                f"--input: {found.name} has no parameter {name!r}", hint=nearest(name, loaded.parameters)
-            )
     for name, texts in loaded.given.items():
         parameter = by_name[name]
-        if len(texts) > 1 and not parameter.is_list:
-            raise ParameterError(f"{parameter.option} was given {len(texts)} times: {', '.join(texts)}")
-        values[name] = parse_argument(parameter.annotation, texts if parameter.is_list else texts[0], name)
+        if len(texts) > 1 and not is_list(parameter):
+            raise ParameterInvalid(f"{option(parameter)} was given {len(texts)} times: {', '.join(texts)}")
+        values[name] = parse_argument(parameter.annotation, texts if is_list(parameter) else texts[0], name)
     return bind_input(found.pipeline, values, runtime.codec)
 
 

@@ -97,15 +97,15 @@ class Run(Generic[R]):
         return run_html(self._runtime, self._record())
 
 
-def start(pipeline: Pipeline[..., R], values: Mapping[str, Any], *, name: str | None = None) -> Run[R]:
-    """Start a durable run of `pipeline` with bound arguments in this process."""
-    from skylift.sdk.pipeline import bind_input
+def start(pipeline: Pipeline[..., R], arguments: Mapping[str, Any], *, name: str | None = None) -> Run[R]:
+    """Start a durable run of `pipeline` in this process, with arguments by name."""
+    from skylift.sdk.parameters import bind_input
     from skylift.sdk.submission import pipeline_submission
 
     runtime = default_runtime()
     runtime.warm_up()
     submission = pipeline_submission(pipeline, runtime.blobs)
-    record = runtime.submit(submission, bind_input(pipeline, dict(values), runtime.codec), name=name)
+    record = runtime.submit(submission, bind_input(pipeline, arguments, runtime.codec), name=name)
     return Run(runtime, record.run_id, pipeline.result_type)
 
 

@@ -17,15 +17,14 @@ def pipeline_submission(pipeline: Pipeline[..., Any], blobs: BlobStore) -> Submi
     """Compile a pipeline and store its code as a bundle. Raises CompileError."""
     from skylift.ports.tasks import TaskTable
     from skylift.sdk.bundling import make_bundle
-    from skylift.sdk.compiler import compile_pipeline
 
-    compiled = compile_pipeline(pipeline)
+    compiled = pipeline.compile()
     bundle = make_bundle(pipeline, blobs)
     return Submission(
         pipeline=compiled.name,
         definition=msgspec.json.encode(compiled.definition),
-        table=TaskTable(bundle=bundle, tasks=compiled.all_tasks()),
-        machines={name: msgspec.json.encode(part.definition) for name, part in compiled.all_pipelines().items()},
+        table=TaskTable(bundle=bundle, tasks=compiled.tasks),
+        machines={name: msgspec.json.encode(definition) for name, definition in compiled.pipelines.items()},
     )
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import click
 import pytest
 
-from skylift.cli.parameters import Parameter, ParameterError, add_params, help_rows, split_arguments
+from skylift.cli.parameters import add_params, help_rows, split_arguments
+from skylift.sdk.parameters import Parameter, ParameterInvalid
 
 RATES = Parameter(name="rates", annotation=list[float])
 SOURCE = Parameter(name="data_source", annotation=str, default="lfw", help="Where from.")
@@ -40,7 +41,7 @@ def test_a_scalar_takes_one_value() -> None:
 
 @pytest.mark.parametrize("line", [["--rates"], ["--rates", "--json"], ["--data-source"]])
 def test_an_option_without_value_is_refused(line: list[str]) -> None:
-    with pytest.raises(ParameterError, match="needs a value"):
+    with pytest.raises(ParameterInvalid, match="needs a value"):
         split_arguments(ALL, OWN, line)
 
 
@@ -52,7 +53,7 @@ def test_param_reaches_a_parameter_hidden_by_an_option() -> None:
 
 @pytest.mark.parametrize(("pair", "said"), [("rate=1", "no such parameter"), ("rates", "has no '='")])
 def test_bad_param(pair: str, said: str) -> None:
-    with pytest.raises(ParameterError, match=said) as caught:
+    with pytest.raises(ParameterInvalid, match=said) as caught:
         add_params({}, [pair], ALL)
     assert caught.value.hint
 
