@@ -63,7 +63,7 @@ from skylift.errors import (
 from skylift.ports.blobs import BlobStore
 from skylift.ports.clock import Clock
 from skylift.ports.compute import Backend, Cancelled, CodeRef, Lost, Outcome, Succeeded, TaskCall
-from skylift.ports.journal import Journal, RunRecord, Snapshot
+from skylift.ports.journal import Append, Batch, Journal, RunRecord, Snapshot
 
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -227,8 +227,12 @@ class Engine:
 
     def _commit(self, turn: Turn) -> None:
         batch = turn.batch(self.owner, self._snapshots(turn))
-        if batch is not None:
+        if batch is None:
+            return
+        try:
             self.journal.commit(batch)
+        except (RecursionError, TypeError, ValueError, OverflowError) as problem:
+            raise RunBroken(_unwritable(batch, problem), problem) from problem
 
     def _snapshots(self, turn: Turn) -> list[Snapshot]:
         snapshots = []
@@ -736,6 +740,17 @@ def _waiting_for(attempt: Attempt, held: Mapping[str, str]) -> Waiting:
         backend=attempt.backend,
         losses=attempt.losses,
     )
+
+
+def _unwritable(batch: Batch, problem: Exception) -> str:
+    """The run whose part of the batch has no JSON form. Raises the problem where none of them is at fault."""
+    parts: list[RunRecord | Append] = [*batch.created, *batch.appends]
+    for part in parts:
+        try:
+            msgspec.json.encode(part)
+        except (RecursionError, TypeError, ValueError, OverflowError):
+            return part.run_id
+    raise problem
 
 
 def _without_starts(inputs: Sequence[Input], problem: JournalUnavailable) -> list[Input]:

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from skylift.errors import AuthorError
+
 _ACCOUNT = "arn:aws:states:local:000000000000"
 _canonical = msgspec.json.Encoder(order="deterministic")
 
@@ -29,8 +31,13 @@ def seed_of(run_id: str) -> int:
 
 
 def input_digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON text: keys in order."""
-    return hashlib.sha256(_canonical.encode(value)).hexdigest()
+    """SHA-256 of the canonical JSON text: keys in order. Raises AuthorError for what is no JSON or nested too deep."""
+    try:
+        return hashlib.sha256(_canonical.encode(value)).hexdigest()
+    except (RecursionError, TypeError, ValueError) as problem:
+        raise AuthorError(
+            f"the input of a run must be JSON that is not nested too deeply: {problem}", code="INPUT-NOT-JSON"
+        ) from problem
 
 
 def global_token(run_id: str, token: str) -> str:

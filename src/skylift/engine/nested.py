@@ -14,6 +14,10 @@ from skylift.engine.router import NestedMode
 from skylift.ports.journal import RunRecord
 
 
+DEEPEST = 200
+"""Levels of arrays and objects in a nested run's input."""
+
+
 class BadRequest(Exception):
     """The service's error name and message for a request that cannot be taken."""
 
@@ -57,12 +61,28 @@ def _read_input(given: Any) -> Any:
     if given is None:
         return {}
     if not isinstance(given, str):
+        _check_depth(given)
         return given
     try:
         return msgspec.json.decode(given)
     except msgspec.DecodeError as problem:
         message = f"Invalid State Machine Execution Input: '{problem}'"
         raise BadRequest("StepFunctions.InvalidExecutionInputException", message) from None
+
+
+def _check_depth(given: Any) -> None:
+    """A pipeline that wraps its input and calls itself would otherwise grow it until it cannot be written."""
+    level, depth = [given], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST:
+            raise BadRequest("States.Runtime", f"The input of a nested run is nested deeper than {DEEPEST} levels.")
+        level = [
+            inner
+            for value in level
+            if isinstance(value, dict | list)
+            for inner in (value.values() if isinstance(value, dict) else value)
+        ]
 
 
 def started_output(record: RunRecord) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from skylift.engine.observe import Observers, Progress
 from skylift.engine.router import NestedRoute, Refused, Router, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.turn import Turn
-from skylift.errors import RunAlreadyExists
+from skylift.errors import JournalUnavailable, RunAlreadyExists, SkyliftError
 from skylift.ports.journal import CacheEntry, Entry, Journal, RunRecord, RunUpdate
 
 ROLE = "arn:aws:iam::000000000000:role/skylift-local"
@@ -47,7 +47,7 @@ class Resolve(Protocol):
 
 
 class RunBroken(Exception):
-    """`advance` raised, which is a bug: the run is set aside, the others go on."""
+    """An event of the run cannot be taken in or written, which is a bug: it is set aside, the others go on."""
 
     def __init__(self, run_id: str, problem: BaseException) -> None:
         super().__init__(f"run {run_id}: {problem!r}")
@@ -293,6 +293,11 @@ class Planner:
             child = self._child(attempt, turn)
         except nested.BadRequest as refused:
             self.fail(attempt, refused.error, refused.cause, turn)
+            return
+        except JournalUnavailable:
+            raise
+        except SkyliftError as problem:  # its definition cannot be loaded, its input cannot be written
+            self.fail(attempt, "States.Runtime", f"{problem.code}: {problem}", turn)
             return
         token, run = attempt.command.token, attempt.run
         started = nested.started_output(child)
