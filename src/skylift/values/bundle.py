@@ -65,17 +65,32 @@ def write_manifest(
 
 def pickle_namespace(objects: Mapping[str, Any]) -> bytes:
     """Functions and classes of `__main__` by value, by qualified name. Those pickled together go on sharing their
-    module's variables."""
+    module's variables. Further classes of `__main__` come along, so that values of them stay visible JSON."""
     import cloudpickle
 
     try:
-        data: bytes = cloudpickle.dumps(dict(objects), protocol=pickle.HIGHEST_PROTOCOL)
+        data: bytes = cloudpickle.dumps({**_main_classes(), **objects}, protocol=pickle.HIGHEST_PROTOCOL)
     except Exception as error:
         raise ValueNotStorable(
             f"the code of {', '.join(objects)} cannot be sent to a worker: {type(error).__name__}: {error}",
             hint="open files, connections and locks inside the task instead of at the top of the program",
         ) from error
     return data
+
+
+def _main_classes() -> dict[str, type]:
+    """Classes defined at the prompt or in the notebook, those left out that cannot be pickled."""
+    import cloudpickle
+
+    found: dict[str, type] = {}
+    for name, value in sorted(vars(sys.modules["__main__"]).items()):
+        if isinstance(value, type) and value.__module__ == "__main__" and value.__qualname__ == name:
+            try:
+                cloudpickle.dumps(value)
+            except Exception:  # noqa: BLE001  a class may refuse in any way, and only its values miss it
+                continue
+            found[name] = value
+    return found
 
 
 def read_manifest(digest: str, blobs: BlobStore) -> Manifest:
@@ -170,8 +185,9 @@ class Bundle:
     def _resolve(self, target: str) -> Any:
         module, _, qualname = target.partition(":")
         if module == "__main__":
-            if qualname in self.manifest.pickled:
-                return self._pickled(qualname)
+            found = self.by_value(qualname)
+            if found is not None:
+                return found
             if self.manifest.main is None:
                 raise ValueNotLoadable(f"{target} is not in this run's code bundle", hint=_REDO)
             module = self.manifest.main
@@ -185,14 +201,18 @@ class Bundle:
             )
         return found
 
-    def _pickled(self, qualname: str) -> Any:
-        digest = self.manifest.pickled[qualname]
-        if digest not in self._namespaces:
-            self._namespaces[digest] = self._unpickle(digest, qualname)
-        try:
-            return self._namespaces[digest][qualname]
-        except KeyError:
-            raise ValueNotLoadable(f"__main__:{qualname} is not in the blob that should hold it", hint=_REDO) from None
+    def by_value(self, qualname: str) -> Any:
+        """What was pickled as `__main__:qualname`, or came along with it; None if there is no such thing."""
+        first = qualname.partition(".")[0]
+        for digest in sorted(set(self.manifest.pickled.values())):
+            if digest not in self._namespaces:
+                self._namespaces[digest] = self._unpickle(digest, qualname)
+            namespace = self._namespaces[digest]
+            if qualname in namespace:
+                return namespace[qualname]
+            if first in namespace:
+                return walk(namespace[first], qualname.partition(".")[2])
+        return None
 
     def _unpickle(self, digest: str, wanted: str) -> dict[str, Any]:
         if self.manifest.python != _python():
@@ -226,8 +246,8 @@ class BundleResolver:
 
     def name(self, thing: Any) -> str | None:
         qualname = getattr(thing, "__qualname__", "")
-        if getattr(thing, "__module__", None) == "__main__" and qualname in self._bundle.manifest.pickled:
-            return f"__main__:{qualname}" if self._bundle.resolve(f"__main__:{qualname}") is thing else None
+        if getattr(thing, "__module__", None) == "__main__" and self._bundle.manifest.pickled:
+            return f"__main__:{qualname}" if self._bundle.by_value(qualname) is thing else None
         return self._imports.name(thing)
 
     def find(self, name: str) -> Any:

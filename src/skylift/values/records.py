@@ -74,7 +74,7 @@ def _plain_object(cls: Any, names: tuple[str, ...]) -> RecordKind | None:
             parts = {name: getattr(value, name) for name in names}
         except AttributeError:
             return None
-        return parts if all(name in parts for name in held) else None
+        return parts if all(name in parts or _computed(cls, name) for name in held) else None
 
     def build(parts: dict[str, Any]) -> Any:
         check_fields(cls, parts, names)
@@ -84,6 +84,11 @@ def _plain_object(cls: Any, names: tuple[str, ...]) -> RecordKind | None:
         return value
 
     return RecordKind(fields, build)
+
+
+def _computed(cls: Any, name: str) -> bool:
+    """The result of a cached property: computed again when asked for."""
+    return type(getattr(cls, name, None)).__name__ == "cached_property"
 
 
 def _struct(cls: Any) -> RecordKind | None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,15 @@ class Checked:
 
     def __post_init__(self) -> None:
         self.twice = self.value * 2
+
+
+@dataclass
+class WithCache:
+    value: int
+
+    @cached_property
+    def double(self) -> int:
+        return self.value * 2
 
 
 @dataclass
@@ -202,6 +212,13 @@ def test_a_record_with_more_than_its_fields_is_pickled(codec: ValueCodec) -> Non
     value.extra = 5  # type: ignore[attr-defined]
     assert codec.dump(value)["format"] == "pickle"
     assert round_trip(codec, value).extra == 5
+
+
+def test_a_cached_property_does_not_travel(codec: ValueCodec) -> None:
+    value = WithCache(2)
+    assert value.double == 4
+    assert codec.dump(value) == {TYPE: f"{__name__}:WithCache", "value": 2}
+    assert round_trip(codec, value).double == 4
 
 
 def test_a_class_with_its_own_pickling_is_pickled(codec: ValueCodec) -> None:
