@@ -13,9 +13,13 @@ from skylift.engine.outcomes import TASK_FAILED
 from skylift.engine.router import NestedMode
 from skylift.ports.journal import RunRecord
 
-
 DEEPEST = 200
 """Levels of arrays and objects in a nested run's input."""
+
+LONGEST_CAUSE = 32_768
+"""Characters of a cause, as at the service: causes of runs nested in each other would double with every level."""
+
+CUT_CAUSE = 4_000
 
 
 class BadRequest(Exception):
@@ -101,6 +105,10 @@ def ended_event(
     if record.status == "SUCCEEDED":
         return TaskSucceeded(token=token, output=description)
     cause = msgspec.json.encode(description, order="sorted").decode()
+    if len(cause) > LONGEST_CAUSE:
+        cut = (record.cause or "")[:CUT_CAUSE] + " … (cut)"
+        short = {**description, "Cause": cut, "Input": None, "InputDetails": {"Included": False}}
+        cause = msgspec.json.encode(short, order="sorted").decode()[:LONGEST_CAUSE]
     return TaskFailed(token=token, error=TASK_FAILED, cause=cause, classes=classes)
 
 
