@@ -85,12 +85,24 @@ def _compile(parsed: Parsed, definite: bool) -> Callable[[Scope], Any]:
     if not steps:
         return root
     if not definite:
-        walk = _walker(steps)
-        return lambda scope: walk(root(scope))
+        return _many_places(root, _walker(steps))
     keys = _keys(steps)
     if all(isinstance(key, str) for key in keys):
         return _named(root, steps, keys, parsed.root == "$")
     return _mixed(root, steps, keys)
+
+
+def _many_places(root: Callable[[Scope], Any], walk: Callable[[Any], Any]) -> Callable[[Scope], Any]:
+    """A path that may name many places finds none where its way there is missing: the service gives an empty list."""
+
+    def many(scope: Scope) -> Any:
+        value = root(scope)
+        try:
+            return walk(value)
+        except PathNotFound:
+            return []
+
+    return many
 
 
 def _named(

@@ -184,7 +184,9 @@ def _names(inner: str, text: str) -> Step:
 
 
 def unquote(literal: str) -> str:
-    return re.sub(r"\\(.)", r"\1", literal[1:-1], flags=re.DOTALL)
+    """A backslash escapes itself and the quote around; before anything else it stands for itself."""
+    quote = literal[0]
+    return re.sub(rf"\\([\\{quote}])", r"\1", literal[1:-1])
 
 
 def canonical(steps: tuple[Any, ...]) -> str:
