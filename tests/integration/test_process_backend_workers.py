@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from skylift.compute.process import ProcessBackend
+from skylift.compute.process.cgroups import own_group
 from skylift.compute.process.machine import Machine
 from skylift.ports.compute import (
     Cancelled,
@@ -329,7 +330,11 @@ from skylift.ports.compute import *
 backend = ProcessBackend(lambda token, outcome: print(token, outcome), workers=2, paths=[sys.argv[1]])
 code = CodeRef(bundle=None, target="worker_tasks:children")
 arguments = {"marks": sys.argv[2], "ms": 60_000}
-backend.submit([TaskCall(token="t", run_id="r", task="c", label="c", attempt=1, code=code, arguments=arguments)])
+needs = Requirements(memory_mib=500)
+call = TaskCall(
+    token="t", run_id="r", task="c", label="c", attempt=1, code=code, arguments=arguments, requirements=needs
+)
+backend.submit([call])
 time.sleep(60)
 """
 
@@ -341,6 +346,8 @@ def test_workers_and_their_children_die_with_the_engine(make: Make, tmp_path: Pa
     engine.send_signal(signal.SIGKILL)
     engine.wait()
     until(lambda: not any(map(alive, pids)), timeout=5)
+    own = own_group()
+    until(lambda: own is None or not list(own[0].glob(f"skylift-{engine.pid}-*")), timeout=5)
 
 
 def test_a_fork_of_the_engine_does_not_keep_workers_alive(make: Make, tmp_path: Path) -> None:

@@ -96,14 +96,16 @@ class ProcessBackend:
             recycle_after=recycle_after,
             recycle_growth_mib=recycle_growth_mib,
         )
-        self._pool = Pool(name, self._machine, settings, MemoryGuard(memory_enforcement))
+        self._guardian: Guardian | None = None
+        self._pool = Pool(
+            name, self._machine, settings, MemoryGuard(memory_enforcement, made=self._group_made, gone=self._group_gone)
+        )
         self._lock = threading.Lock()
         self._wanted = 0
         self._preload: CodeRef | None = None
         self._made = 0
         self._failed_starts = 0
         self._closing = False
-        self._guardian: Guardian | None = None
         self._selector = selectors.DefaultSelector()
         self._wake_end, self._wake = os.pipe()
         for fd in (self._wake_end, self._wake):
@@ -349,6 +351,14 @@ class ProcessBackend:
         if self._guardian is not None:
             self._guardian.watch(worker.pid)
         self._load_early(worker)
+
+    def _group_made(self, folder: str) -> None:
+        if self._guardian is not None and " " not in folder:
+            self._guardian.watch(folder)
+
+    def _group_gone(self, folder: str) -> None:
+        if self._guardian is not None and " " not in folder:
+            self._guardian.forget(folder)
 
     def _start_failed(self, reason: str) -> None:
         """Once is chance; again and again means that it will not work."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from typing import Literal
 
 from skylift.compute.process.cgroups import Cgroup, Cgroups, own_group
@@ -41,11 +42,23 @@ class Guarded:
         return used > self.limit_mib
 
 
+def _unheard(_folder: str) -> None:
+    return None
+
+
 class MemoryGuard:
     """`auto` uses control groups if it can make them."""
 
-    def __init__(self, enforcement: Enforcement = "auto") -> None:
+    def __init__(
+        self,
+        enforcement: Enforcement = "auto",
+        *,
+        made: Callable[[str], None] = _unheard,
+        gone: Callable[[str], None] = _unheard,
+    ) -> None:
+        """`made` and `gone` are told the folders of control groups."""
         self._enforcement = enforcement
+        self._tell_made, self._tell_gone = made, gone
         self._groups: Cgroups | None = None
         self._looked = False
         own = own_group()
@@ -91,6 +104,7 @@ class MemoryGuard:
         """What the worker used before it came into its group stays charged elsewhere: it counts against the limit."""
         if guarded.group is None:
             guarded.group = groups.make(f"skylift-{os.getpid()}-{guarded.pid}")
+            self._tell_made(str(guarded.group.path))
             guarded.group.add(guarded.pid)
         outside = max(0.0, resident_mib(guarded.pid) - guarded.group.usage_mib())
         guarded.group.limit(max(1.0, limit_mib - outside))
@@ -99,6 +113,7 @@ class MemoryGuard:
     def _release(self, guarded: Guarded) -> None:
         if guarded.group is not None:
             guarded.group.remove()
+            self._tell_gone(str(guarded.group.path))
             guarded.group = None
 
     def _cgroups(self) -> Cgroups | None:
