@@ -13,7 +13,7 @@ from skylift.ports.blobs import BlobStore
 from skylift.values import formats
 from skylift.values.annotations import Reader, reader_for
 from skylift.values.records import RecordKind, kind_of
-from skylift.values.resolver import ImportResolver, Resolver
+from skylift.values.resolver import ImportResolver, Resolver, program_name
 from skylift.values.shrink import Shrinker
 from skylift.values.stdlib import (
     DECODERS,
@@ -66,7 +66,7 @@ class ValueCodec:
         self.blobs = blobs
         self.inline_limit = inline_limit
         self.allow_pickle = allow_pickle
-        self.resolver: Resolver | None = resolver or (ImportResolver() if allow_pickle else None)
+        self.resolver: Resolver | None = resolver or (ImportResolver(program_name()) if allow_pickle else None)
         self._records: dict[type, tuple[str, RecordKind] | None] = {}
         self._builders: dict[str, RecordKind] = {}
         self._encoders: dict[type, Callable[[Any], Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Protocol
 
@@ -18,6 +19,21 @@ class Resolver(Protocol):
     def find(self, name: str) -> Any:
         """The object; ValueNotLoadable if there is none."""
         ...
+
+
+def program_name() -> str | None:
+    """The module that `__main__` is when imported: `faces` for `python faces.py`; None at a prompt or in a notebook."""
+    module = sys.modules["__main__"]
+    spec, file = getattr(module, "__spec__", None), getattr(module, "__file__", None)
+    if spec is not None and spec.name and not spec.name.endswith("__main__"):
+        return str(spec.name)
+    stem = os.path.splitext(os.path.basename(file))[0] if file and os.path.isfile(file) else ""  # noqa: PTH113, PTH119, PTH122
+    return stem if stem.isidentifier() and stem != "__main__" else None
+
+
+def lookup(module: str, qualname: str) -> Any:
+    """An object by its place; this program's own if the module is this program. What pickles call."""
+    return ImportResolver(program_name()).find(f"{module}:{qualname}")
 
 
 class ImportResolver:
@@ -55,7 +71,9 @@ class ImportResolver:
     def _find(self, name: str) -> Any:
         module, _, qualname = name.partition(":")
         if module == self.main:
-            module = "__main__"
+            own = walk(sys.modules["__main__"], qualname)
+            if own is not None:
+                return own
         if module not in sys.modules:
             import_module(module, name)
         found = walk(sys.modules[module], qualname)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import pickle
+import sys
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from skylift.values.formats import type_name
+from skylift.values.resolver import lookup, program_name, walk
 from skylift.values.tags import ValueNotLoadable, ValueNotStorable, digest_of, reference
 
 if TYPE_CHECKING:
@@ -29,11 +32,9 @@ def load(node: dict[str, Any], codec: ValueCodec) -> Any:
 
 def pickled(value: Any) -> bytes:
     """cloudpickle also takes functions, lambdas and classes of `__main__`."""
-    import cloudpickle
-
     buffer = io.BytesIO()
     try:
-        cloudpickle.CloudPickler(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
+        _pickler()(buffer, protocol=pickle.HIGHEST_PROTOCOL).dump(value)
     except Exception as error:
         raise ValueNotStorable(
             f"a value of type {type_name(value)} cannot be stored: {type(error).__name__}: {error}",
@@ -42,9 +43,36 @@ def pickled(value: Any) -> bytes:
     return buffer.getvalue()
 
 
+@cache
+def _pickler() -> Any:
+    import cloudpickle
+
+    main = program_name()
+
+    class Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]
+        """Classes of a program that has a file go by name, so that both sides mean the same class."""
+
+        def reducer_override(self, thing: Any) -> Any:
+            named = main is not None and isinstance(thing, type) and thing.__module__ == "__main__"
+            if named and walk(sys.modules["__main__"], thing.__qualname__) is thing:
+                return lookup, (main, thing.__qualname__)
+            return super().reducer_override(thing)
+
+    return Pickler
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds in `__main__` what a worker knows by the name of this program's module."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == program_name():
+            return lookup(module, name)
+        return super().find_class(module, name)
+
+
 def unpickled(data: bytes, kind: str) -> Any:
     try:
-        return pickle.loads(data)  # noqa: S301
+        return _Unpickler(io.BytesIO(data)).load()
     except Exception as error:
         raise ValueNotLoadable(
             f"a stored value of type {kind} cannot be loaded: {type(error).__name__}: {error}",
