@@ -24,7 +24,7 @@ class RunStarted(Event, frozen=True, kw_only=True):
     """64-bit; every random number and id inside the run derives from it and from event positions."""
     context: dict[str, Any]
     """What the outside knows of the context object: Execution (Id, Name, RoleArn, …) and StateMachine (Id, Name).
-    `Task.TokenPrefix` is what the shell puts before a token of the run, so that `$$.Task.Token` is the token it knows."""
+    `Task.TokenPrefix` is what the shell puts before a token of the run, so that `$$.Task.Token` is what it knows."""
 
 
 class TaskStarted(Event, frozen=True, kw_only=True):

@@ -221,11 +221,16 @@ class Turn:
 
     def describe(self, step: Step, frame: Frame, problem: EvaluationFailed) -> Failure:
         """The failure, in the service's words; a JSONata state's is also an event of its own."""
-        where = f"the state '{frame.state}' (entered at the event id #{frame.entered_id})"
-        cause = f"An error occurred while executing {where}. {problem.cause}"
+        cause = self.in_state(frame, problem.cause)
         if step.jsonata:
             self._record_evaluation(frame, problem, cause)
         return Failure(problem.error, cause, terminal=problem.error == DATA_LIMIT)
+
+    @staticmethod
+    def in_state(frame: Frame, what: str) -> str:
+        """A cause with the service's words about where it happened."""
+        where = f"the state '{frame.state}' (entered at the event id #{frame.entered_id})"
+        return f"An error occurred while executing {where}. {what}"
 
     def _record_evaluation(self, frame: Frame, problem: EvaluationFailed, cause: str) -> None:
         details = {"cause": cause, "error": problem.error, "state": frame.state}

@@ -114,5 +114,5 @@ class ChoiceStep(Step):
         turn.leave(self, frame, output, assigned, following)
 
     def _no_choice(self, turn: Turn, frame: Frame) -> None:
-        cause = f"No choice rule of the state '{self.name}' matched and it has no Default."
+        cause = turn.in_state(frame, "No choice rule matched and the state has no Default.")
         turn.fail(self, frame, Failure("States.NoChoiceMatched", cause))
