@@ -10,6 +10,7 @@ import msgspec
 from skylift.ports.tasks import TaskSpec
 from skylift.sdk.compiler import control, exceptions, expressions, maps, statements
 from skylift.sdk.compiler import types as t
+from skylift.sdk.compiler.aliasing import check_aliases
 from skylift.sdk.compiler.body import Body, Unit
 from skylift.sdk.compiler.calls import MACHINE
 from skylift.sdk.compiler.flow import Flow, State
@@ -61,6 +62,11 @@ class _Compiled(msgspec.Struct, kw_only=True):
 
 def compile_pipeline(pipeline: Pipeline[..., Any]) -> CompiledPipeline:
     """Compile a pipeline and the pipelines it calls. Raises CompileError (an AuthorError) at the first refusal."""
+    return compile_pipeline_parts(pipeline)[0]
+
+
+def compile_pipeline_parts(pipeline: Pipeline[..., Any]) -> tuple[CompiledPipeline, dict[str, Task[..., Any]]]:
+    """Also the task objects by name: for bundling, and for running the document in this process."""
     done: dict[str, _Compiled] = {}
     waiting = [pipeline]
     while waiting:
@@ -68,11 +74,11 @@ def compile_pipeline(pipeline: Pipeline[..., Any]) -> CompiledPipeline:
         if one.name not in done:
             done[one.name] = _compile_one(one)
             waiting += done[one.name].unit.pipelines.values()
-    _one_task_a_name(done)
+    tasks = _one_task_a_name(done)
     inspected = _inspected(done)
     parts = {name: _part(compiled, inspected) for name, compiled in sorted(done.items())}
     own = parts.pop(pipeline.name)
-    return msgspec.structs.replace(own, pipelines=parts)
+    return msgspec.structs.replace(own, pipelines=parts), tasks
 
 
 def _part(compiled: _Compiled, inspected: set[str]) -> CompiledPipeline:
@@ -87,7 +93,7 @@ def _part(compiled: _Compiled, inspected: set[str]) -> CompiledPipeline:
     )
 
 
-def _one_task_a_name(done: dict[str, _Compiled]) -> None:
+def _one_task_a_name(done: dict[str, _Compiled]) -> dict[str, Task[..., Any]]:
     """Pipelines that call each other share a task table."""
     found: dict[str, Task[..., Any]] = {}
     for compiled in done.values():
@@ -100,6 +106,7 @@ def _one_task_a_name(done: dict[str, _Compiled]) -> None:
                     'give one another name: @task(name="...") or with_options(name="...")',
                 )
                 raise compiled.unit.source.text.error(refusal, compiled.unit.source.node.lineno)
+    return found
 
 
 def task_spec(task: Task[..., Any], *, inline: bool) -> TaskSpec:
@@ -136,6 +143,8 @@ def _compile_one(pipeline: Pipeline[..., Any]) -> _Compiled:
         }
         merged = {**known, **merged}
         if merged == known:
+            if problem is None:
+                problem = _alias_problem(source, merged)
             if problem is not None:
                 raise source.text.error(problem, source.node.lineno) from None
             return _Compiled(pipeline=pipeline, unit=unit, definition=_document(pipeline, flow), lines=dict(unit.lines))
@@ -146,6 +155,14 @@ def _compile_one(pipeline: Pipeline[..., Any]) -> _Compiled:
         Refusal(source.node, "the types of its variables do not settle", "annotate results of tasks"),
         source.node.lineno,
     )
+
+
+def _alias_problem(source: FunctionSource, known: dict[str, tuple[Type, frozenset[str]]]) -> Refusal | None:
+    try:
+        check_aliases(source.node, {name: type_ for name, (type_, _) in known.items()})
+    except Refusal as refusal:
+        return refusal
+    return None
 
 
 def _write(unit: Unit, flow: Flow, pipeline: Pipeline[..., Any]) -> None:

@@ -37,7 +37,7 @@ def call_method(body: Body, node: ast.Call, function: ast.Attribute) -> Value:
     arguments = [expr(body, argument) for argument in node.args]
     for kind in ("str", "list", "dict"):
         method = _METHODS.get((kind, name))
-        if method is not None and (owner.type.only(kind) or _is_only_choice(owner, name)):
+        if method is not None and (owner.type.only(kind) or _is_only_choice(owner, name, kind)):
             least, most = _COUNTS.get(name, (0, 0))
             if not least <= len(arguments) <= most:
                 raise Refusal(node, f"{name} takes {least} to {most} arguments here", IN_A_TASK)
@@ -58,9 +58,9 @@ def call_method(body: Body, node: ast.Call, function: ast.Attribute) -> Value:
     raise Refusal(node, f"{name} of a {owner.type} is not supported in a graph", IN_A_TASK)
 
 
-def _is_only_choice(owner: Value, name: str) -> bool:
-    kinds = [kind for kind, method in _METHODS if method == name and owner.type.may(kind)]
-    return len(kinds) == 1 and bool(owner.type.kinds)
+def _is_only_choice(owner: Value, name: str, kind: str) -> bool:
+    kinds = [one for one, method in _METHODS if method == name and owner.type.may(one)]
+    return kinds == [kind] and bool(owner.type.kinds)
 
 
 def _texts(body: Body, node: ast.AST, *values: Value) -> None:

@@ -93,16 +93,36 @@ def dict_display(keys: list[str], items: list[Value]) -> Value:
 
 def list_code(items: list[Value]) -> str:
     """An array that holds exactly these: JSONata would splice an array that stands in a constructor."""
-    if all(not item.type.may("list") for item in items):
-        return f"[{', '.join(item.code for item in items)}]"
-    if all(item.type.only("list") or not item.type.may("list") for item in items):
-        return f"[{', '.join(f'[{item.code}]' if item.type.only('list') else item.code for item in items)}]"
+    if all(_stays_whole(item) or item.type.only("list") for item in items):
+        return f"[{', '.join(item.code if _stays_whole(item) else f'[{item.code}]' for item in items)}]"
     if len(items) == 1:
         return f"[$map([0], function($PYI){{{items[0].code}}})[]]"
     chain = items[-1].operand
     for index in range(len(items) - 2, -1, -1):
         chain = f"$PYI = {index} ? {items[index].operand} : {chain}"
     return f"[$map([0..{len(items) - 1}], function($PYI){{{chain}}})[]]"
+
+
+def _stays_whole(item: Value) -> bool:
+    """Not an array, or an array constructor, which JSONata does not splice."""
+    return not item.type.may("list") or _is_constructor(item.code)
+
+
+def _is_constructor(code: str) -> bool:
+    if not (code.startswith("[") and code.endswith("]")):
+        return False
+    depth, quoted, escaped = 0, False, False
+    for index, character in enumerate(code):
+        if quoted:
+            quoted = escaped or character != '"'
+            escaped = character == "\\" and not escaped
+        elif character == '"':
+            quoted = True
+        elif character in "[]":
+            depth += 1 if character == "[" else -1
+            if depth == 0 and index < len(code) - 1:
+                return False
+    return True
 
 
 def template(value: Value) -> Any:

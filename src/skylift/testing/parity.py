@@ -1,0 +1,94 @@
+"""Whether a compiled pipeline does what its Python does: both ways run here, in virtual time.
+
+outcome = durable(faces, rates=[0.1])          # as the engine would run it
+assert_same(faces, rates=[0.1])                # and as Python runs it: same result, or same error
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from skylift.asl.parse import load
+from skylift.errors import SkyliftError
+from skylift.sdk.parameters import bind_input
+from skylift.sdk.pipeline import Pipeline
+from skylift.sdk.task import Task
+from skylift.stores.files import FileBlobStore
+from skylift.testing.virtual import VirtualRun
+from skylift.values.codec import ValueCodec
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """How it ended: a value, or the class and message of an error."""
+
+    value: Any = None
+    error: str | None = None
+    message: str | None = None
+
+
+def plain(pipeline: Pipeline[..., Any], /, **values: Any) -> Outcome:
+    """The pipeline called as a Python function."""
+    try:
+        return Outcome(value=pipeline(**values))
+    except SkyliftError:
+        raise
+    except Exception as failure:  # noqa: BLE001 - the outcome
+        return Outcome(error=type(failure).__name__, message=str(failure))
+
+
+def durable(pipeline: Pipeline[..., Any], /, **values: Any) -> Outcome:
+    """The compiled document, run by the engine's machine in virtual time with the pipeline's tasks."""
+    with tempfile.TemporaryDirectory() as folder:
+        codec = ValueCodec(FileBlobStore(Path(folder)))
+        run = start(pipeline, codec).run(bind_input(pipeline, values, codec))
+        if run.status == "SUCCEEDED":
+            return Outcome(value=codec.load(run.output, pipeline.result_type))
+        return Outcome(error=run.error or run.status, message=run.cause)
+
+
+def start(pipeline: Pipeline[..., Any], codec: ValueCodec) -> VirtualRun:
+    """A virtual run, not started yet. Each task takes its arguments from JSON and gives its result as JSON."""
+    from skylift.sdk.compiler.compile import compile_pipeline_parts
+
+    compiled, tasks = compile_pipeline_parts(pipeline)
+    callables = {name: _callable(task, codec) for name, task in tasks.items()}
+    return VirtualRun(load(msgspec.json.encode(compiled.definition)), callables)
+
+
+def assert_same(pipeline: Pipeline[..., Any], /, **values: Any) -> Outcome:
+    """Both ways, and both alike: equal values of equal shape, or the same error class and message."""
+    expected, found = plain(pipeline, **values), durable(pipeline, **values)
+    if expected.error != found.error:
+        raise AssertionError(f"Python: {expected}\ndurable: {found}\ninput: {values}")
+    if expected.error is None and not alike(expected.value, found.value):
+        raise AssertionError(f"Python: {expected.value!r}\ndurable: {found.value!r}\ninput: {values}")
+    return found
+
+
+def alike(left: Any, right: Any) -> bool:
+    """Equal, and True is not 1; a whole float may have come back as an int, as JSON has one kind of number."""
+    if isinstance(left, bool) or isinstance(right, bool):
+        return left is right
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(alike, left, right))
+    if isinstance(left, tuple) and isinstance(right, tuple):
+        return len(left) == len(right) and all(map(alike, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return list(left) == list(right) and all(alike(left[key], right[key]) for key in left)
+    return bool(left == right)
+
+
+def _callable(task: Task[..., Any], codec: ValueCodec) -> Callable[[Any], Any]:
+    def call(arguments: Any) -> Any:
+        result = task.function(**{name: codec.load(value) for name, value in arguments.items()})
+        return codec.dump(result)
+
+    return call
+
+
+__all__ = ["Outcome", "alike", "assert_same", "durable", "plain", "start"]
