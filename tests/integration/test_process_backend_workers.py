@@ -323,6 +323,22 @@ def test_close_gives_back_every_process_file_and_thread(make: Make) -> None:
     assert after == before
 
 
+def test_a_fork_after_close_touches_no_file_of_others(make: Make) -> None:
+    backend, outcomes = make()
+    run(backend, outcomes, call("add", a=1, b=1))
+    backend.close()
+    files = [os.pipe() for _ in range(20)]
+    child = os.fork()
+    if child == 0:
+        try:
+            os._exit(sum(os.fstat(fd).st_size for pair in files for fd in pair))
+        finally:
+            os._exit(9)
+    assert os.waitpid(child, 0)[1] == 0
+    for fd in (fd for pair in files for fd in pair):
+        os.close(fd)
+
+
 ENGINE = """
 import sys, time
 from skylift.compute.process import ProcessBackend

@@ -373,6 +373,7 @@ class ProcessBackend:
     def _shut_down(self) -> None:
         with self._lock:
             self._end_workers()
+            _backends.discard(self)
             if self._guardian is not None:
                 self._guardian.close()
             self._selector.close()

@@ -62,13 +62,14 @@ class Guardian:
     def close(self) -> None:
         """All is in order: it ends without killing anything."""
         self._say("end\n")
-        os.close(self._writing)
+        self.abandon()
         with contextlib.suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
     def abandon(self) -> None:
         """In a forked child: only the engine itself may hold the pipe."""
-        os.close(self._writing)
+        if self._writing >= 0:
+            os.close(self._writing)
         self._writing = -1
 
     def _say(self, line: str) -> None:
