@@ -6,10 +6,12 @@ first run that this process drives.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -67,7 +69,9 @@ class Runtime:
     """A project's journal and artifacts, and an engine when one is needed. A context manager; thread-safe."""
 
     def __init__(self, config: Config) -> None:
+        """Raises SetupError when the project's home cannot be made or written."""
         self.config = config
+        _make_home(config.home)
         self.closed = False
         self._making = threading.RLock()
         self._journal: Journal | None = None
@@ -90,7 +94,6 @@ class Runtime:
             if self._journal is None:
                 from skylift.stores.sqlite import SqliteJournal
 
-                self.config.home.mkdir(parents=True, exist_ok=True)
                 self._journal = SqliteJournal(self.config.home / "journal.db", durability=self.config.durability)
             return self._journal
 
@@ -377,6 +380,21 @@ class Runtime:
     def _functions(self) -> dict[str, TaskSpec]:
         """`[functions]` as tasks, so that every run keeps the bindings it was started with."""
         return {name: function_task(name, binding) for name, binding in self.config.functions.items()}
+
+
+def _make_home(home: Path) -> None:
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        writable = os.access(home, os.W_OK | os.X_OK)
+        reason = "you may not write there"
+    except OSError as problem:
+        writable, reason = False, problem.strerror or str(problem)
+    if not writable:
+        raise SetupError(
+            f"{home} cannot hold the journal and the artifacts: {reason}",
+            hint="point SKYLIFT_HOME at a folder that can be written",
+            code="HOME",
+        )
 
 
 def function_task(name: str, binding: FunctionBinding) -> TaskSpec:

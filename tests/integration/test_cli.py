@@ -243,7 +243,8 @@ def test_stop_a_run_of_another_process(cli: Cli, project: Path) -> None:
     run = newest_run(cli)["run_id"]
     stopped = cli("stop", run, "--cause", "enough")
     assert stopped.returncode == 0, stopped.stderr
-    assert process.wait(20) == 1
+    process.communicate(timeout=20)
+    assert process.returncode == 1
     assert newest_run(cli)["status"] == "ABORTED"
 
 
@@ -251,7 +252,7 @@ def test_kill_9_then_resume(cli: Cli, project: Path) -> None:
     process = start(project, "run", "flow.py:sleepy", "--seconds", "0.8")
     await_line(process, "slow: started")
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     run = newest_run(cli)
     assert run["status"] == "INTERRUPTED"
     resumed = cli("resume", run["run_id"])

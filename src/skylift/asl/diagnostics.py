@@ -55,11 +55,11 @@ class InvalidDefinition(AuthorError):
 
     code = "INVALID-DEFINITION"
 
-    def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
+    def __init__(self, diagnostics: Iterable[Diagnostic], source: str = "the States Language document") -> None:
         self.diagnostics = tuple(diagnostics)
         errors = [found for found in self.diagnostics if found.severity == "ERROR"]
         count = "one error" if len(errors) == 1 else f"{len(errors)} errors"
-        lines = [f"the States Language document has {count}:", *(f"  {found}" for found in errors)]
+        lines = [f"{source} has {count}:", *(f"  {found}" for found in errors)]
         super().__init__("\n".join(lines))
 
 

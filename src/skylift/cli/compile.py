@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from skylift.cli.output import json_option, print_json
-from skylift.cli.target import Target, resolve_target
+from skylift.cli.target import Target, checked_document, resolve_target
 
 
 @click.command("compile")
@@ -34,7 +34,7 @@ def check(target: str, as_json: bool) -> int:
     from skylift.asl.parse import parse
 
     found = resolve_target(target)
-    source = found.document if found.document is not None else _definition(found)
+    source = found.pipeline.compile().definition if found.document is None else found.document
     diagnostics = parse(source).diagnostics
     errors = [d for d in diagnostics if d.severity == "ERROR"]
     if as_json:
@@ -66,7 +66,7 @@ def graph(target: str, output: Path | None, form: str | None) -> None:
     from skylift.asl.parse import load
 
     found = resolve_target(target)
-    document = load(found.document if found.document is not None else _definition(found))
+    document = load(_definition(found))
     chosen = form or ("svg" if output is not None and output.suffix == ".svg" else "mermaid")
     text = svg(document) if chosen == "svg" else mermaid(document)
     if output is None:
@@ -79,12 +79,9 @@ def graph(target: str, output: Path | None, form: str | None) -> None:
 
 
 def _definition(found: Target) -> Any:
-    if found.document is not None:
-        from skylift.asl.parse import load
-
-        load(found.document)
-        return msgspec.json.decode(found.document)
-    return found.pipeline.compile().definition
+    if found.document is None:
+        return found.pipeline.compile().definition
+    return msgspec.json.decode(checked_document(found))
 
 
 def _write(path: Path, text: str) -> None:

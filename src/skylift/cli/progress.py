@@ -55,7 +55,7 @@ class _Lines:
         self._last_count = time.monotonic()
 
     def update(self, fold: Fold) -> None:
-        for step in fold.steps.values():
+        for step in shown_steps(fold):
             if step.name not in self._begun:
                 self._begun.add(step.name)
                 click.echo(f"{step.name}: started", err=True)
@@ -108,9 +108,8 @@ class _Bars:
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
-        steps = [step for step in fold.steps.values() if step.type not in ("Pass", "Choice", "Succeed")]
         rows = max(3, self._console.size.height - 3)
-        for step in steps[-rows:]:
+        for step in shown_steps(fold)[-rows:]:
             table.add_row(self._mark(step), Text(step.name), self._bar(step), Text(_detail(step), style="dim"))
         return table
 
@@ -129,6 +128,11 @@ class _Bars:
         if step.type != "Map" or not step.items:
             return Text("")
         return ProgressBar(total=step.items, completed=step.items_done, width=30)
+
+
+def shown_steps(fold: Fold) -> list[Step]:
+    """The steps that do or await something; the graph's own bookkeeping is left out."""
+    return [step for step in fold.steps.values() if step.type not in ("Pass", "Choice", "Succeed", "Fail")]
 
 
 def _detail(step: Step) -> str:

@@ -15,7 +15,7 @@ import click
 from skylift.cli.output import duration, json_option, print_json
 from skylift.cli.parameters import add_params, help_rows, is_list, option, split_arguments
 from skylift.cli.parts import open_runtime
-from skylift.cli.target import Target, read_input, resolve_target
+from skylift.cli.target import Target, checked_document, read_input, resolve_target
 from skylift.sdk.parameters import Parameter, ParameterInvalid
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def _prepare(
         if params or loaded.given:
             raise ParameterInvalid("a States Language document takes no parameters", hint="use --input JSON")
         value = {} if given_input is None else given_input
-        return document_submission(found.name, found.document), value
+        return document_submission(found.name, checked_document(found)), value
     add_params(loaded.given, params, loaded.parameters)
     return pipeline_submission(found.pipeline, runtime.blobs), _bind(runtime, found, loaded, given_input)
 

@@ -57,6 +57,18 @@ def resolve_target(text: str) -> Target:
     return Target(path=path, pipeline=_choose(path, load_module(path), wanted))
 
 
+def checked_document(target: Target) -> bytes:
+    """The text of a document target. Raises InvalidDefinition, which lists every problem, under the file's name."""
+    from skylift.asl.diagnostics import InvalidDefinition
+    from skylift.asl.parse import parse
+
+    assert target.document is not None
+    diagnostics = parse(target.document).diagnostics
+    if any(found.severity == "ERROR" for found in diagnostics):
+        raise InvalidDefinition(diagnostics, source=str(target.path))
+    return target.document
+
+
 def load_module(path: Path) -> ModuleType:
     """Import a user's file by path, with its folder importable, the way `python FILE` would find its neighbours."""
     path = path.resolve()

@@ -66,6 +66,9 @@ def parse(expression: str) -> Expression:
     text = expression.strip()
     if text.startswith("rate(") and text.endswith(")"):
         return _rate(_RATE.fullmatch(text[5:-1].strip()), expression)
+    spelled = _RATE.fullmatch(text)
+    if spelled is not None:
+        return _rate(spelled, expression)
     short = _EVERY.fullmatch(text)
     if short is not None:
         return Rate(_positive(int(short[1]), expression) * _UNITS_MS[_SHORT[short[2]]])
@@ -76,7 +79,9 @@ def parse(expression: str) -> Expression:
         return _aws_cron(fields, expression)
     if len(fields) == 5:
         return Cron(" ".join(fields))
-    raise _invalid(expression, "it is neither rate(…), nor cron with five fields (Unix) or six (EventBridge)")
+    raise _invalid(
+        expression, "it is neither a period (5 minutes, rate(1 hour)) nor cron with five fields (Unix) or six (EventBridge)"
+    )
 
 
 def _rate(found: re.Match[str] | None, expression: str) -> Rate:

@@ -53,7 +53,7 @@ def test_time_zones_and_summer_time() -> None:
 @pytest.mark.parametrize(
     ("expression", "part"),
     [
-        ("soon", "neither rate"),
+        ("soon", "neither a period"),
         ("rate(0 minutes)", "at least 1"),
         ("rate(5 moons)", "a number and a unit"),
         ("cron(0 9 1 * MON *)", "must be ?"),
