@@ -80,7 +80,7 @@ def parse(expression: str) -> Expression:
     if len(fields) == 5:
         return Cron(" ".join(fields))
     raise _invalid(
-        expression, "it is neither a period (5 minutes, rate(1 hour)) nor cron with five fields (Unix) or six (EventBridge)"
+        expression, "it is neither a period (5 minutes, rate(1 hour)) nor cron with five fields or six (EventBridge)"
     )
 
 
