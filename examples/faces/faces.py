@@ -23,7 +23,10 @@ FACES = 100
 SHARES = (0.55, 0.15, 0.30)
 """Training, validation, test."""
 
-NO_FACES = ("coffee", "chelsea", "brick", "grass", "gravel", "page", "text", "horse", "moon", "clock")
+NO_FACES = (
+    *("coffee", "chelsea", "brick", "grass", "gravel", "page", "text", "horse", "moon"),
+    *("retina", "clock", "cell", "microaneurysms", "colorwheel", "logo"),
+)
 """Pictures without faces that training may learn from; the next two it never sees."""
 
 VALIDATION_PICTURE = "stereo_motorcycle"
@@ -104,7 +107,7 @@ class Report:
 
 
 @pipeline
-def faces(accuracy: float = 0.95, rounds: int = 2, shards: int = 4, seed: int = 7, out: str = "faces-out") -> Report:
+def faces(accuracy: float = 0.95, rounds: int = 3, shards: int = 4, seed: int = 7, out: str = "faces-out") -> Report:
     """Train, refine and test a face detector, then use it.
 
     accuracy: on validation images; the refinement stops when it and few false alarms are reached
@@ -118,10 +121,10 @@ def faces(accuracy: float = 0.95, rounds: int = 2, shards: int = 4, seed: int = 
     trials = [trial(parts, settings, seed) for settings in work.settings]
     best = look(pick(trials))
     history = [best]
-    while best.round < rounds and (best.accuracy < accuracy or best.alarms > 1.0):
+    while best.round < rounds and (best.accuracy < accuracy or best.alarms > 5.0):
         mistakes = [mine(best, picture, seed) for picture in work.pictures]
         best = look(refine(best, parts, mistakes, seed))
-        history = [*history, best]
+        history = history + [best]  # noqa: RUF005 - what a graph can express
     result = test(best, parts)
     model = export(best, parts, out)
     found = detect(model, out)
@@ -216,13 +219,12 @@ def look(trial: Trial) -> Trial:
 def mine(trial: Trial, name: str, seed: int) -> np.ndarray:
     """Features of windows of a picture without faces that the model takes for faces: what it must learn next."""
     from skimage import data
-    from vision import grey, hog, windows
+    from vision import grey, hog, sample
 
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng([seed, trial.round])
     picture, hard = grey(getattr(data, name)()), []
     for turned in (picture, picture[::-1], np.rot90(picture), np.rot90(picture, 3)):
-        crops, _ = windows(np.ascontiguousarray(turned), smallest=26)
-        features = hog(crops[random.choice(len(crops), min(len(crops), 3000), replace=False)])
+        features = hog(sample(turned, 3000, random))
         chances = trial.model.predict_proba(features)[:, 1]
         worst = np.argsort(-chances)[:50]
         hard.append(features[worst[chances[worst] > 0.3]])
@@ -405,9 +407,10 @@ def row(trial: Trial) -> str:
 def card(best: Trial, result: Test, table: str) -> str:
     return f"""# Model card: faces
 
-**What it is.** A neural network ({best.settings.hidden} hidden units, alpha {best.settings.alpha}) on gradient histograms
-of 25 x 25 grey crops. It says how likely a crop is an upright, frontal face. Format: ONNX; input `X`, float32,
-(n, 512), made by `vision.hog`. A detection is a cluster of windows whose chances add up to more than {best.level}.
+**What it is.** A neural network ({best.settings.hidden} hidden units, alpha {best.settings.alpha}) on gradient
+histograms of 25 x 25 grey crops. It says how likely a crop is an upright, frontal face. Format: ONNX; input `X`,
+float32, (n, 512), made by `vision.hog`. A detection is a cluster of windows whose chances add up to more than
+{best.level}.
 
 **Data.** 200 crops of Labeled Faces in the Wild as shipped in scikit-image (100 faces, 100 others), split once by
 chance into 55 % training, 15 % validation and 30 % test before any augmentation. Hard negatives come from

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,19 +91,26 @@ def grey(picture: np.ndarray) -> np.ndarray:
 
 def windows(picture: np.ndarray, *, smallest: int = 40, step: int = 2) -> tuple[np.ndarray, np.ndarray]:
     """All crops of a grey picture at all scales, and the box (left, top, right, bottom) of each in the picture."""
-    image = Image.fromarray(picture)
-    crops, boxes, scale = [], [], smallest / SIZE
-    while min(image.size) / scale >= SIZE:
-        size = (int(image.width / scale), int(image.height / scale))
-        small = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
-        view = np.lib.stride_tricks.sliding_window_view(small, (SIZE, SIZE))[::step, ::step]
+    crops, boxes = [], []
+    for scale, view in _scales(picture, smallest, step):
         rows, columns = view.shape[:2]
         crops.append(view.reshape(-1, SIZE, SIZE))
         y, x = np.divmod(np.arange(rows * columns), columns)
         corner = np.stack([x, y, x, y], 1) * step
         boxes.append((corner + np.array([0, 0, SIZE, SIZE])) * scale)
-        scale *= 1.25
     return np.concatenate(crops), np.concatenate(boxes)
+
+
+def sample(picture: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
+    """About so many crops of a grey picture, chosen by chance over all scales."""
+    views = [view for _, view in _scales(picture, 26, 2)]
+    total = sum(view.shape[0] * view.shape[1] for view in views)
+    chosen = []
+    for view in views:
+        rows, columns = view.shape[:2]
+        some = round(count * rows * columns / total)
+        chosen.append(view[random.integers(rows, size=some), random.integers(columns, size=some)])
+    return np.concatenate(chosen)
 
 
 def clusters(boxes: np.ndarray, chances: np.ndarray, *, least: float = 0.5) -> list[Box]:
@@ -131,6 +138,17 @@ def draw(picture: np.ndarray, boxes: Sequence[Box], path: Path) -> None:
         pen.rectangle((box.left, box.top, box.right, box.bottom), outline=(40, 255, 80), width=4)
         pen.text((box.left + 6, box.bottom + 4), f"face {box.score:.0f}", fill=(40, 255, 80))
     image.save(path)
+
+
+def _scales(picture: np.ndarray, smallest: int, step: int) -> Iterator[tuple[float, np.ndarray]]:
+    """Scale, and the windows there as a view (rows, columns, 25, 25) that copies nothing."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    scale = smallest / SIZE
+    while min(image.size) / scale >= SIZE:
+        size = (int(image.width / scale), int(image.height / scale))
+        small = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
+        yield scale, np.lib.stride_tricks.sliding_window_view(small, (SIZE, SIZE))[::step, ::step]
+        scale *= 1.25
 
 
 _SMOOTH = Image.Resampling.BILINEAR

@@ -1,0 +1,73 @@
+"""What the project promises about itself: light, quick to import, no private hosts in what is committed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_base_install_is_light() -> None:
+    names = {re.split(r"[<>=~!;\[ ]", line)[0] for line in PROJECT["dependencies"]}
+    assert names == {"msgspec", "jsonatapy", "fsspec", "cloudpickle", "psutil", "cronsim", "click", "rich"}
+
+
+def test_constraints_hold_names_and_versions_only() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if not re.fullmatch(r"#.*|[a-z0-9-]+==[0-9][0-9a-z.]*", line)] == []
+
+
+def test_constraints_pin_every_dependency() -> None:
+    pinned = {line.split("==")[0] for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()}
+    wanted = [
+        *PROJECT["dependencies"],
+        *(line for extra in PROJECT["optional-dependencies"].values() for line in extra),
+    ]
+    assert {re.split(r"[<>=~!;\[ ]", line)[0] for line in wanted} <= pinned
+
+
+def test_committed_files_name_no_private_host() -> None:
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.split(b"\0")
+    private = re.compile(rb"(--|\b)(extra-)?index-url\b[ =]|find-links[ =]|://[\w.-]+\.(internal|corp|lan)\b")
+    here = Path(__file__).relative_to(ROOT)
+    found = [
+        name.decode()
+        for name in files
+        if name and Path(name.decode()) != here and private.search((ROOT / name.decode()).read_bytes())
+    ]
+    assert found == []
+
+
+def test_import_is_quick_and_light() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import skylift; "
+        "print(*sorted(name for name in set(sys.modules) - before if '.' not in name))"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"rich", "fsspec", "numpy", "asyncio", "multiprocessing", "jsonatapy", "click", "cloudpickle", "sqlite3"}
+    assert heavy & set(loaded) == set()
+
+
+@pytest.mark.slow
+def test_import_time_budget() -> None:
+    code = "import time; start = time.perf_counter(); import skylift; print(time.perf_counter() - start)"
+    times = sorted(
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+        for _ in range(7)
+    )
+    assert times[0] < 0.06
+
+
+def test_examples_share_one_vision_module() -> None:
+    one, other = (ROOT / "examples" / name / "vision.py" for name in ("faces", "faces_torch"))
+    assert one.read_text(encoding="utf-8") == other.read_text(encoding="utf-8")
