@@ -23,8 +23,8 @@ def pipeline_submission(pipeline: Pipeline[..., Any], blobs: BlobStore) -> Submi
     return Submission(
         pipeline=compiled.name,
         definition=msgspec.json.encode(compiled.definition),
-        table=TaskTable(bundle=bundle, tasks=compiled.tasks),
-        machines={name: msgspec.json.encode(definition) for name, definition in compiled.pipelines.items()},
+        table=TaskTable(bundle=bundle, tasks=compiled.all_tasks()),
+        machines={name: msgspec.json.encode(part.definition) for name, part in compiled.pipelines.items()},
     )
 
 
