@@ -103,7 +103,6 @@ class Report:
     card: str
     picture: str
     faces: int
-    table: str
 
 
 @pipeline
@@ -128,9 +127,9 @@ def faces(accuracy: float = 0.95, rounds: int = 3, shards: int = 4, seed: int = 
     result = test(best, parts)
     model = export(best, parts, out)
     found = detect(model, out)
-    report = publish(trials, history, best, result, found, model, out)
-    print(report.table)
-    return report
+    table = tabulate(trials, history, result, found, model, out)
+    print(table)
+    return publish(best, result, found, model, table, out)
 
 
 @pipeline
@@ -305,40 +304,38 @@ def detect(model: str, out: str) -> list[list[float]]:
 
 
 @task
-def publish(
-    trials: list[Trial],
-    history: list[Trial],
-    best: Trial,
-    result: Test,
-    found: list[list[float]],
-    model: str,
-    out: str,
-) -> Report:
-    """Write the model card, and the table that the run ends with."""
+def tabulate(
+    trials: list[Trial], history: list[Trial], result: Test, found: list[list[float]], model: str, out: str
+) -> str:
+    """The table that the run ends with."""
     where = folder(out)
-    table = "\n".join(
-        [
-            f"{'set':<18}{'validation':>10}{'alarms':>9}{'seconds':>9}",
-            *[row(trial) for trial in trials],
-            *[row(replace(trial, name=f"{trial.name}, round {trial.round}")) for trial in history],
-            "",
-            f"test accuracy {result.accuracy:.3f} (95 % interval {result.low:.3f} to {result.high:.3f}, "
-            f"{result.images} held-out images), {result.false_boxes} false boxes in a held-out picture",
-            f"faces found in the astronaut's picture: {len(found)}",
-            f"picture  {where / 'astronaut.png'}",
-            f"model    {model}",
-            f"card     {where / 'MODEL_CARD.md'}",
-        ]
-    )
-    (where / "MODEL_CARD.md").write_text(card(best, result, table), encoding="utf-8")
+    lines = [
+        f"{'set':<18}{'validation':>10}{'alarms':>9}{'seconds':>9}",
+        *[row(trial) for trial in trials],
+        *[row(replace(trial, name=f"{trial.name}, round {trial.round}")) for trial in history],
+        "",
+        f"test accuracy {result.accuracy:.3f} (95 % interval {result.low:.3f} to {result.high:.3f}, "
+        f"{result.images} held-out images), {result.false_boxes} false boxes in a held-out picture",
+        f"faces found in the astronaut's picture: {len(found)}",
+        f"picture  {where / 'astronaut.png'}",
+        f"model    {model}",
+        f"card     {where / 'MODEL_CARD.md'}",
+    ]
+    return "\n".join(lines)
+
+
+@task
+def publish(best: Trial, result: Test, found: list[list[float]], model: str, table: str, out: str) -> Report:
+    """Write the model card, and say where everything lies."""
+    path = folder(out) / "MODEL_CARD.md"
+    path.write_text(card(best, result, table), encoding="utf-8")
     return Report(
         accuracy=result.accuracy,
         interval=[result.low, result.high],
         model=model,
-        card=str(where / "MODEL_CARD.md"),
-        picture=str(where / "astronaut.png"),
+        card=str(path),
+        picture=str(folder(out) / "astronaut.png"),
         faces=len(found),
-        table=table,
     )
 
 
@@ -399,9 +396,13 @@ def folder(out: str) -> Path:
 
 def row(trial: Trial) -> str:
     if trial.error:
-        return f"{trial.name:<18}{'failed':>10}  {trial.error[:90]}"
+        return f"{trial.name:<18}{'failed':>10}  {shortened(trial.error)}"
     alarms = f"{trial.alarms:.1f}" if trial.alarms >= 0 else "-"
     return f"{trial.name:<18}{trial.accuracy:>10.3f}{alarms:>9}{trial.seconds:>9.2f}"
+
+
+def shortened(text: str, width: int = 90) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def card(best: Trial, result: Test, table: str) -> str:
