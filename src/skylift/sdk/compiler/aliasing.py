@@ -97,13 +97,14 @@ def _sharing(node: ast.FunctionDef) -> Iterator[tuple[str, ast.AST]]:
 
 def _before_the_end(node: ast.FunctionDef) -> Iterator[ast.AST]:
     """All parts, but not what is returned: nothing changes after that, unless a `finally` does."""
-    lasting = any(isinstance(part, ast.Try) and part.finalbody for part in ast.walk(node))
-    waiting: list[ast.AST] = [node]
+    waiting: list[tuple[ast.AST, bool]] = [(node, False)]
     while waiting:
-        part = waiting.pop(0)
+        part, lasting = waiting.pop(0)
         yield part
+        if isinstance(part, ast.Try) and part.finalbody:
+            lasting = True
         if lasting or not isinstance(part, ast.Return):
-            waiting.extend(ast.iter_child_nodes(part))
+            waiting.extend((child, lasting) for child in ast.iter_child_nodes(part))
 
 
 def _assigned(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.AST]]:
