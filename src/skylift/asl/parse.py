@@ -8,11 +8,11 @@ import msgspec
 
 from skylift.asl.diagnostics import Diagnostic, InvalidDefinition
 from skylift.asl.document import Document
-from skylift.asl.validate_check import Check
-from skylift.asl.validate_flow import read_document
-from skylift.asl.validate_json import MISSING, SourceText, read_json
-from skylift.asl.validate_report import Report
-from skylift.asl.validate_variables import check_scopes
+from skylift.asl.validation.check import Check
+from skylift.asl.validation.flow import read_document
+from skylift.asl.validation.json_reader import MISSING, SourceText, read_json
+from skylift.asl.validation.report import Report
+from skylift.asl.validation.variables import check_scopes
 
 MachineType = Literal["STANDARD", "EXPRESS"]
 

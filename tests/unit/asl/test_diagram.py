@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from skylift.asl.diagram import mermaid, svg
-from skylift.asl.diagram_layout import Layout, Line, lay_out
+from skylift.asl.diagram.layout import Layout, Line, lay_out
 from skylift.asl.document import Document
 from skylift.asl.parse import load
 

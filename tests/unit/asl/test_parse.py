@@ -11,7 +11,7 @@ from msgspec import UNSET
 
 from skylift.asl import document as asl
 from skylift.asl.parse import load, parse
-from skylift.asl.validate_report import as_service_location
+from skylift.asl.validation.report import as_service_location
 
 PASS = {"Type": "Pass", "End": True}
 

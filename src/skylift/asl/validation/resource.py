@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from skylift.asl.validate_fields import Fields
-from skylift.asl.validate_report import show
+from skylift.asl.validation.fields import Fields
+from skylift.asl.validation.report import show
 
 _ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:\S+", re.DOTALL)
 _PATTERN = re.compile(r"(\.waitForTaskToken|\.sync)(:\d+)?$")

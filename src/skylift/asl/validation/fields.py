@@ -7,8 +7,8 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from skylift.asl.validate_check import Check
-from skylift.asl.validate_report import as_service_location, escape, listed, show, suggestion
+from skylift.asl.validation.check import Check
+from skylift.asl.validation.report import as_service_location, escape, listed, show, suggestion
 
 EVERYWHERE = ""
 """In a table of allowed fields: in both query languages."""

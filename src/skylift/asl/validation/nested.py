@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Protocol
 
 from skylift.asl.document import Flow
-from skylift.asl.validate_check import Check
+from skylift.asl.validation.check import Check
 
 
 class FlowReader(Protocol):

@@ -7,10 +7,10 @@ from typing import Any, Literal
 from msgspec import UNSET
 
 from skylift.asl.document import BooleanRule, Choice, ChoiceRule, Comparison
-from skylift.asl.validate_expressions import assign, check_jsonata_text, is_jsonata, path, template
-from skylift.asl.validate_fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
-from skylift.asl.validate_report import listed, show, suggestion
-from skylift.asl.validate_timestamp import check_timestamp
+from skylift.asl.validation.expressions import assign, check_jsonata_text, is_jsonata, path, template
+from skylift.asl.validation.fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
+from skylift.asl.validation.report import listed, show, suggestion
+from skylift.asl.validation.timestamp import check_timestamp
 
 Rule = Comparison | BooleanRule
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from skylift.asl.diagram_graph import detail, edges_of, inner_flows, is_end, shorten
+from skylift.asl.diagram.graph import detail, edges_of, inner_flows, is_end, shorten
 from skylift.asl.document import Choice, Document, Fail, Flow, State, Succeed
 
 LABEL = 60

@@ -8,8 +8,8 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from skylift.asl.document import Fail, Flow, Parallel, Pass, State, Succeed, Task, Wait
-from skylift.asl.validate_choice import choice
-from skylift.asl.validate_expressions import (
+from skylift.asl.validation.choice import choice
+from skylift.asl.validation.expressions import (
     assign,
     expression,
     number_or_expression,
@@ -18,13 +18,13 @@ from skylift.asl.validate_expressions import (
     template,
     text_or_expression,
 )
-from skylift.asl.validate_fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
-from skylift.asl.validate_map import map_state
-from skylift.asl.validate_nested import FlowReader
-from skylift.asl.validate_report import show
-from skylift.asl.validate_resource import resource
-from skylift.asl.validate_retry import MAX_SECONDS, catchers, retriers
-from skylift.asl.validate_timestamp import check_timestamp
+from skylift.asl.validation.fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
+from skylift.asl.validation.map import map_state
+from skylift.asl.validation.nested import FlowReader
+from skylift.asl.validation.report import show
+from skylift.asl.validation.resource import resource
+from skylift.asl.validation.retry import MAX_SECONDS, catchers, retriers
+from skylift.asl.validation.timestamp import check_timestamp
 
 
 def _allowed(everywhere: str, jsonpath: str = "", jsonata: str = "") -> Allowed:

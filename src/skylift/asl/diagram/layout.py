@@ -359,16 +359,16 @@ def _back_lines(first: str, sizes: Mapping[str, Any], lines: Sequence[Line]) -> 
         todo = [iter(leaving[root])]
         on_path = {root}
         while todo:
-            index = next(todo[-1], None)
-            if index is None:
+            following = next(todo[-1], None)
+            if following is None:
                 todo.pop()
                 name = open_path.pop()
                 on_path.discard(name)
                 done.add(name)
                 continue
-            target = lines[index].target
+            target = lines[following].target
             if target in on_path:
-                back.add(index)
+                back.add(following)
             elif target not in done:
                 open_path.append(target)
                 on_path.add(target)

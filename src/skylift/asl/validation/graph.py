@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from skylift.asl.document import Choice, Fail, Flow, Map, Parallel, State, Succeed, Task
-from skylift.asl.validate_report import NO_LOCATION, Report, escape, show, suggestion
+from skylift.asl.validation.report import NO_LOCATION, Report, escape, show, suggestion
 
 
 def transitions(state: State) -> Iterable[tuple[str, str]]:

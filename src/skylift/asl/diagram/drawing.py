@@ -1,4 +1,4 @@
-"""Pictures of a document: Mermaid text, and an SVG that stands alone."""
+"""Draws a document as an SVG that stands alone."""
 
 from __future__ import annotations
 
@@ -9,13 +9,10 @@ from html import escape as escape_xml
 
 import msgspec
 
-from skylift.asl.diagram_graph import detail, edges_of, inner_flows, is_end, shorten
-from skylift.asl.diagram_layout import Layout, Line, lay_out
-from skylift.asl.diagram_mermaid import mermaid
-from skylift.asl.diagram_style import STATUS_COLOURS, STYLE
+from skylift.asl.diagram.graph import detail, edges_of, inner_flows, is_end, shorten
+from skylift.asl.diagram.layout import Layout, Line, lay_out
+from skylift.asl.diagram.style import STATUS_COLOURS, STYLE
 from skylift.asl.document import Choice, Document, Flow, State
-
-__all__ = ["mermaid", "svg"]
 
 NAME_LENGTH = 34
 DETAIL_LENGTH = 42

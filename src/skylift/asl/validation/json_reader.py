@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from skylift.asl.validate_report import NO_LOCATION, Report, escape, show
+from skylift.asl.validation.report import NO_LOCATION, Report, escape, show
 
 MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 200
@@ -196,9 +196,9 @@ def _plain(root: Any, report: Report) -> bool:
             if is_object and not _is_text(key):
                 _not_plain(key, f"{pointer}/{escape(show(key))}", report)
             elif isinstance(child, dict | list):
-                waiting.append((child, f"{pointer}/{escape(key) if is_object else key}", depth + 1))
+                waiting.append((child, f"{pointer}/{escape(str(key))}", depth + 1))
             elif not _is_scalar(child):
-                _not_plain(child, f"{pointer}/{escape(key) if is_object else key}", report)
+                _not_plain(child, f"{pointer}/{escape(str(key))}", report)
     return report.errors == before
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from skylift.asl.document import Document, Flow, QueryLanguage, State
-from skylift.asl.validate_check import Check
-from skylift.asl.validate_fields import EVERYWHERE, JSONATA, Allowed, Fields, kind_of
-from skylift.asl.validate_graph import check_graph
-from skylift.asl.validate_report import escape, listed, show, suggestion
-from skylift.asl.validate_retry import MAX_SECONDS
-from skylift.asl.validate_states import STATE_FIELDS, read_state
+from skylift.asl.validation.check import Check
+from skylift.asl.validation.fields import EVERYWHERE, JSONATA, Allowed, Fields, kind_of
+from skylift.asl.validation.graph import check_graph
+from skylift.asl.validation.report import escape, listed, show, suggestion
+from skylift.asl.validation.retry import MAX_SECONDS
+from skylift.asl.validation.states import STATE_FIELDS, read_state
 
 MAX_NAME = 80
 LANGUAGES = get_args(QueryLanguage)

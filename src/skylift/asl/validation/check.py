@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from skylift.asl.validate_report import Report
-from skylift.asl.validate_variables import VariableScope
+from skylift.asl.validation.report import Report
+from skylift.asl.validation.variables import VariableScope
 
 
 class Check:

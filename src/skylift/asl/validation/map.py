@@ -8,12 +8,12 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from skylift.asl.document import Flow, ItemBatcher, ItemReader, Map, ResultWriter
-from skylift.asl.validate_expressions import expression, number_or_expression, path, reference, result_path, template
-from skylift.asl.validate_fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
-from skylift.asl.validate_nested import FlowReader
-from skylift.asl.validate_report import as_service_location, listed, show
-from skylift.asl.validate_resource import resource
-from skylift.asl.validate_retry import catchers, retriers
+from skylift.asl.validation.expressions import expression, number_or_expression, path, reference, result_path, template
+from skylift.asl.validation.fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
+from skylift.asl.validation.nested import FlowReader
+from skylift.asl.validation.report import as_service_location, listed, show
+from skylift.asl.validation.resource import resource
+from skylift.asl.validation.retry import catchers, retriers
 
 MAX_LABEL = 40
 MAX_ITEMS = 100_000_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from skylift.asl.validate_report import Report, show, suggestion
+from skylift.asl.validation.report import Report, show, suggestion
 
 MAX_NAME = 80
 RESERVED = "states"

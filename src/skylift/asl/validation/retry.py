@@ -7,9 +7,9 @@ from typing import Any
 from msgspec import UNSET
 
 from skylift.asl.document import Catcher, Retrier
-from skylift.asl.validate_expressions import assign, result_path, template
-from skylift.asl.validate_fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
-from skylift.asl.validate_report import listed, show, suggestion
+from skylift.asl.validation.expressions import assign, result_path, template
+from skylift.asl.validation.fields import EVERYWHERE, JSONATA, JSONPATH, Allowed, Fields, kind_of
+from skylift.asl.validation.report import listed, show, suggestion
 
 RETRIER: Allowed = dict.fromkeys(
     (
@@ -57,7 +57,7 @@ def _entries(fields: Fields, name: str, what: str, allowed: Allowed) -> list[Fie
             fields.report.add("WRONG_TYPE", pointer, f"{what} must be an object, it is {kind_of(entry)}", "Mend it")
             continue
         inner = Fields(entry, pointer, what, fields.check, fields.language)
-        inner.allow(allowed, RETRIER | CATCHER)
+        inner.allow(allowed, {**RETRIER, **CATCHER})
         made.append(inner)
     return made
 

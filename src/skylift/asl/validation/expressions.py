@@ -12,10 +12,10 @@ from msgspec import UNSET, UnsetType
 from skylift.asl.intrinsics import compile_intrinsic
 from skylift.asl.jsonata import compile_jsonata
 from skylift.asl.jsonpath import compile_path, compile_reference
-from skylift.asl.validate_check import Check
-from skylift.asl.validate_fields import JSONATA, Fields
-from skylift.asl.validate_report import escape, show
-from skylift.asl.validate_variables import check_name, read_by_jsonata, read_by_path, without_literals
+from skylift.asl.validation.check import Check
+from skylift.asl.validation.fields import JSONATA, Fields
+from skylift.asl.validation.report import escape, show
+from skylift.asl.validation.variables import check_name, read_by_jsonata, read_by_path, without_literals
 
 
 def syntax_problem(compiler: Callable[[str], object], text: str) -> str | None:

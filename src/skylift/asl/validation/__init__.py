@@ -1,0 +1,1 @@
+"""Checks of a States Language document, one file a part of the language; `asl.parse` runs them all."""
