@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from skylift.asl.diagnostics import InvalidDefinition
 from skylift.asl.parse import load, parse
-from skylift.asl.validate_choice import TOP as CHOICE_FIELDS
-from skylift.asl.validate_json import scan
-from skylift.asl.validate_map import ITEM_BATCHER, ITEM_READER, READER_CONFIG, RESULT_WRITER
-from skylift.asl.validate_retry import CATCHER, RETRIER
-from skylift.asl.validate_states import KNOWN, STATE_FIELDS
+from skylift.asl.validation.choice import TOP as CHOICE_FIELDS
+from skylift.asl.validation.json_reader import scan
+from skylift.asl.validation.map import ITEM_BATCHER, ITEM_READER, READER_CONFIG, RESULT_WRITER
+from skylift.asl.validation.retry import CATCHER, RETRIER
+from skylift.asl.validation.states import KNOWN, STATE_FIELDS
 
 FAST = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 SLOW = settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
