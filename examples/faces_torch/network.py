@@ -66,7 +66,7 @@ def fit(
     file = checkpoints / f"{settings.name}-{_digest(crops, labels, settings, seed)}.pt"
     done = restore(file, network, optimizer, where)
     inputs = torch.as_tensor(np.ascontiguousarray(crops), dtype=kind, device=where)
-    targets = torch.as_tensor(labels, dtype=kind, device=where)
+    targets = torch.as_tensor(np.ascontiguousarray(labels), dtype=kind, device=where)
     weight = (targets == 0).sum() / (targets == 1).sum().clamp(min=1)
     measure = nn.BCEWithLogitsLoss(pos_weight=weight)
     for epoch in range(done, settings.epochs):
