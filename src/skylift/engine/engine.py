@@ -520,10 +520,16 @@ class Engine:
     def _deliver(self, record: RunRecord, run: LiveRun | None, event: AnyEvent, turn: Turn) -> None:
         if run is None and self._claim(record):
             run = self._loader.load(record, turn)
+            if record.status not in OPEN:
+                self._forget_signals(record.run_id, turn)
         if run is None:
             turn.sends.append((record.run_id, event))
         else:
             self._planner.apply(run, event, turn)
+
+    def _forget_signals(self, run_id: str, turn: Turn) -> None:
+        """What was asked of the run after it had ended: it must not stop or pause the redrive."""
+        turn.signals_done += [signal.number for signal in self.journal.signals(self.owner) if signal.run_id == run_id]
 
     def _claim(self, record: RunRecord) -> bool:
         """Make the run ours unless its owner lives."""

@@ -192,6 +192,16 @@ def test_redrive_goes_on_from_what_failed(world: World) -> None:
     assert world.record(run_id).output == 5
 
 
+def test_what_was_asked_of_a_run_that_had_ended_does_not_touch_its_redrive(world: World) -> None:
+    run_id = world.start(DOUBLE)
+    world.answer(Failed(error="Boom"))
+    world.restart()
+    world.journal.send(run_id, StopRequested())
+    world.ask(lambda reply: Send(run_id=run_id, event=RedriveRequested(), reply=reply))
+    assert world.record(run_id).status == "RUNNING"
+    assert world.journal.signals(world.owner) == []
+
+
 def test_redrive_is_refused_for_runs_that_go_on_or_are_done(world: World) -> None:
     run_id = world.start(DOUBLE)
     with pytest.raises(SetupError, match="RUNNING") as caught:
