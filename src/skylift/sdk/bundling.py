@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def make_bundle(pipeline: Pipeline[..., Any], blobs: BlobStore) -> str:
-    """Store the code that the pipeline's tasks need; the bundle's digest. The same code always gives the same digest."""
+    """Store the code that the tasks need; the bundle's digest. The same code always gives the same digest."""
     from skylift.sdk.compiler import compile_pipeline
     from skylift.values.bundle import write_manifest
 
@@ -55,9 +54,7 @@ def _main_name() -> str | None:
 
 def _file_of(module: ModuleType) -> Path | None:
     file = getattr(module, "__file__", None)
-    if not file or not os.path.isfile(file):
-        return None
-    return Path(file).resolve()
+    return Path(file).resolve() if file and Path(file).is_file() else None
 
 
 def _by_value(targets: Iterable[str], blobs: BlobStore) -> dict[str, str]:

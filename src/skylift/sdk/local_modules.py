@@ -52,8 +52,8 @@ def _installed() -> tuple[str, ...]:
 
     places = {*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages()}
     skip = {os.path.realpath(sysconfig.get_path("scripts")), os.path.realpath(sysconfig.get_path("data"))}
-    own = os.path.dirname(os.path.realpath(str(skylift.__file__)))
-    return tuple(sorted({os.path.realpath(place) for place in places} - skip) + [own])
+    own = str(Path(str(skylift.__file__)).resolve().parent)
+    return (*sorted({os.path.realpath(place) for place in places} - skip), own)
 
 
 def _packages(path: Path, root: Path) -> Iterator[Path]:

@@ -79,8 +79,13 @@ def bind_input(
 
 
 def _encoded(codec: ValueCodec, parameter: Parameter, value: Any) -> Any:
+    from skylift.values.tags import ValueMismatch
+
     if type(value) in (dict, list, str, int, float, bool) and parameter.annotation is not Any:
-        value = codec.load(value, parameter.annotation, strict=True)
+        try:
+            value = codec.load(value, parameter.annotation, strict=True)
+        except ValueMismatch as problem:
+            raise ParameterInvalid(f"{parameter.name}: {problem.message}", hint=problem.hint) from problem
     return codec.dump(value, parameter.annotation, inline=True)
 
 

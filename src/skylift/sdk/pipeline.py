@@ -1,4 +1,4 @@
-"""`@pipeline`: a function whose body is compiled to a States Language document, and that still runs when it is called."""
+"""`@pipeline`: a function that is compiled to a States Language document, and still runs when called."""
 
 from __future__ import annotations
 

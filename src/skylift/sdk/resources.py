@@ -24,7 +24,8 @@ class ResourcesInvalid(AuthorError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """Needs shared by several tasks: `@task(resources=Resources(cpus=4, memory="8 GiB"))`. What `@task` itself says wins."""
+    """Needs shared by several tasks: `@task(resources=Resources(cpus=4, memory="8 GiB"))`. What `@task` says
+    itself wins."""
 
     cpus: float = 1.0
     memory: str | int | None = None

@@ -29,8 +29,8 @@ def parallel(*branches: Any) -> tuple[Any, ...]: ...
 def parallel(*branches: Any) -> tuple[Any, ...]:
     """Branches at the same time: `model, baseline = parallel(train(data), guess(data))`.
 
-    Inside a pipeline each argument, with all the calls in it, is a branch of a Parallel state. The first branch that fails
-    stops the others. Called plainly, Python has computed the arguments one after the other already.
+    Inside a pipeline each argument, with all the calls in it, is a branch of a Parallel state. The first branch that
+    fails stops the others. Called plainly, Python has computed the arguments one after the other already.
     """
     return branches
 
@@ -44,8 +44,8 @@ def sleep(seconds: float) -> None:
 def approve(message: str, *, timeout: str | float | None = None) -> Any:
     """Wait for a person or another system to answer, and return the answer (JSON).
 
-    A task that ends by callback: `skylift` shows its token, and whoever holds it answers or refuses. Called plainly it needs
-    an answer from `skylift.testing.answers`.
+    A task that ends by callback: `skylift` shows its token, and whoever holds it answers or refuses. Called plainly it
+    needs an answer from `skylift.testing.answers`.
     """
     from skylift.sdk.direct import next_answer
 

@@ -84,7 +84,8 @@ class Task(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         from skylift.sdk.direct import call_task
 
-        return call_task(self, args, kwargs)
+        result: R = call_task(self, args, kwargs)
+        return result
 
     def __repr__(self) -> str:
         return f"<task {self.name}>"

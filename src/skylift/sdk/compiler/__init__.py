@@ -1,4 +1,4 @@
-"""The Python → States Language compiler: the body of a `@pipeline` becomes a document, a task table and a source map."""
+"""The Python → States Language compiler: a `@pipeline` becomes a document, a task table and a source map."""
 
 from __future__ import annotations
 

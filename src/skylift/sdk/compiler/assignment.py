@@ -157,11 +157,12 @@ def _set_field(body: Body, target: ast.Attribute, name: str, holder: Value, valu
     if holder.type.kinds and (data is None or not holder.type.only("data")):
         raise Refusal(target, f"fields of a {holder.type} cannot be assigned", "only fields of dataclasses can")
     if data is not None:
+        fields = t.fields_of(data.cls) or {}
         params = getattr(data.cls, "__dataclass_params__", None)
         if not dataclasses.is_dataclass(data.cls) or (params is not None and params.frozen):
-            raise Refusal(target, f"{data.cls.__name__} is frozen", "make a changed copy inside a @task")
-        if target.attr not in (t.fields_of(data.cls) or {}):
-            raise Refusal(target, f"{data.cls.__name__} has no field {target.attr}", "assign to one of its fields")
+            raise Refusal(target, f"{data.spelling} is frozen", "make a changed copy inside a @task")
+        if target.attr not in fields:
+            raise Refusal(target, f"{data.spelling} has no field {target.attr}", "assign to one of its fields")
     code = f"$merge([{holder.code}, {{{text(target.attr)}: {value.code}}}])"
     flush(body, node)
     store(body, {name: Value(code=code, type=holder.type, sources=holder.sources | value.sources)}, node)

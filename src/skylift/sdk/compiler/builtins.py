@@ -62,8 +62,8 @@ def _sum(body: Body, node: ast.Call) -> Value:
     if (element.kinds and not element.only(*t.NUMBERS)) or not start.type.only(*t.NUMBERS):
         message = text("unsupported operand type(s) for +: a graph sums numbers only")
         body.problem(
-            f"$count($filter({items.code}, function($PYV){{$not($PYISNUM($PYV))}})) > 0 or $not($PYISNUM({start.code})) ? "
-            f"{error('TypeError', message)} : null",
+            f"$count($filter({items.code}, function($PYV){{$not($PYISNUM($PYV))}})) > 0 or "
+            f"$not($PYISNUM({start.code})) ? {error('TypeError', message)} : null",
             "TypeError",
         )
     codes = items.code if element.only("int", "float") else f"$map({items.code}, $PYNUM)"

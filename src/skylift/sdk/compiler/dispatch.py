@@ -1,4 +1,4 @@
-"""Which function compiles which kind of syntax. Modules register theirs; all others go through `expr` and `statement`."""
+"""Which function compiles which kind of syntax. Modules register theirs; others call `expr` and `execute`."""
 
 from __future__ import annotations
 

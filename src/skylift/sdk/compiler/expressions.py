@@ -195,7 +195,7 @@ def condition(body: Body, node: ast.expr) -> str:
     return op.truth(body, node, expr(body, node))
 
 
-def outside_value(node: ast.expr, found: Any) -> Value:
+def outside_value(node: ast.AST, found: Any) -> Value:
     """A Python object of the module as a constant of the graph."""
     if found is None or (isinstance(found, (bool, str)) and not isinstance(found, enum.Enum)):
         return constant(found)
@@ -432,9 +432,9 @@ def _element(body: Body, node: ast.AST, container: Value, index: Value) -> Value
     number = op.as_number(index)
     items = op.elements(container)
     kind = container.type.kind("tuple")
-    if kind is not None and container.type.only("tuple") and index.is_constant and isinstance(index.constant, int):
-        if -len(kind.args) <= index.constant < len(kind.args):
-            return Value(code=f"{items}[{number}]", type=kind.args[index.constant], sources=container.sources)
+    known = kind is not None and container.type.only("tuple") and isinstance(index.constant, int)
+    if kind is not None and known and -len(kind.args) <= index.constant < len(kind.args):
+        return Value(code=f"{items}[{number}]", type=kind.args[index.constant], sources=container.sources)
     name = "tuple" if container.type.only("tuple") else "list"
     _in_range(body, f"$count({items})", number, f"{name} index out of range")
     return Value(code=f"{items}[{number}]", type=container.type.element(), sources=container.sources)
@@ -537,7 +537,7 @@ def _with_spec(body: Body, node: ast.FormattedValue, value: Value, spec: str) ->
     )
 
 
-def _enum_value(node: ast.expr, member: enum.Enum) -> Value:
+def _enum_value(node: ast.AST, member: enum.Enum) -> Value:
     from skylift.sdk.compiler.constants import encode_constant
 
     return encode_constant(node, member)

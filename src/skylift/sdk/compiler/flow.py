@@ -63,7 +63,7 @@ def _unique(base: str, taken: set[str], gap: str) -> str:
 class Flow:
     """States of one scope (the document, a branch, an item processor) while they are being written.
 
-    `edges` are the open ends: whatever is added next is where they lead. No open end means that the code is unreachable.
+    `edges` are the open ends: whatever is added next is where they lead. Without one the code is unreachable.
     """
 
     def __init__(self, names: Names, source_map: dict[str, int]) -> None:
@@ -80,7 +80,7 @@ class Flow:
         return bool(self.edges)
 
     def add(self, name: str, state: State, node: ast.AST | None = None) -> str:
-        """Add a state where the open ends meet. Unless it ends the flow or chooses, its `Next` is the new open end."""
+        """Add a state where the open ends meet. Its `Next`, if it has one, is the new open end."""
         unique = self.names.state(name)
         self.states[unique] = state
         line = getattr(node, "lineno", None)
@@ -120,7 +120,7 @@ class Flow:
         self.last = None
 
     def direct_result(self, code: str) -> State | None:
-        """The state just added, if all it assigns is the variable that `code` reads: then its result can go elsewhere."""
+        """The state just added, if all it assigns is what `code` reads: its result can go elsewhere."""
         if self.last is None or len(self.edges) != 1:
             return None
         state = self.states[self.last]

@@ -90,10 +90,7 @@ def _map_expression(body: Body, node: ast.expr, element: ast.expr, generators: l
             names |= problem.names
             inner.problems.clear()
         test = f"({test} and {one})" if test else one
-    if len(generators) > 1:
-        value = _elements(inner, node, element, generators[1:])
-    else:
-        value = expr(inner, element)
+    value = _elements(inner, node, element, generators[1:]) if len(generators) > 1 else expr(inner, element)
     if value.type.kind("error") is not None:
         raise Refusal(element, "an exception has no value in a graph", "use str(error)")
     if inner.problems:
@@ -143,8 +140,7 @@ def _map_state(body: Body, node: ast.expr, element: ast.expr, generators: list[a
     type_ = t.list_of(value.type)
     if keeps or len(generators) > 1:
         inner_type = value.type if not keeps else t.list_of(value.type)
-        flat = Value(code=f"$reduce(${result}, $append, [])", type=inner_type, sources=value.sources)
-        return flat
+        return Value(code=f"$reduce(${result}, $append, [])", type=inner_type, sources=value.sources)
     return variable(result, type_, value.sources)
 
 

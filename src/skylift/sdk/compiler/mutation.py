@@ -73,10 +73,7 @@ def _changed(body: Body, call: ast.Call) -> tuple[str, Value, Value]:
     least, most = _COUNTS[name]
     if call.keywords or not least <= len(call.args) <= most:
         raise Refusal(call, f"{name} is not called like this in a graph", f"it takes {most} plain arguments")
-    if name == "extend":
-        arguments = [iterable(body, call.args[0])]
-    else:
-        arguments = [expr(body, argument) for argument in call.args]
+    arguments = [iterable(body, call.args[0])] if name == "extend" else [expr(body, argument) for argument in call.args]
     if not holder.type.kinds:
         return function.value.id, holder, Value(code="null", type=t.BOTTOM)
     kind = "dict" if holder.type.only("dict") else "list" if holder.type.only("list") else ""

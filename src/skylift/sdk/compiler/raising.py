@@ -34,7 +34,7 @@ def flush(body: Body, node: ast.AST) -> None:
 
 
 def throw(body: Body, error: str, names: frozenset[str] | None, node: ast.AST | None) -> None:
-    """Take the open ends to whoever handles the error in variable `error`. `names`: which classes it can be, if known."""
+    """Take the open ends to whoever handles the error in variable `error`. `names`: its possible classes, if known."""
     remaining = names
     for index in range(len(body.frames) - 1, -1, -1):
         frame = body.frames[index]

@@ -1,9 +1,10 @@
 """Python's answers in JSONata: small functions that are written in front of an expression when it needs them.
 
-Each `PY…` is a JSONata function. `PY…_P` gives null or the error Python would raise for the same operands; the graph asks it
-before it evaluates the operation itself.
+Each `PY…` is a JSONata function. `PY…_P` gives null or the error Python would raise for the same operands; the graph
+asks it before it evaluates the operation itself.
 """
 
+# ruff: noqa: E501 - one helper is one text
 from __future__ import annotations
 
 import re

@@ -22,12 +22,16 @@ _DEPTH = 5
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One possibility: a scalar, `list` (element), `dict` (key, value), `tuple` (each), `data` (a class whose fields the
-    graph sees), `error`, `opaque` (a value without JSON form) or `any`."""
+    """One possibility: a scalar, `list` (element), `dict` (key, value), `tuple` (each), `data` (fields that the graph
+    sees), `error`, `opaque` (a value without JSON form) or `any`."""
 
     name: str
     args: tuple[Type, ...] = ()
     cls: Any = None
+
+    @property
+    def spelling(self) -> str:
+        return str(getattr(self.cls, "__name__", self.cls))
 
 
 @dataclass(frozen=True, slots=True)

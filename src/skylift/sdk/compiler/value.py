@@ -16,8 +16,8 @@ MAX_INTEGER = 2**53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """JSONata code over States variables. `parts` keeps the elements of a display (list, tuple, dict), so that it can be
-    written as a template and unpacked without looking into it."""
+    """JSONata code over States variables. `parts` keeps the elements of a display (list, tuple, dict), so
+    that it can be written as a template and unpacked without looking into it."""
 
     code: str
     type: Type
@@ -41,7 +41,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Code that gives null, or the error that Python would raise: `{"Error": …, "Cause": …}`. `names`: which classes."""
+    """Code that gives null, or the error that Python would raise: `{"Error": …, "Cause": …}`. `names`: the classes."""
 
     code: str
     names: frozenset[str]
