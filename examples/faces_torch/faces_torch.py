@@ -433,8 +433,9 @@ chance into 55 % training, 15 % validation and 30 % test before any augmentation
 **Results.** Accuracy on {result.images} held-out images: {result.accuracy:.3f} (95 % interval {result.low:.3f} to
 {result.high:.3f}). False boxes in the held-out picture: {result.false_boxes}.
 
-**Limits.** Few and unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying
-anyone, and not for decisions about people.
+**Limits.** The recipe was chosen while test results were in sight, so the accuracy may be a little too good. Few and
+unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone, and not for
+decisions about people.
 
 ```
 {table}
