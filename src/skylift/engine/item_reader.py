@@ -13,7 +13,7 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import msgspec
 
@@ -100,7 +100,12 @@ def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, A
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
         raise ReaderFailed(f"ReaderConfig.InputType must be one of {', '.join(_READERS)}, not {kind!r}.")
-    return reader(bucket, _unpacked(bucket.open(key, version)), config, key)
+    file = _unpacked(bucket.open(key, version))
+    try:
+        return reader(bucket, file, config, key)
+    except BaseException:
+        file.close()
+        raise
 
 
 def _flattened(bucket: Bucket, prefix: str, config: dict[str, Any]) -> Items:
@@ -123,8 +128,20 @@ def _unpacked(file: IO[bytes]) -> IO[bytes]:
     """Decompressed where it is gzip, whatever its name says."""
     buffered = file if hasattr(file, "peek") else io.BufferedReader(file)  # type: ignore[type-var]
     if buffered.peek(2)[:2] == b"\x1f\x8b":
-        return gzip.open(buffered)  # type: ignore[return-value]
+        return cast("IO[bytes]", _Unpacked(buffered))
     return buffered
+
+
+class _Unpacked(gzip.GzipFile):
+    """Closes what it unpacks."""
+
+    def __init__(self, packed: IO[bytes]) -> None:
+        super().__init__(fileobj=packed, mode="rb")
+        self._packed = packed
+
+    def close(self) -> None:
+        super().close()
+        self._packed.close()
 
 
 def _read_json(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
