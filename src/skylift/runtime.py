@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from skylift.units import parse_duration_ms, parse_memory_mib
 
 if TYPE_CHECKING:
     from skylift.collecting import Freed
+    from skylift.engine.inputs import StartRun
     from skylift.engine.thread import EngineThread
     from skylift.ports.blobs import BlobStore
     from skylift.ports.journal import Journal
@@ -53,7 +54,7 @@ class WrongStatus(SetupError):
     code = "WRONG-STATUS"
 
 
-class Submission(msgspec.Struct, kw_only=True):
+class Submission(msgspec.Struct, frozen=True, kw_only=True):
     """All that a run needs besides its input."""
 
     pipeline: str
@@ -62,7 +63,6 @@ class Submission(msgspec.Struct, kw_only=True):
     table: TaskTable = TaskTable(bundle=None, tasks={})
     machines: dict[str, bytes] = {}
     """Definitions of pipelines that may be started as nested runs, by name."""
-    attributes: dict[str, str] = {}
 
 
 class Runtime:
@@ -78,6 +78,7 @@ class Runtime:
         self._engine: EngineThread | None = None
         self._lock: EngineLock | None = None
         self._backends: list[Any] = []
+        self._submitted: tuple[Submission, tuple[str, str]] | None = None
 
     def __enter__(self) -> Runtime:
         return self
@@ -208,29 +209,53 @@ class Runtime:
 
     # -- driving runs --------------------------------------------------------------------------------------------------
 
-    def submit(self, submission: Submission, value: Any, *, name: str | None = None) -> RunRecord:
+    def submit(
+        self,
+        submission: Submission,
+        value: Any,
+        *,
+        name: str | None = None,
+        attributes: Mapping[str, str] | None = None,
+    ) -> RunRecord:
         """Start a run, durably; its record. A name that was given before with the same input gives the same run.
 
-        Raises InvalidDefinition, RunAlreadyExists, JournalUnavailable.
+        `attributes` are small facts for people, kept with the run. Raises InvalidDefinition, RunAlreadyExists,
+        JournalUnavailable.
         """
+        run_id = self.engine.start(self._start(submission, value, name, attributes))
+        record = self._must(run_id)
+        return self.resume(record) if name is not None else record
+
+    def execute(self, submission: Submission, value: Any) -> RunRecord:
+        """Start a run and wait for its end, with one trip to the engine; its record."""
+        return self.engine.execute(self._start(submission, value, None, None))
+
+    def _start(
+        self, submission: Submission, value: Any, name: str | None, attributes: Mapping[str, str] | None
+    ) -> StartRun:
         from skylift.engine.inputs import StartRun
 
+        definition, tasks = self._documents(submission)
+        return StartRun(
+            definition=definition,
+            pipeline=submission.pipeline,
+            tasks=tasks,
+            input=value,
+            name=name,
+            attributes=dict(attributes or {}),
+        )
+
+    def _documents(self, submission: Submission) -> tuple[str, str]:
+        """Digests of definition and task table, which are put into the journal once for each submission."""
+        if self._submitted is not None and self._submitted[0] is submission:
+            return self._submitted[1]
         journal = self.journal
         machines = {key: journal.put_document(text) for key, text in submission.machines.items()}
         tasks = {**self._functions(), **submission.table.tasks}
         table = TaskTable(bundle=submission.table.bundle, tasks=tasks, machines=machines)
-        run_id = self.engine.start(
-            StartRun(
-                definition=journal.put_document(submission.definition),
-                pipeline=submission.pipeline,
-                tasks=journal.put_document(msgspec.json.encode(table)),
-                input=value,
-                name=name,
-                attributes=submission.attributes,
-            )
-        )
-        record = self._must(run_id)
-        return self.resume(record) if record.status not in ENDED else record
+        digests = (journal.put_document(submission.definition), journal.put_document(msgspec.json.encode(table)))
+        self._submitted = (submission, digests)
+        return digests
 
     def wait(self, run_id: str, *, timeout_s: float | None = None, pausing: threading.Event | None = None) -> RunRecord:
         """The run's record once it has ended, whoever drives it. Once `pausing` is set also when it is paused and its

@@ -91,10 +91,11 @@ def run(
         if found.pipeline is not None:
             runtime.warm_up()
         submission, value = _prepare(runtime, found, loaded, params, read_input(input_text))
-        submission.attributes["source"] = target
         if every is not None:
             return _run_every(runtime, submission, value, every, as_json=as_json)
-        return drive(runtime, runtime.submit(submission, value, name=name), as_json=as_json)
+        return drive(
+            runtime, runtime.submit(submission, value, name=name, attributes={"source": target}), as_json=as_json
+        )
 
 
 def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:

@@ -17,27 +17,34 @@ if TYPE_CHECKING:
 
 def make_bundle(pipeline: Pipeline[..., Any], blobs: BlobStore) -> str:
     """Store the code that the tasks need; the bundle's digest. The same code always gives the same digest."""
-    from skylift.sdk.compiler import compile_pipeline
     from skylift.values.bundle import write_manifest
 
-    compiled = pipeline.compile() if hasattr(pipeline, "compile") else compile_pipeline(pipeline)
-    targets = [spec.target for spec in compiled.all_tasks().values()]
-    modules = {target.partition(":")[0] for target in targets} | {pipeline.module}
+    modules = _modules(pipeline)
     main = _main_name() if "__main__" in modules else None
+    stored = {place: blobs.put(path.read_bytes()) for place, path in bundle_files(pipeline).items()}
+    pickled = {} if main is not None else _by_value(_targets(pipeline), blobs)
+    return write_manifest(blobs, files=stored, pickled=pickled, main=main)
+
+
+def bundle_files(pipeline: Pipeline[..., Any]) -> dict[str, Path]:
+    """The files that go into the bundle, by their place below the project's root."""
     files: dict[str, Path] = {}
-    paths: list[str] = []
-    for name in sorted(modules):
+    for name in sorted(_modules(pipeline)):
         module = sys.modules.get(name)
         if module is None or _file_of(module) is None:
             continue
         root = project_root(module)
         for path in local_files(module, root):
             files.setdefault(path.relative_to(root).as_posix(), path)
-        if "." not in paths:
-            paths.append(".")
-    stored = {place: blobs.put(path.read_bytes()) for place, path in sorted(files.items())}
-    pickled = {} if main is not None else _by_value(targets, blobs)
-    return write_manifest(blobs, files=stored, pickled=pickled, main=main, paths=paths or ["."])
+    return dict(sorted(files.items()))
+
+
+def _targets(pipeline: Pipeline[..., Any]) -> list[str]:
+    return [spec.target for spec in pipeline.compile().all_tasks().values()]
+
+
+def _modules(pipeline: Pipeline[..., Any]) -> set[str]:
+    return {target.partition(":")[0] for target in _targets(pipeline)} | {pipeline.module}
 
 
 def _main_name() -> str | None:

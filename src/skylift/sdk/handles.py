@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from skylift.engine.views import RunView
     from skylift.ports.journal import RunRecord
     from skylift.reader import LogLine
-    from skylift.runtime import Runtime
+    from skylift.runtime import Runtime, Submission
     from skylift.sdk.pipeline import Pipeline
 
 R = TypeVar("R")
@@ -41,10 +41,7 @@ class Run(Generic[R]):
 
     def result(self, timeout: float | None = None) -> R:
         """Wait for the run and return what the pipeline returned. Raises RunFailed, or TimeoutError."""
-        record = self._runtime.wait(self.id, timeout_s=timeout)
-        if record.status != "SUCCEEDED":
-            raise RunFailed(self.id, record.status, record.error, record.cause)
-        value: R = self._runtime.codec.load(record.output, self._result_type)
+        value: R = _result(self._runtime, self._runtime.wait(self.id, timeout_s=timeout), self._result_type)
         return value
 
     async def result_async(self, timeout: float | None = None) -> R:
@@ -99,14 +96,31 @@ class Run(Generic[R]):
 
 def start(pipeline: Pipeline[..., R], arguments: Mapping[str, Any], *, name: str | None = None) -> Run[R]:
     """Start a durable run of `pipeline` in this process, with arguments by name."""
+    runtime = default_runtime()
+    record = runtime.submit(*_prepare(runtime, pipeline, arguments), name=name)
+    return Run(runtime, record.run_id, pipeline.result_type)
+
+
+def execute(pipeline: Pipeline[..., R], arguments: Mapping[str, Any]) -> R:
+    """Run `pipeline` durably in this process and return its result. Raises RunFailed."""
+    runtime = default_runtime()
+    record = runtime.execute(*_prepare(runtime, pipeline, arguments))
+    value: R = _result(runtime, record, pipeline.result_type)
+    return value
+
+
+def _prepare(runtime: Runtime, pipeline: Pipeline[..., Any], arguments: Mapping[str, Any]) -> tuple[Submission, Any]:
     from skylift.sdk.parameters import bind_input
     from skylift.sdk.submission import pipeline_submission
 
-    runtime = default_runtime()
     runtime.warm_up()
-    submission = pipeline_submission(pipeline, runtime.blobs)
-    record = runtime.submit(submission, bind_input(pipeline, arguments, runtime.codec), name=name)
-    return Run(runtime, record.run_id, pipeline.result_type)
+    return pipeline_submission(pipeline, runtime.blobs), bind_input(pipeline, arguments, runtime.codec)
+
+
+def _result(runtime: Runtime, record: RunRecord, result_type: Any) -> Any:
+    if record.status != "SUCCEEDED":
+        raise RunFailed(record.run_id, record.status, record.error, record.cause)
+    return runtime.codec.load(record.output, result_type)
 
 
 def find_run(run: str) -> Run[Any]:

@@ -66,7 +66,9 @@ class Pipeline(Generic[P, R]):
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run durably on this machine, wait, and return the result. Raises RunFailed."""
-        return self.start(*args, **kwargs).result()
+        from skylift.sdk.handles import execute
+
+        return execute(self, self.bind(*args, **kwargs))
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
         """Start a durable run on this machine; a handle on it."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -12,20 +15,64 @@ if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
     from skylift.sdk.pipeline import Pipeline
 
+KEPT_S = 60.0
+"""Then the code is stored again, which renews it for artifact collection."""
+
 
 def pipeline_submission(pipeline: Pipeline[..., Any], blobs: BlobStore) -> Submission:
-    """Compile a pipeline and store its code as a bundle. Raises CompileError."""
+    """Compile a pipeline and store its code as a bundle. Raises CompileError.
+
+    Kept for the next start while the files of the bundle stay as they are; code without a file is made anew each time.
+    """
+    kept = _kept.get(pipeline)
+    if kept is None or not kept.holds(blobs):
+        kept = _kept[pipeline] = _Kept(pipeline, blobs)
+    return kept.submission
+
+
+class _Kept:
+    """A submission, with what it was made from."""
+
+    def __init__(self, pipeline: Pipeline[..., Any], blobs: BlobStore) -> None:
+        from skylift.sdk.bundling import bundle_files
+
+        files = {} if pipeline.module == "__main__" else bundle_files(pipeline)
+        self._stamps = {path: _stamp(path) for path in files.values()}
+        self._url = blobs.url
+        self._until = time.monotonic() + KEPT_S
+        self.submission = _submission(pipeline, blobs)
+
+    def holds(self, blobs: BlobStore) -> bool:
+        return (
+            bool(self._stamps)
+            and blobs.url == self._url
+            and time.monotonic() < self._until
+            and all(_stamp(path) == stamp for path, stamp in self._stamps.items())
+        )
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _submission(pipeline: Pipeline[..., Any], blobs: BlobStore) -> Submission:
     from skylift.ports.tasks import TaskTable
     from skylift.sdk.bundling import make_bundle
 
     compiled = pipeline.compile()
-    bundle = make_bundle(pipeline, blobs)
     return Submission(
         pipeline=compiled.name,
         definition=msgspec.json.encode(compiled.definition),
-        table=TaskTable(bundle=bundle, tasks=compiled.all_tasks()),
+        table=TaskTable(bundle=make_bundle(pipeline, blobs), tasks=compiled.all_tasks()),
         machines={name: msgspec.json.encode(part.definition) for name, part in compiled.pipelines.items()},
     )
+
+
+_kept: WeakKeyDictionary[Pipeline[..., Any], _Kept] = WeakKeyDictionary()
 
 
 def document_submission(name: str, document: bytes) -> Submission:
