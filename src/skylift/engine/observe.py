@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from skylift.asl.commands import Command
+from skylift.asl.commands import Command, FinishRun
 from skylift.asl.history import HistoryEvent
 from skylift.ports.journal import Entry, RunRecord
 
@@ -16,7 +16,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """One journaled event of a run, with what followed from it. Told after it is durable, in order."""
 
     record: RunRecord
-    """As it is after the event; do not change it."""
+    """The engine's own, which may be further on already; do not change it."""
     entry: Entry
     commands: Sequence[Command]
     history: Sequence[HistoryEvent]
@@ -44,7 +44,7 @@ class Subscription:
         """Until `close`, or until the one run that is listened to has ended."""
         while (progress := self._queue.get()) is not None:
             yield progress
-            if self.run_id is not None and progress.record.stopped_ms is not None:
+            if self.run_id is not None and any(type(command) is FinishRun for command in progress.commands):
                 return
 
     def close(self) -> None:

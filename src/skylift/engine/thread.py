@@ -25,8 +25,11 @@ MOST = 512
 IDLE_S = 0.1
 """How often an idle engine looks into the journal for what other processes left there."""
 
+
 ANSWER_S = 60.0
 """How long a request may wait for the engine before the caller is told that it does not answer."""
+
+_REPLIES = ("reply", "started", "finished")
 
 
 class EngineThread:
@@ -41,6 +44,7 @@ class EngineThread:
         self.failure: BaseException | None = None
         """What ended the thread, if something did."""
         self._closed = False
+        self._taken: list[Input] = []
         self._thread = threading.Thread(target=self._work, name="skylift-engine", daemon=True)
         self._thread.start()
 
@@ -159,7 +163,14 @@ class EngineThread:
             self.engine.journal.release(self.engine.owner)
         except BaseException as problem:  # noqa: BLE001  # kept, and told to everyone who asks from now on
             self.failure = problem
-            self.engine.abandon(InternalError(f"the engine has stopped: {problem!r}"))
+            self._refuse_all(InternalError(f"the engine has stopped: {problem!r}"))
+
+    def _refuse_all(self, problem: SkyliftError) -> None:
+        """Nobody may wait for an engine that is no more; until `close`."""
+        self.engine.abandon(problem)
+        _refuse(self._taken, problem)
+        while (given := self._inbox.get()) is not None:
+            _refuse([given], problem)
 
     def _turns(self) -> None:
         due: int | None = None
@@ -167,6 +178,7 @@ class EngineThread:
             inputs = self._gather(due)
             if inputs is None:
                 return
+            self._taken = inputs
             due = self.engine.turn(inputs)
 
     def _gather(self, due: int | None) -> list[Input] | None:
@@ -192,6 +204,14 @@ def _pause(due: int | None) -> float:
     if due is None:
         return IDLE_S
     return min(IDLE_S, max(0.0, due / 1000 - time.time()))
+
+
+def _refuse(inputs: Sequence[Any], problem: SkyliftError) -> None:
+    for given in inputs:
+        parts = given if type(given) is tuple else [getattr(given, name, None) for name in _REPLIES]
+        for part in parts:
+            if isinstance(part, Reply):
+                part.fail(problem)
 
 
 def _answer(question: Callable[[], Any], reply: Reply[Any]) -> None:
