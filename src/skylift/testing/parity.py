@@ -19,8 +19,10 @@ from skylift.sdk.parameters import bind_input
 from skylift.sdk.pipeline import Pipeline
 from skylift.sdk.task import Task
 from skylift.stores.files import FileBlobStore
-from skylift.testing.virtual import VirtualRun
+from skylift.testing.virtual import TaskError, VirtualRun
 from skylift.values.codec import ValueCodec
+
+START_EXECUTION = "arn:aws:states:::states:startExecution.sync:2"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -57,7 +59,18 @@ def start(pipeline: Pipeline[..., Any], codec: ValueCodec) -> VirtualRun:
 
     compiled, tasks = compile_pipeline_parts(pipeline)
     callables = {name: _callable(task, codec) for name, task in tasks.items()}
-    return VirtualRun(load(msgspec.json.encode(compiled.definition)), callables)
+    parts = {name: load(msgspec.json.encode(part.definition)) for name, part in compiled.all_pipelines().items()}
+
+    def nested(arguments: Any) -> Any:
+        name = arguments["StateMachineArn"].rpartition(":")[2]
+        run = VirtualRun(parts[name], callables).run(arguments["Input"])
+        if run.status == "SUCCEEDED":
+            return {"Output": run.output, "Status": run.status}
+        ended = {"Status": run.status, "Error": run.error, "Cause": run.cause}
+        raise TaskError("States.TaskFailed", msgspec.json.encode(ended).decode())
+
+    callables[START_EXECUTION] = nested
+    return VirtualRun(parts[pipeline.name], callables)
 
 
 def assert_same(pipeline: Pipeline[..., Any], /, **values: Any) -> Outcome:

@@ -402,6 +402,26 @@ def tuples(n: int) -> Any:
 
 
 @pipeline
+def inner_flow(kind: str, n: int = 2) -> dict[str, int]:
+    if kind == "graph":
+        raise SmallError("from inside")
+    if kind != "":
+        fail(kind)
+    return {"n": double(n)}
+
+
+@pipeline
+def outer_flow(kind: str) -> list[Any]:
+    log = [inner_flow("")["n"]]
+    try:
+        found = inner_flow(kind, n=5)
+        log.append(found["n"])
+    except PublishError as error:
+        log.append("caught " + str(error))
+    return log
+
+
+@pipeline
 def side_by_side(n: int) -> list[Any]:
     a, b = parallel(double(n) + 1, echo([n]))
     both = parallel(double(n), double(double(n)))
@@ -453,6 +473,7 @@ CASES: list[tuple[Any, list[dict[str, Any]]]] = [
     (handled, [{"kind": k} for k in ("none", "index", "raise", "zero", "publish", "small", "value", "key")]),
     (finals, [{"kind": k} for k in ("", "return", "break", "continue", "raise", "task", "swallow")]),
     (raising, [{"kind": k} for k in ("", "assert", "plain", "from", "again", "map", "outer")]),
+    (outer_flow, [{"kind": k} for k in ("", "graph", "small", "value", "publish")]),
     (short, [{"x": x} for x in (0, 1, 2, 3, 5)]),
     (texts, [{"s": s, "n": n} for s in ("", "abc", " a,b ", "aaa", "é\U0001f600x") for n in (0, 7)]),
     (lists, [{"xs": xs, "i": 3} for xs in ([3, 1, 2], [1, 1, 3, 3, 0])]),

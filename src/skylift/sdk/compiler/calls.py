@@ -11,10 +11,10 @@ from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body
 from skylift.sdk.compiler.builtins import BUILTINS
 from skylift.sdk.compiler.dispatch import expr, expression
-from skylift.sdk.compiler.flow import Flow, State
+from skylift.sdk.compiler.flow import Flow, State, setter
 from skylift.sdk.compiler.inline import call_helper
 from skylift.sdk.compiler.methods import call_method
-from skylift.sdk.compiler.raising import catchers, flush
+from skylift.sdk.compiler.raising import catchers, error_of_flow, flush, throw
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
 from skylift.sdk.compiler.source import MISSING, evaluate_hints
 from skylift.sdk.compiler.value import Value, constant, display, template, text, variable
@@ -186,9 +186,16 @@ def _call_pipeline(body: Body, node: ast.Call, pipeline: Pipeline[..., Any]) -> 
         "Resource": START_EXECUTION,
         "Arguments": {"StateMachineArn": MACHINE + pipeline.name, "Input": arguments},
     }
-    _catch(body, state)
+    error = error_of_flow(body)
+    failed: State = {"ErrorEquals": ["States.TaskFailed"], "Assign": {error: "{% $states.errorOutput %}"}}
+    state["Catch"] = [failed, *catchers(body)]
     state["Assign"] = {result: "{% $states.result.Output %}"}
     body.flow.add(pipeline.name, state, node)
+    ends = body.flow.take()
+    body.flow.join([setter(failed, "Next")])
+    body.assign(f"error of {pipeline.name}", {error: jsonata(f"$PYCHILD(${error})")}, node)
+    throw(body, error, None, node)
+    body.flow.join(ends)
     type_ = t.of_annotation(evaluate_hints(pipeline.function).get("return", Any))
     return variable(result, type_, frozenset((f"pipeline:{pipeline.name}",)))
 

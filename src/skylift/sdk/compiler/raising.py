@@ -98,14 +98,13 @@ def caught_names(body: Body, classes: tuple[type[BaseException], ...]) -> tuple[
 
 
 def known_errors(body: Body) -> set[type[BaseException]]:
-    """Exception classes that this graph can raise itself, and those of the modules it is written in."""
+    """Exception classes that this graph can raise itself, and those of the modules it and its tasks are written in."""
     found = set(body.unit.raised)
-    for source in (body.unit.source, body.source):
-        found |= {
-            value
-            for value in source.function.__globals__.values()
-            if isinstance(value, type) and issubclass(value, BaseException)
-        }
+    functions = [body.unit.source.function, body.source.function]
+    functions += [called.function for called in (*body.unit.tasks.values(), *body.unit.pipelines.values())]
+    modules = {id(function.__globals__): function.__globals__ for function in functions}
+    for names in modules.values():
+        found |= {value for value in names.values() if isinstance(value, type) and issubclass(value, BaseException)}
     return found
 
 

@@ -181,6 +181,11 @@ HELPERS = {
         '"\\\\n"), "\\r", "\\\\r"), "\\t", "\\\\t"); $contains($e, "\'") ? ($contains($e, "\\"") ? "\'" & '
         '$replace($e, "\'", "\\\\\'") & "\'" : "\\"" & $e & "\\"") : "\'" & $e & "\'")}'
     ),
+    "PYCHILD": (
+        'function($e){($c := $exists($e.Cause) and $substring($e.Cause, 0, 1) = "{" and $substring($e.Cause, -1) = "}" ? '
+        '$parse($e.Cause) : {}; $exists($c.Error) and $c.Error != null ? {"Error": $c.Error, "Cause": $exists($c.Cause) '
+        'and $c.Cause != null ? $c.Cause : ""} : $e)}'
+    ),
     "PYMESSAGE": (
         'function($e){($c := $exists($e.Cause) and $e.Cause != null ? $e.Cause : ""; $substring($c, 0, 1) = "{" and '
         '$substring($c, -1) = "}" and $contains($c, "\\"errorMessage\\"") ? $parse($c).errorMessage : $c)}'
