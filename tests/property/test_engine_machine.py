@@ -19,10 +19,11 @@ from skylift.asl.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
-from skylift.engine.engine import Engine, EngineLimits
+from skylift.engine.engine import Engine
 from skylift.engine.inputs import Callback, Heartbeat, Input, Recover, Reported, Send, StartRun
 from skylift.engine.items import InlineItems
 from skylift.engine.library import Library
+from skylift.engine.limits import EngineLimits
 from skylift.engine.names import split_token
 from skylift.engine.reply import Reply
 from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, Succeeded, TaskCall, TimedOut

@@ -11,7 +11,7 @@ from random_documents import START, TASKS, Generator
 from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
 from skylift.asl.parse import load
 from skylift.asl.state import encode_state
-from skylift.engine.engine import EngineLimits
+from skylift.engine.limits import EngineLimits
 from skylift.engine.names import split_token
 from skylift.ports.journal import RunRecord
 from skylift.testing.faults import FaultPlan

@@ -19,12 +19,12 @@ from skylift.asl.events import (
     AnyEvent,
     RedriveRequested,
     TaskFailed,
-    TaskSubmitted,
     TaskSucceeded,
     TaskTimedOut,
     TimerFired,
 )
 from skylift.asl.state import encode_state
+from skylift.engine.answers import Answers
 from skylift.engine.book import OPEN, AttemptDue, Book, RunDue
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import (
@@ -40,17 +40,18 @@ from skylift.engine.inputs import (
 )
 from skylift.engine.items import ItemStore, Job
 from skylift.engine.library import Library
+from skylift.engine.limits import EngineLimits
 from skylift.engine.loader import Loader
-from skylift.engine.names import global_token, new_run_id, split_token
+from skylift.engine.names import new_run_id
 from skylift.engine.observe import Observers, Progress, Subscription
-from skylift.engine.outcomes import event_of, lost_again_in_ms
 from skylift.engine.planner import Planner, Resolve, RunBroken, name_taken, same_start
 from skylift.engine.reply import Reply
-from skylift.engine.router import Router, WorkerRoute, event_for_handler, limits_of, wrap_result
+from skylift.engine.router import Router, WorkerRoute, event_for_handler, limits_of
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.scheduler import Scheduler, Tick
 from skylift.engine.turn import Turn
 from skylift.engine.views import label
+from skylift.engine.waiting import Waiting, timers_of, waiting_for
 from skylift.errors import (
     InternalError,
     JournalUnavailable,
@@ -62,26 +63,8 @@ from skylift.errors import (
 )
 from skylift.ports.blobs import BlobStore
 from skylift.ports.clock import Clock
-from skylift.ports.compute import Backend, Cancelled, CodeRef, Lost, Outcome, Succeeded, TaskCall
+from skylift.ports.compute import Backend, CodeRef, Outcome, TaskCall
 from skylift.ports.journal import Append, Batch, Journal, RunRecord, Snapshot
-
-
-class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Knobs that nobody should need."""
-
-    losses: int = 3
-    """Times an attempt is tried again after its worker was lost, preemptions not counted."""
-    window: int = 2_048
-    """Most attempts in one backend's hands at once."""
-    events_per_turn: int = 2_000
-    """Most events that follow from each other inside one turn."""
-    snapshot_events: int = 1_000
-    """Least events between two snapshots of a run."""
-    look_ms: int = 50
-    """How often the journal is asked for what other processes left in it."""
-    backoff_ms: int = 100
-    """First pause after the journal failed; doubles up to `backoff_most_ms`."""
-    backoff_most_ms: int = 5_000
 
 
 class Engine:
@@ -137,6 +120,13 @@ class Engine:
             version=version,
             resolve=resolve,
         )
+        self._answers = Answers(
+            book=self._book,
+            journal=journal,
+            planner=self._planner,
+            dispatcher=self._dispatcher,
+            limits=self._limits,
+        )
         self._loader = Loader(self._book, journal, self._library, self._planner)
         self._stale: dict[str, None] = {}
         """Runs to rebuild from the journal."""
@@ -155,12 +145,12 @@ class Engine:
         self._look = True
         self._takers: dict[type, Callable[[Any, Turn], None]] = {
             StartRun: self._start,
-            Reported: self._reported,
-            Callback: self._called_back,
-            Heartbeat: self._heartbeat,
+            Reported: self._answers.reported,
+            Callback: self._answers.called_back,
+            Heartbeat: self._answers.heartbeat,
             Send: self._send,
             Watch: self._watch,
-            ItemsDone: self._items_done,
+            ItemsDone: self._answers.items_done,
             Recover: self._recover,
         }
 
@@ -402,91 +392,7 @@ class Engine:
                 return
         self._waiting.setdefault(run_id, []).append(watch.reply)
 
-    # -- outcomes ------------------------------------------------------------------------------------------------------
-
-    def _reported(self, reported: Reported, turn: Turn) -> None:
-        attempt = self._book.attempts.get(reported.token)
-        if attempt is None:
-            return  # superseded, cancelled, or told before
-        outcome = reported.outcome
-        route = attempt.route
-        if type(outcome) is Succeeded and type(route) is WorkerRoute:
-            if route.callback:
-                self._submitted(attempt, outcome, turn)
-                return
-            if route.payload:
-                outcome = Succeeded(output=wrap_result(route, outcome.output), usage=outcome.usage)
-        self._ended(attempt, outcome, turn)
-
-    def _submitted(self, attempt: Attempt, outcome: Succeeded, turn: Turn) -> None:
-        """The worker of a `.waitForTaskToken` task is done; the outcome is still to come."""
-        if attempt.backend is None:
-            return  # told before
-        self._dispatcher.ended(attempt)
-        attempt.backend = None
-        self._planner.apply(attempt.run, TaskSubmitted(token=attempt.command.token, output=outcome.output), turn)
-        if attempt.open:
-            self._planner.wait_for_callback(attempt, turn.now_ms)
-
-    def _ended(self, attempt: Attempt, outcome: Outcome, turn: Turn) -> None:
-        if type(outcome) is Cancelled:
-            outcome = Lost(reason="the attempt was cancelled, but not by its run")
-        if type(outcome) is Lost and self._try_again(attempt, outcome, turn):
-            return
-        event = event_of(attempt.command.token, outcome)
-        assert event is not None
-        self._planner.close(attempt)
-        if type(outcome) is Succeeded:
-            self._planner.succeeded(attempt, outcome.output, turn)
-        self._planner.apply(attempt.run, event, turn)
-
-    def _try_again(self, attempt: Attempt, lost: Lost, turn: Turn) -> bool:
-        if attempt.backend is None:
-            return False
-        if not attempt.sent:
-            return True  # told twice
-        attempt.losses += not lost.preempted
-        pause = lost_again_in_ms(max(1, attempt.losses), lost, self._limits.losses)
-        if pause is None:
-            return False
-        self._dispatcher.ended(attempt)
-        if pause:
-            self._book.timers.add(turn.now_ms + pause, AttemptDue(attempt, "again"))
-        else:
-            self._dispatcher.add(attempt)
-        return True
-
-    def _called_back(self, callback: Callback, turn: Turn) -> None:
-        attempt = self._book.attempts.get(callback.token)
-        if attempt is not None:
-            event = event_of(attempt.command.token, callback.outcome)
-            if event is not None:
-                self._book.close_attempt(attempt)
-                turn.cancelled.append(attempt)
-                self._planner.apply(attempt.run, event, turn)
-            self._answer(callback.reply, turn)
-            return
-        run_id, local = split_token(callback.token)
-        record = None if run_id in self._book.runs else self.journal.run(run_id)
-        event = event_of(local, callback.outcome)
-        if record is None or record.status not in OPEN or event is None:
-            self._refuse(callback.reply, _unknown_token(callback.token), turn)
-            return
-        turn.sends.append((run_id, event))
-        self._answer(callback.reply, turn)
-
-    def _heartbeat(self, heartbeat: Heartbeat, turn: Turn) -> None:
-        attempt = self._book.attempts.get(heartbeat.token)
-        if attempt is None:
-            self._refuse(heartbeat.reply, _unknown_token(heartbeat.token), turn)
-            return
-        attempt.beat_ms = turn.now_ms
-        self._answer(heartbeat.reply, turn)
-
-    def _items_done(self, done: ItemsDone, turn: Turn) -> None:
-        run = self._book.runs.get(done.run_id)
-        if run is not None and run.io.pop(done.ticket, None) is not None:
-            self._planner.apply(run, done.event, turn)
+    # -- requests ------------------------------------------------------------------------------------------------------
 
     def _answer(self, reply: Reply[None] | None, turn: Turn) -> None:
         if reply is not None:
@@ -631,7 +537,7 @@ class Engine:
                 if due.run.open and due.run.timers.pop(due.timer, None) is not None:
                     self._planner.apply(due.run, TimerFired(timer=due.timer), turn)
             elif type(due) is AttemptDue and due.attempt.open:
-                self._attempt_due(due.attempt, due.what, turn)
+                self._answers.due(due.attempt, due.what, turn)
 
     def _start_ticks(self, scheduler: Scheduler, turn: Turn) -> None:
         for tick in scheduler.ticks(turn.now_ms):
@@ -644,19 +550,6 @@ class Engine:
             self._scheduler.done(tick, turn.now_ms)
         except JournalUnavailable as problem:  # the tick comes again, finds its run and is told as done then
             self.trouble = problem
-
-    def _attempt_due(self, attempt: Attempt, what: str, turn: Turn) -> None:
-        if what == "again":
-            self._dispatcher.add(attempt)
-            return
-        if what == "heartbeat":
-            silent_until = attempt.beat_ms + (attempt.command.heartbeat_ms or 0)
-            if silent_until > turn.now_ms:
-                self._book.timers.add(silent_until, AttemptDue(attempt, "heartbeat"))
-                return
-        self._planner.cancel(attempt, turn)
-        event = TaskTimedOut(token=attempt.command.token, heartbeat=what == "heartbeat")
-        self._planner.apply(attempt.run, event, turn)
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 
@@ -707,45 +600,7 @@ class Engine:
         if run is None:
             return []
         held = self._dispatcher.held(run.attempts.values())
-        waiting = [_waiting_for(attempt, held) for attempt in run.attempts.values()]
-        for timer, due_ms in sorted(run.timers.items(), key=lambda item: item[1]):
-            waiting.append(Waiting(token=f"timer {timer}", label="", what="timer", since_ms=None, until_ms=due_ms))
-        return waiting
-
-
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that a run waits for."""
-
-    token: str
-    """Global."""
-    label: str
-    what: str
-    """`running`, `queued`, `callback`, `nested run RUN`, `timer`."""
-    since_ms: int | None
-    until_ms: int | None = None
-    attempt: int = 0
-    backend: str | None = None
-    losses: int = 0
-
-
-def _waiting_for(attempt: Attempt, held: Mapping[str, str]) -> Waiting:
-    command = attempt.command
-    if attempt.child is not None:
-        what = f"nested run {attempt.child}"
-    elif attempt.backend is not None:
-        what = held.get(attempt.token, "queued")
-    else:
-        what = "callback"
-    return Waiting(
-        token=attempt.token,
-        label=label(command.path),
-        what=what,
-        since_ms=command.scheduled_ms,
-        until_ms=None if command.timeout_ms is None else command.scheduled_ms + command.timeout_ms,
-        attempt=command.attempt,
-        backend=attempt.backend,
-        losses=attempt.losses,
-    )
+        return [*(waiting_for(attempt, held) for attempt in run.attempts.values()), *timers_of(run)]
 
 
 def _unwritable(batch: Batch, problem: Exception) -> str:
@@ -793,13 +648,3 @@ def _input_of(attempt: Attempt) -> Any:
 
 def _unknown_run(run_id: str) -> RunNotFound:
     return RunNotFound(f"no run has the id {run_id!r}", hint="see the runs with `skylift runs`")
-
-
-def _unknown_token(token: str) -> SetupError:
-    return SetupError(
-        f"no task waits for an answer with the token {token!r}: it was answered, it timed out, or its run has ended",
-        code="TASK-UNKNOWN",
-    )
-
-
-__all__ = ["Engine", "EngineLimits", "Waiting", "global_token"]

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from skylift.asl.events import AnyEvent, PauseRequested, RedriveRequested, ResumeRequested, StopRequested
-from skylift.engine.engine import Engine, Waiting
+from skylift.engine.engine import Engine
 from skylift.engine.inputs import Callback, Heartbeat, Input, Recover, Send, StartRun, Watch
 from skylift.engine.observe import Progress, Subscription
 from skylift.engine.reply import Reply
+from skylift.engine.waiting import Waiting
 from skylift.errors import InternalError, SkyliftError
 from skylift.ports.compute import Outcome
 from skylift.ports.journal import RunRecord

@@ -18,10 +18,11 @@ from typing import Any, Literal
 import msgspec
 
 from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
-from skylift.engine.engine import Engine, EngineLimits
+from skylift.engine.engine import Engine
 from skylift.engine.inputs import Input, Recover, StartRun
 from skylift.engine.items import InlineItems
 from skylift.engine.library import Library
+from skylift.engine.limits import EngineLimits
 from skylift.engine.names import global_token
 from skylift.ports.compute import (
     Cancelled,

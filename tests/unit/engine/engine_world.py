@@ -8,9 +8,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from skylift.engine.engine import Engine, EngineLimits
+from skylift.engine.engine import Engine
 from skylift.engine.inputs import Input, Reported, StartRun
 from skylift.engine.items import InlineItems
+from skylift.engine.limits import EngineLimits
 from skylift.engine.reply import Reply
 from skylift.ports.compute import Offer, Outcome, Requirements, Succeeded, TaskCall
 from skylift.ports.journal import RunRecord

@@ -105,7 +105,7 @@ def test_a_backend_that_is_not_there_or_cannot() -> None:
 
 
 def test_runs_take_turns_when_the_backend_is_full() -> None:
-    from skylift.engine.engine import EngineLimits
+    from skylift.engine.limits import EngineLimits
 
     world = World({"a": None}, limits=EngineLimits(look_ms=0, window=64))
     flow = {"StartAt": "B", "States": {"B": {"Type": "Task", "Resource": SKYLIFT + "a", "End": True}}}

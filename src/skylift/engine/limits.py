@@ -1,0 +1,23 @@
+"""Bounds and pauses of the engine."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Knobs that nobody should need."""
+
+    losses: int = 3
+    """Times an attempt is tried again after its worker was lost, preemptions not counted."""
+    window: int = 2_048
+    """Most attempts in one backend's hands at once."""
+    events_per_turn: int = 2_000
+    """Most events that follow from each other inside one turn."""
+    snapshot_events: int = 1_000
+    """Least events between two snapshots of a run."""
+    look_ms: int = 50
+    """How often the journal is asked for what other processes left in it."""
+    backoff_ms: int = 100
+    """First pause after the journal failed; doubles up to `backoff_most_ms`."""
+    backoff_most_ms: int = 5_000

@@ -1,0 +1,53 @@
+"""Why a run waits: a view for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.views import label
+
+
+class Waiting(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing that a run waits for."""
+
+    token: str
+    """Global."""
+    label: str
+    what: str
+    """`running`, `queued`, `callback`, `nested run RUN`, `timer`."""
+    since_ms: int | None
+    until_ms: int | None = None
+    attempt: int = 0
+    backend: str | None = None
+    losses: int = 0
+
+
+def waiting_for(attempt: Attempt, held: Mapping[str, str]) -> Waiting:
+    command = attempt.command
+    if attempt.child is not None:
+        what = f"nested run {attempt.child}"
+    elif attempt.backend is not None:
+        what = held.get(attempt.token, "queued")
+    else:
+        what = "callback"
+    return Waiting(
+        token=attempt.token,
+        label=label(command.path),
+        what=what,
+        since_ms=command.scheduled_ms,
+        until_ms=None if command.timeout_ms is None else command.scheduled_ms + command.timeout_ms,
+        attempt=command.attempt,
+        backend=attempt.backend,
+        losses=attempt.losses,
+    )
+
+
+def timers_of(run: LiveRun) -> list[Waiting]:
+    """The run's timers, the next one first."""
+    return [
+        Waiting(token=f"timer {timer}", label="", what="timer", since_ms=None, until_ms=due_ms)
+        for timer, due_ms in sorted(run.timers.items(), key=lambda item: item[1])
+    ]
