@@ -16,6 +16,8 @@ STATUS_STYLE = {
     "TIMED_OUT": "red",
     "ABORTED": "yellow",
     "PAUSED": "yellow",
+    "INTERRUPTED": "yellow",
+    "CAUGHT": "yellow",
     "RUNNING": "cyan",
 }
 

@@ -119,7 +119,7 @@ class _Bars:
 
         if step.entered > step.exited:
             return self._spinners.setdefault(step.name, Spinner("dots", style="cyan"))
-        return Text("✓", style="green") if not step.failed else Text("✓", style="yellow")
+        return Text("!", style="yellow") if step.caught else Text("✓", style="green")
 
     def _bar(self, step: Step) -> Any:
         from rich.progress_bar import ProgressBar

@@ -71,6 +71,8 @@ def _step_row(step: Step, status: str) -> tuple[str, ...]:
         state = f"{open_now} RUNNING" if step.entered > 1 else "RUNNING"
     elif open_now > 0:
         state = "FAILED" if step.type != "Fail" else "FAIL"
+    elif step.caught:
+        state = "CAUGHT" if step.caught == step.exited else f"SUCCEEDED, {step.caught} CAUGHT"
     else:
         state = "SUCCEEDED"
     name = step.name if step.entered == 1 else f"{step.name} ({step.entered} times)"

@@ -58,6 +58,11 @@ class Step(msgspec.Struct, kw_only=True):
     error: str | None = None
     cause: str | None = None
 
+    @property
+    def caught(self) -> int:
+        """How often the state was left by a Catch: every other exit of a Task has a successful attempt behind it."""
+        return max(0, self.exited - (self.attempts - self.failed)) if self.type == "Task" else 0
+
 
 class RunView(msgspec.Struct, kw_only=True):
     """A run, folded from its entries."""

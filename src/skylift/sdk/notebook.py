@@ -35,9 +35,9 @@ def highlight(view: RunView, record: RunRecord) -> dict[str, str]:
 
 
 def step_status(step: Step, record: RunRecord) -> str:
-    """SUCCEEDED, RUNNING or FAILED."""
+    """SUCCEEDED, CAUGHT, RUNNING or FAILED."""
     if step.entered <= step.exited:
-        return "SUCCEEDED"
+        return "CAUGHT" if step.caught else "SUCCEEDED"
     return "FAILED" if record.stopped_ms is not None else "RUNNING"
 
 
