@@ -282,7 +282,9 @@ class Runtime:
         """Follow a run event by event, whoever drives it."""
         from skylift.watching import Watch
 
-        return Watch(self, record)
+        machine = self.reader.library.machine(record.definition)
+        subscribe = self.engine.subscribe if self.drives(record) else None
+        return Watch(self.journal, machine, record.run_id, subscribe)
 
     def is_quiet(self, record: RunRecord) -> bool:
         """Paused, and no task of it is running here."""

@@ -11,23 +11,29 @@ from skylift.engine.views import Fold
 from skylift.reader import ENDED, print_states
 
 if TYPE_CHECKING:
-    from skylift.engine.observe import Progress
-    from skylift.ports.journal import Entry, RunRecord
-    from skylift.runtime import Runtime
+    from collections.abc import Callable
+
+    from skylift.asl.machine import Machine
+    from skylift.engine.observe import Progress, Subscription
+    from skylift.ports.journal import Entry, Journal, RunRecord
 
 
 class Watch:
-    """A fold of the run that `poll` keeps up to date. Close it when done."""
+    """A fold of the run that `poll` keeps up to date. Close it when done.
 
-    def __init__(self, runtime: Runtime, record: RunRecord) -> None:
-        self._runtime = runtime
-        self._run_id = record.run_id
-        self._machine = runtime.reader.library.machine(record.definition)
-        self._state = self._machine.begin()
+    `subscribe` is the `subscribe` of the engine that drives the run, when that is ours.
+    """
+
+    def __init__(
+        self, journal: Journal, machine: Machine, run_id: str, subscribe: Callable[..., Subscription] | None
+    ) -> None:
+        self._journal = journal
+        self._run_id = run_id
+        self._machine = machine
+        self._state = machine.begin()
         self._told: queue.SimpleQueue[Progress] = queue.SimpleQueue()
-        self.fold = Fold(print_states(self._machine.document))
-        drives = runtime.drives(record)
-        self._subscription = runtime.engine.subscribe(record.run_id, self._told.put) if drives else None
+        self.fold = Fold(print_states(machine.document))
+        self._subscription = subscribe(run_id, self._told.put) if subscribe is not None else None
         self._catch_up()
 
     def poll(self, seconds: float) -> RunRecord | None:
@@ -49,10 +55,10 @@ class Watch:
                 last = self._told.get_nowait()
                 self._take(last)
         except queue.Empty:
-            return self._runtime.journal.run(self._run_id)
+            return self._journal.run(self._run_id)
 
     def _look(self, seconds: float) -> RunRecord | None:
-        record = self._runtime.journal.run(self._run_id)
+        record = self._journal.run(self._run_id)
         self._catch_up()
         if record is not None and record.status not in ENDED:
             time.sleep(seconds)
@@ -64,7 +70,7 @@ class Watch:
             self.fold.take(progress.entry, progress.commands, progress.history)
 
     def _catch_up(self) -> None:
-        for entry in self._runtime.journal.entries(self._run_id, after=self._state.sequence):
+        for entry in self._journal.entries(self._run_id, after=self._state.sequence):
             self._replay(entry)
 
     def _replay(self, entry: Entry) -> None:
