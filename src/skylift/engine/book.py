@@ -35,6 +35,8 @@ class Book:
         self.attempts: dict[str, Attempt] = {}
         """By global token."""
         self.timers: Timers[RunDue | AttemptDue] = Timers()
+        self._stale_timers = 0
+        """How many entries of the heap mean nothing any more, about."""
         self.parents: dict[str, list[Attempt]] = {}
         """Attempts that wait for a nested run, by its id."""
 
@@ -47,6 +49,8 @@ class Book:
 
     def close_attempt(self, attempt: Attempt) -> None:
         attempt.open = False
+        if attempt.beat_ms:
+            self._timer_is_stale(1)
         attempt.run.attempts.pop(attempt.command.token, None)
         self.attempts.pop(attempt.token, None)
         if attempt.child is not None:
@@ -65,6 +69,7 @@ class Book:
         run.open = False
         if self.runs.get(run.record.run_id) is run:
             del self.runs[run.record.run_id]
+        self._timer_is_stale(len(run.timers))
         left = list(run.attempts.values())
         for attempt in left:
             self.close_attempt(attempt)
@@ -74,6 +79,23 @@ class Book:
         run.timers[timer] = due_ms
         self.timers.add(due_ms, RunDue(run, timer))
 
+    def cancel_timer(self, run: LiveRun, timer: int) -> None:
+        if run.timers.pop(timer, None) is not None:
+            self._timer_is_stale(1)
+
+    def _timer_is_stale(self, count: int) -> None:
+        """A timeout of a day must not keep its run in memory for a day: half of the heap stale, and it is cleaned."""
+        self._stale_timers += count
+        if self._stale_timers > 500 and self._stale_timers * 2 > len(self.timers):
+            self.timers.keep(_matters)
+            self._stale_timers = 0
+
     def foreign_children(self) -> Iterator[str]:
         """Nested runs waited for that this engine does not drive."""
         return (child for child in self.parents if child not in self.runs)
+
+
+def _matters(due: RunDue | AttemptDue) -> bool:
+    if type(due) is RunDue:
+        return due.run.open and due.timer in due.run.timers
+    return due.attempt.open if type(due) is AttemptDue else False

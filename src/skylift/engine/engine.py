@@ -365,12 +365,15 @@ class Engine:
             self._watch(Watch(run_id=run_id, reply=start.finished), turn)
 
     def _start_or_find(self, start: StartRun, turn: Turn) -> str:
+        known = None
         if start.name is not None:
             known = self._planner.find(start.pipeline, start.name, turn)
-            if known is not None:
-                if not same_start(known, start):
-                    raise name_taken(known)
-                return known.run_id
+        if known is None and start.run_id is not None:
+            known = self.journal.run(start.run_id)
+        if known is not None:
+            if not same_start(known, start):
+                raise name_taken(known)
+            return known.run_id
         if start.run_id is None:
             start.run_id = self._new_id()
         self._planner.create(start, turn)

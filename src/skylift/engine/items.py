@@ -10,8 +10,6 @@ import msgspec
 
 from skylift.asl.commands import ReadItems, WriteResults
 from skylift.asl.events import AnyEvent, ItemsRead, ItemsReadFailed, ResultsWriteFailed, ResultsWritten
-from skylift.engine.item_reader import ReaderFailed, read_page
-from skylift.engine.result_writer import WriterFailed, write_results
 
 THREADS = 2
 IDLE_S = 5.0
@@ -30,17 +28,30 @@ Done = Callable[[AnyEvent], None]
 def carry_out(job: Job) -> AnyEvent:
     """Do the job here and now; whatever goes wrong becomes the event for it."""
     command = job.command
-    if type(command) is ReadItems:
-        try:
-            items, cursor = read_page(command)
-        except ReaderFailed as problem:
-            return ItemsReadFailed(reader=command.reader, error="States.ItemReaderFailed", cause=str(problem))
-        return ItemsRead(reader=command.reader, items=items, cursor=cursor)
-    assert type(command) is WriteResults
+    return _read(command) if type(command) is ReadItems else _write(command)  # type: ignore[arg-type]
+
+
+def _read(command: ReadItems) -> AnyEvent:
+    from skylift.engine.item_reader import ReaderFailed, read_page  # most runs never read: a start without it is faster
+
+    try:
+        items, cursor = read_page(command)
+    except ReaderFailed as problem:
+        return ItemsReadFailed(reader=command.reader, error="States.ItemReaderFailed", cause=str(problem))
+    except Exception as problem:  # noqa: BLE001  # a run must not wait for ever for a page that nobody reads
+        return ItemsReadFailed(reader=command.reader, error="States.ItemReaderFailed", cause=repr(problem))
+    return ItemsRead(reader=command.reader, items=items, cursor=cursor)
+
+
+def _write(command: WriteResults) -> AnyEvent:
+    from skylift.engine.result_writer import WriterFailed, write_results
+
     try:
         details = write_results(command)
     except WriterFailed as problem:
         return ResultsWriteFailed(writer=command.writer, error="States.ResultWriterFailed", cause=str(problem))
+    except Exception as problem:  # noqa: BLE001  # as above
+        return ResultsWriteFailed(writer=command.writer, error="States.ResultWriterFailed", cause=repr(problem))
     return ResultsWritten(writer=command.writer, details=details)
 
 

@@ -377,7 +377,7 @@ class Planner:
         self._book.set_timer(run, command.timer, command.due_ms)
 
     def _cancel_timer(self, run: LiveRun, command: CancelTimer, turn: Turn) -> None:
-        run.timers.pop(command.timer, None)
+        self._book.cancel_timer(run, command.timer)
 
     def _io(self, run: LiveRun, command: ReadItems | WriteResults, turn: Turn) -> None:
         self._tickets += 1

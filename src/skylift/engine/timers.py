@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,6 +35,11 @@ class Timers(Generic[T]):
     def pop(self) -> T | None:
         """The earliest thing, due or not."""
         return heapq.heappop(self._heap)[2] if self._heap else None
+
+    def keep(self, matters: Callable[[T], bool]) -> None:
+        """Drop what does not matter any more."""
+        self._heap = [entry for entry in self._heap if matters(entry[2])]
+        heapq.heapify(self._heap)
 
     def __len__(self) -> int:
         return len(self._heap)

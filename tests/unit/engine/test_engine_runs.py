@@ -68,6 +68,13 @@ def test_the_same_start_twice_is_one_run(world: World) -> None:
     assert world.start(DOUBLE, 2, name="monday", pipeline="other") != first
 
 
+def test_an_id_that_is_taken(world: World) -> None:
+    assert world.start(DOUBLE, 1, run_id="mine") == "mine"
+    assert world.start(DOUBLE, 1, run_id="mine") == "mine"
+    with pytest.raises(RunAlreadyExists):
+        world.start(DOUBLE, 2, run_id="mine", name="other")
+
+
 def test_two_starts_of_one_name_in_one_turn(world: World) -> None:
     replies: list[Reply[str]] = [Reply(), Reply()]
     starts = [
@@ -478,3 +485,12 @@ def test_a_tick_whose_run_was_started_before_a_crash_is_not_started_again(world:
     world.settle()
     assert len(world.journal.runs()) == 1
     assert world.journal.schedules()[0].last_ms == due
+
+
+def test_timers_of_runs_that_ended_leave_memory(world: World) -> None:
+    definition = world.document(DOUBLE, TimeoutSeconds=86_400)
+    for number in range(1_200):
+        world.start({}, definition=definition, name=str(number))
+        world.answer(number)
+    assert len(world.engine._book.timers) < 1_100
+    assert world.engine.live_runs() == []
