@@ -9,7 +9,8 @@ from urllib.parse import quote
 
 import pytest
 
-from skylift.compute.worker.failure import failed
+from skylift import task
+from skylift.compute.worker.failure import failed, locals_lines
 from skylift.compute.worker.log_lines import parse_line, stamp
 from skylift.compute.worker.secrets import NO_MASK, Mask, SecretMissing, Secrets
 
@@ -82,3 +83,19 @@ def test_log_lines_can_be_read_back() -> None:
     assert found is not None
     assert (found.stream, found.text) == ("stderr", "a message  with spaces")
     assert parse_line("something else") is None
+
+
+def test_the_log_of_a_failure_begins_with_the_users_own_code() -> None:
+    @task
+    def broken() -> None:
+        raise ValueError("mine")
+
+    try:
+        broken()
+    except ValueError as error:
+        error.__traceback__ = (
+            error.__traceback__ and error.__traceback__.tb_next
+        )  # as in a worker: no frame of the test
+        lines = list(locals_lines(error, NO_MASK))
+    assert [line.rpartition(", in ")[2] for line in lines if line.startswith("  File")] == ["broken"]
+    assert not any("call_task" in line for line in lines)

@@ -1,3 +1,4 @@
+# ruff: noqa: B905, SIM222, C416, E712, E501, RET504, F841, PTH123, B012, RUF100 - odd Python is the point here
 """Pipelines run both ways, as Python and as a States Language document: the results must be the same."""
 
 from __future__ import annotations
@@ -511,3 +512,13 @@ def test_parallel_sleep_and_approve(tmp_path: Path) -> None:
         expected = plain(side_by_side, n=3).value
     assert codec.load(run.output)[:3] == expected[:3]
     assert run.output[3] == {"ok": True, "asked": "go on with 3?"}
+
+
+@pipeline
+def annotated(value: Any) -> str:
+    text: str = echo(value)
+    return f"{text.upper()}!"
+
+
+def test_an_annotation_says_the_type_of_what_has_none() -> None:
+    assert assert_same(annotated, value="yes").value == "YES!"

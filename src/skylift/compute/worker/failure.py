@@ -16,7 +16,9 @@ _LONGEST_MESSAGE = 12_000
 _MOST_FRAMES = 40
 _DEEPEST_CHAIN = 4
 _LONGEST_CAUSE = 32_000
-_OURS = (__file__.rpartition("/")[0] + "/", "/asyncio/", "<frozen ")
+_WORKER = __file__.rpartition("/")[0] + "/"
+_SDK = _WORKER.removesuffix("compute/worker/") + "sdk/"
+_OURS = (_WORKER, f"{_SDK}task.py", f"{_SDK}direct.py", "/asyncio/", "<frozen ")
 _HIDDEN_NAMES = ("secret", "password", "passwd", "token", "api_key", "apikey", "credential")
 
 
@@ -55,7 +57,7 @@ def message_of(error: BaseException) -> str:
 
 
 def locals_lines(error: BaseException, mask: Mask) -> Iterator[str]:
-    """The whole traceback and the local variables of user frames, for the attempt's log."""
+    """The traceback from the first user frame on, and the local variables of user frames, for the attempt's log."""
     for line in _traceback(error):
         yield mask(line)
     for frame, line_number in list(_user_frames(error.__traceback__))[-10:]:
@@ -97,22 +99,24 @@ def _entry(frame: FrameType, number: int) -> str:
 
 
 def _user_frames(traceback: TracebackType | None) -> Iterator[tuple[FrameType, int]]:
-    """Frames from the first that is not ours on: what lies below user code may be ours again (`heartbeat`)."""
-    inside = False
+    traceback = _user_part(traceback)
     while traceback is not None:
-        frame = traceback.tb_frame
-        if not inside:
-            inside = not any(part in frame.f_code.co_filename for part in _OURS)
-        if inside:
-            yield frame, traceback.tb_lineno
+        yield traceback.tb_frame, traceback.tb_lineno
         traceback = traceback.tb_next
+
+
+def _user_part(traceback: TracebackType | None) -> TracebackType | None:
+    """From the first frame that is not ours on: what lies below user code may be ours again (`heartbeat`)."""
+    while traceback is not None and any(part in traceback.tb_frame.f_code.co_filename for part in _OURS):
+        traceback = traceback.tb_next
+    return traceback
 
 
 def _traceback(error: BaseException) -> list[str]:
     import traceback
 
     try:
-        text = "".join(traceback.format_exception(error))
+        text = "".join(traceback.format_exception(type(error), error, _user_part(error.__traceback__)))
     except BaseException as second:  # noqa: BLE001 - formatting calls user code
         text = f"{type(error).__name__}: {message_of(error)} (no traceback: {type(second).__name__})"
     return text.splitlines()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 
 from skylift.sdk.compiler import operators as op
+from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.assignment import assign, changeable, store
 from skylift.sdk.compiler.body import Body, FinallyFrame, choice
 from skylift.sdk.compiler.calls import end_with, print_text
@@ -73,7 +75,19 @@ def _annotated(body: Body, node: ast.AnnAssign) -> None:
         value = popped(body, node.value)
     else:
         value = expr(body, node.value)
-    assign(body, node.target, value, node)
+    assign(body, node.target, _as_annotated(body, node, value), node)
+
+
+def _as_annotated(body: Body, node: ast.AnnAssign, value: Value) -> Value:
+    """The annotation says the type of what has none by itself, such as the answer of `approve`."""
+    if not value.type.unknown:
+        return value
+    function = body.source.function
+    try:
+        annotation = eval(ast.unparse(node.annotation), function.__globals__)  # noqa: S307 - the author's own annotation
+    except Exception:  # noqa: BLE001 - tells nothing
+        return value
+    return dataclasses.replace(value, type=t.of_annotation(annotation))
 
 
 @statement(ast.AugAssign)

@@ -1,0 +1,85 @@
+"""The guide as a reader follows it: its files are written, its commands are run, what they print is compared.
+
+A code block after a line that ends in `` `name`: `` is that file. A `console` block holds commands (`$ …`) and what
+they print; `…` stands for anything, on a line of its own for any number of lines. A page's blocks share a folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted((ROOT / "docs" / "guide").glob("*.md"))
+BLOCK = re.compile(r"^(?:[^\n]*`([\w./-]+)`:\n\n)?```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MARK = "=== command {} ==="
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    for name, language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
+        if name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+        elif language == "console":
+            _check_block(text, tmp_path)
+
+
+def _check_block(text: str, folder: Path) -> None:
+    commands, expected = _split(text)
+    printed = list(_run(commands, folder))
+    for command, wanted, found in zip(commands, expected, printed, strict=True):
+        assert _pattern(wanted).fullmatch(found.rstrip() + "\n"), f"$ {command}\n{found}\n--- the page says:\n{wanted}"
+
+
+def _split(text: str) -> tuple[list[str], list[str]]:
+    parts = re.split(r"^\$ ", text, flags=re.MULTILINE)
+    assert not parts[0], f"a console block begins with a command: {text[:80]!r}"
+    commands = [part.partition("\n")[0] for part in parts[1:]]
+    return commands, [part.partition("\n")[2] for part in parts[1:]]
+
+
+def _run(commands: list[str], folder: Path) -> Iterator[str]:
+    """What each command prints, in one shell, so that `$!` and variables last."""
+    script = "\n".join(f"echo '{MARK.format(number)}'\n{command}" for number, command in enumerate(commands))
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("SKYLIFT_")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    output = folder / ".output"
+    with output.open("w", encoding="utf-8") as file:
+        process = subprocess.Popen(
+            ["bash", "-c", script],
+            cwd=folder,
+            env={**kept, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": ""},
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            process.wait(60)
+        finally:
+            _end_session(process.pid)
+    text = output.read_text(encoding="utf-8")
+    for number in range(len(commands)):
+        start = text.index(MARK.format(number)) + len(MARK.format(number)) + 1
+        end = text.find(MARK.format(number + 1))
+        yield text[start : end if end >= 0 else None]
+
+
+def _end_session(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _pattern(wanted: str) -> re.Pattern[str]:
+    """`…` alone on a line is any lines, also none; within a line it is any text."""
+    lines = ["(?:.*\n)*?" if line == "…" else re.escape(line).replace("…", ".*") + "\n" for line in wanted.splitlines()]
+    return re.compile("".join(lines) or r"\n")
