@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,8 @@ from skylift.asl.parse import load
 from skylift.asl.state import encode_state
 from skylift.engine.limits import EngineLimits
 from skylift.engine.names import split_token
-from skylift.ports.journal import RunRecord
+from skylift.ports.journal import Journal, RunRecord
+from skylift.stores.sqlite import SqliteJournal
 from skylift.testing.faults import FaultPlan
 from skylift.testing.simulation import Simulation
 from skylift.testing.virtual import VirtualRun, run_document
@@ -59,7 +61,7 @@ def check_world(world: Simulation) -> None:
     assert again == {}
 
 
-def story(seed: int) -> Simulation:
+def story(seed: int, journal: Journal | None = None) -> Simulation:
     rng = random.Random(f"story {seed}")
     child = Generator(rng, nested=False).document()
     generator = Generator(rng, nested=True)
@@ -70,7 +72,7 @@ def story(seed: int) -> Simulation:
         window=rng.choice((1, 3, 2_048)),
         events_per_turn=rng.choice((1, 5, 2_000)),
     )
-    world = Simulation(seed, TASKS, plan=FaultPlan.hostile(rng), limits=few, machines={"child": child})
+    world = Simulation(seed, TASKS, plan=FaultPlan.hostile(rng), limits=few, machines={"child": child}, journal=journal)
     expected = {}
     for number in range(rng.randint(1, 3)):
         definition, value = generator.document(), rng.randint(0, 99)
@@ -94,6 +96,14 @@ def test_any_faults(seed: int) -> None:
 @pytest.mark.slow
 def test_any_faults_at_length(seed: int) -> None:
     story(seed + 1_000_000 if seed < 1_000_000 else seed)
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_any_faults_on_sqlite(number: int, tmp_path: Path) -> None:
+    """The same story on the journal that users have."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    story(2_000_000 + number, journal)
+    journal.close()
 
 
 def test_a_seed_always_tells_the_same_story() -> None:
