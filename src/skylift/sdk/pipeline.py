@@ -50,8 +50,9 @@ class Pipeline(Generic[P, R]):
         return self._parameters
 
     def compile(self) -> CompiledPipeline:
-        """The States Language document with its task table; raises CompileError. Compiled once."""
-        if self._compiled is None:
+        """The States Language document with its task table; raises CompileError. Compiled once, but in a
+        notebook or program, where names may have got new meanings, each time."""
+        if self._compiled is None or self.module == "__main__":
             from skylift.sdk.compiler.compile import compile_pipeline
 
             self._compiled = compile_pipeline(self)

@@ -1,3 +1,4 @@
+# ruff: noqa: B905, SIM222, C416, E712, E501, RET504, F841, PTH123, B012, RUF100 - odd Python is the point here
 """What cannot be compiled is refused, with the place and the mend."""
 
 from __future__ import annotations

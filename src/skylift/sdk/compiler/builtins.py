@@ -66,7 +66,7 @@ def _sum(body: Body, node: ast.Call) -> Value:
             f"$not($PYISNUM({start.code})) ? {error('TypeError', message)} : null",
             "TypeError",
         )
-    codes = items.code if element.only("int", "float") else f"$map({items.code}, $PYNUM)"
+    codes = items.code if element.only("int", "float") else f"[$map({items.code}, $PYNUM)[]]"
     begin = op.as_number(start)
     total = f"$reduce({codes}, function($PYA, $PYV){{$PYA + $PYV}}, {begin})"
     if not element.may("float") and begin == "0":

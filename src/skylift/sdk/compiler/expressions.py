@@ -12,6 +12,7 @@ from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body, choice
 from skylift.sdk.compiler.dispatch import expr, expression
 from skylift.sdk.compiler.flow import setter
+from skylift.sdk.compiler.iteration import iterable
 from skylift.sdk.compiler.raising import flush
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
 from skylift.sdk.compiler.semantics import error
@@ -49,7 +50,19 @@ def _name(body: Body, node: ast.Name) -> Value:
 
 @expression(ast.List)
 def _list(body: Body, node: ast.List) -> Value:
-    return display(_items(body, node.elts), is_tuple=False)
+    if not any(isinstance(item, ast.Starred) for item in node.elts):
+        return display(_items(body, node.elts), is_tuple=False)
+    parts: list[Value] = []
+    for item in node.elts:
+        if isinstance(item, ast.Starred):
+            parts.append(iterable(body, item.value))
+        else:
+            parts.append(display(_items(body, [item]), is_tuple=False))
+    code = "[]"
+    for part in parts:
+        code = f"$append({code}, {part.code})"
+    sources = frozenset().union(*(part.sources for part in parts))
+    return Value(code=code, type=t.join(part.type for part in parts), sources=sources)
 
 
 @expression(ast.Tuple)

@@ -12,6 +12,11 @@ from skylift.sdk.compiler.flow import State, setter
 from skylift.sdk.compiler.value import expression, text
 
 RESULT = "{% $states.errorOutput %}"
+_BUILTIN_ERRORS = frozenset(
+    value
+    for value in vars(builtins).values()
+    if isinstance(value, type) and issubclass(value, Exception) and not issubclass(value, Warning)
+)
 _TIMEOUTS = ("States.Timeout", "States.HeartbeatTimeout")
 
 
@@ -88,8 +93,8 @@ def catchers(body: Body) -> list[State]:
 
 
 def caught_names(body: Body, classes: tuple[type[BaseException], ...]) -> tuple[str, ...]:
-    """Error names that a handler answers to. The engine knows base classes of what a task raised; errors that the graph
-    raises, and errors of other States Language engines, are known by their own name only."""
+    """Error names that a handler answers to. Our engine knows base classes of what a task raised; other States Language
+    engines, and errors that a graph raises, have one name only: so known subclasses are listed."""
     names = [cls.__name__ for cls in classes]
     names += sorted(cls.__name__ for cls in known_errors(body) if issubclass(cls, classes))
     if issubclass(TimeoutError, classes):
@@ -100,6 +105,7 @@ def caught_names(body: Body, classes: tuple[type[BaseException], ...]) -> tuple[
 def known_errors(body: Body) -> set[type[BaseException]]:
     """Exception classes that this graph can raise itself, and those of the modules it and its tasks are written in."""
     found = set(body.unit.raised)
+    found |= _BUILTIN_ERRORS
     functions = [body.unit.source.function, body.source.function]
     functions += [called.function for called in (*body.unit.tasks.values(), *body.unit.pipelines.values())]
     modules = {id(function.__globals__): function.__globals__ for function in functions}
