@@ -14,6 +14,7 @@ from skylift.sdk.compiler.dispatch import expr
 from skylift.sdk.compiler.iteration import iterable
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
 from skylift.sdk.compiler.semantics import error
+from skylift.sdk.compiler.types import Type
 from skylift.sdk.compiler.value import Value, constant, text
 
 BUILTINS: dict[Any, Callable[[Body, ast.Call], Value]] = {}
@@ -94,7 +95,7 @@ def _extreme(body: Body, node: ast.Call) -> Value:
         body.problem(f"$count({items.code}) = 0 ? {error('ValueError', message)} : null", "ValueError")
     _orderable(body, node, items, key, "<" if name == "min" else ">")
     sign = "<" if name == "min" else ">"
-    compared = _by_key("$PYV", key), _by_key("$PYA", key)
+    compared = _ordered("$PYV", key, element), _ordered("$PYA", key, element)
     if keywords.get("key") is None and element.only("int", "float"):
         code = f"${name}({items.code})"
     else:
@@ -344,7 +345,8 @@ def sorted_code(body: Body, node: ast.AST, items: Value, key_node: ast.expr | No
     key = _key(body, items, key_node)
     _orderable(body, node, items, key, "<")
     sign = "<" if reverse else ">"
-    return f"[$sort({items.code}, function($PYA, $PYV){{{_by_key('$PYA', key)} {sign} {_by_key('$PYV', key)}}})[]]"
+    left, right = (_ordered(name, key, items.type.element()) for name in ("$PYA", "$PYV"))
+    return f"[$sort({items.code}, function($PYA, $PYV){{{left} {sign} {right}}})[]]"
 
 
 def _key(body: Body, items: Value, node: ast.expr | None) -> tuple[str, Value] | None:
@@ -368,9 +370,16 @@ def _by_key(operand: str, key: tuple[str, Value] | None) -> str:
     return operand if key is None else f"(${key[0]} := {operand}; {key[1].code})"
 
 
+def _ordered(operand: str, key: tuple[str, Value] | None, element: Type) -> str:
+    """What is compared: True and False as 1 and 0."""
+    code = _by_key(operand, key)
+    type_ = element if key is None else key[1].type
+    return f"$PYNUM({code})" if type_.may("bool") and type_.kinds else code
+
+
 def _orderable(body: Body, node: ast.AST, items: Value, key: tuple[str, Value] | None, sign: str) -> None:
     type_ = items.type.element() if key is None else key[1].type
-    if type_.only("int", "float") or type_.only("str") or not type_.kinds:
+    if type_.only(*t.NUMBERS) or type_.only("str") or not type_.kinds:
         return
     if not type_.unknown:
         raise Refusal(
