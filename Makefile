@@ -30,7 +30,7 @@ test: setup lint            ## set up, all checks and all tests
 	$(PY) -m pytest -n $(JOBS)
 
 bench: setup            ## the measurements, written to bench/RESULTS.md
-	$(PY) bench/run.py
+	$(PY) -m bench
 
 clean:            ## remove what the tools leave behind; .venv and .skylift stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -1,0 +1,1 @@
+"""Measurements of Skylift beside its peers: `make bench`."""

@@ -1,0 +1,124 @@
+"""What is measured, in which unit, and what we want to reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """The most that Skylift may take: in the work's unit, or as a multiple of the limit's median."""
+
+    most: float
+    of: Literal["unit", "limit"]
+
+    def allows(self, value: float, limit: float | None) -> bool | None:
+        """None where the limit it refers to was not measured."""
+        if self.of == "unit":
+            return value <= self.most
+        return None if limit is None else value <= self.most * limit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One thing that is measured the same way on every system that can do it."""
+
+    name: str
+    title: str
+    how: str
+    unit: Literal["s", "ms", "µs", "MiB", "1/s"]
+    size: int = 1
+    """Tasks, items or runs it consists of."""
+    budget: Budget | None = None
+    kind: Literal["warm", "cold", "import", "own"] = "warm"
+    """warm: many works in one process whose workers are up. cold, import: a process each. own: Skylift only."""
+
+
+WORKS = (
+    Work(
+        name="map",
+        title="Map of 10,000 tasks and one gather",
+        how="Each task adds one to a number; one more task sums the 10,000 results. Two warm worker processes.",
+        unit="s",
+        size=10_000,
+        budget=Budget(most=2.3, of="limit"),
+    ),
+    Work(
+        name="chain",
+        title="Chain of 100 tasks",
+        how="Each task adds one to the result of the one before. Two warm worker processes.",
+        unit="s",
+        size=100,
+        budget=Budget(most=5, of="limit"),
+    ),
+    Work(
+        name="call",
+        title="One warm call, p50",
+        how="Start one task from Python and wait for its result; the median of 300 in a row. Skylift: `pipeline.run()` "
+        "of a pipeline with one task, a durable run each.",
+        unit="ms",
+        size=300,
+        budget=Budget(most=0.6, of="unit"),
+    ),
+    Work(
+        name="cold",
+        title="A cold process to the first step done",
+        how="From just before the process is started until the first task has written the time into a file. "
+        "Skylift: `skylift run`. What a system keeps on disk is there from the first round on.",
+        unit="s",
+        budget=Budget(most=0.4, of="unit"),
+        kind="cold",
+    ),
+    Work(
+        name="import",
+        title="Import time beyond bare Python",
+        how="`python -c 'import …'` less `python -c pass`, in turn. Skylift: `from skylift import pipeline, task`.",
+        unit="ms",
+        budget=Budget(most=60, of="unit"),
+        kind="import",
+    ),
+    Work(
+        name="memory",
+        title="Engine memory at a map of 100,000 items",
+        how="Peak resident memory (`ru_maxrss`) of the process that holds the engine.",
+        unit="MiB",
+        size=100_000,
+        budget=Budget(most=250, of="unit"),
+        kind="own",
+    ),
+    Work(
+        name="restart",
+        title="Restart with 1,000 runs in flight, until all move again",
+        how="1,000 runs stand at their first task when engine and workers get SIGKILL. A new process takes them over; "
+        "measured from just before its start until each run has recorded that its task is done.",
+        unit="s",
+        size=1_000,
+        budget=Budget(most=2, of="unit"),
+        kind="own",
+    ),
+    Work(
+        name="commit",
+        title="One commit on this disk",
+        how="SQLite, WAL, one small row; the median of 500. Compare the durable figures above with it.",
+        unit="ms",
+        size=500,
+        kind="own",
+    ),
+    Work(
+        name="commit-full",
+        title="One commit on this disk, kept through power loss",
+        how='The same with synchronous full, which is `durability = "full"`.',
+        unit="ms",
+        size=200,
+        kind="own",
+    ),
+)
+
+
+def find_work(name: str) -> Work:
+    """Raises KeyError naming the works there are."""
+    for work in WORKS:
+        if work.name == name:
+            return work
+    raise KeyError(f"no work {name!r}; there are {', '.join(work.name for work in WORKS)}")
