@@ -1,5 +1,5 @@
-# ruff: noqa: B905, SIM222, C416, E712, E501, RET504, F841, PTH123, B012, RUF100 - odd Python is the point here
-"""Empty and one-element values, True as 1, and the errors Python raises, both ways."""
+# ruff: noqa: B905, C420, RUF005, RUF059, SIM222, C416, E712, E501, RET504, F841, PTH123, B012, RUF100 - odd Python is the point here
+"""Empty and one-element values, True as 1, and the errors Python raises, both ways. PYTEST_DONT_REWRITE (asserts)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def empties(n: int) -> Any:
         [(i, x) for i, x in enumerate(e)],
         list(zip(e, one)),
         list(reversed(one)),
-        dict.fromkeys(d, 1),
+        {k: 1 for k in d},
         list(d),
         [k for k in d],
         max(e, default=None),
