@@ -20,7 +20,7 @@ def iterable(body: Body, node: ast.expr) -> Value:
     """The elements, in order, as a list value."""
     if isinstance(node, ast.Call):
         found = body.resolve(node.func)
-        maker = _MAKERS.get(found) if (found is not MISSING and isinstance(found, type)) or callable(found) else None
+        maker = _MAKERS.get(found) if isinstance(found, type) else None
         if maker is not None and not node.keywords:
             return maker(body, node)
         if found is enumerate:
