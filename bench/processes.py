@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,6 @@ import psutil
 
 HERE = Path(__file__).resolve().parent
 PR_SET_CHILD_SUBREAPER = 36
-STAMP_S = 0.005
-"""How often it is looked whether the first step is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +47,13 @@ def adopt_orphans() -> None:
 def run(command: Sequence[str], env: Mapping[str, str], folder: Path, timeout_s: float) -> Ended:
     """Run to its end; the figures it told, also where it failed after some."""
     told, log = folder / "told.jsonl", folder / "log.txt"
+    before = {child.pid for child in _descendants(os.getpid())}
     with told.open("wb") as out, log.open("wb") as err:
         process = subprocess.Popen(
             command, env=env, cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
         )
         problem = _end_of(process, timeout_s)
-        end_all(process)
+        end_all(process, before)
     if problem is not None and not problem.startswith("took"):
         problem = f"{problem}: {_last_line(log)}"
     return Ended(figures=tuple(_figures(told)), problem=problem)
@@ -79,16 +78,24 @@ def time_once(command: Sequence[str], env: Mapping[str, str], folder: Path) -> f
     return time.perf_counter() - started
 
 
-def end_all(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and all that has come from it."""
+def end_all(process: subprocess.Popen[bytes], before: Collection[int] = ()) -> None:
+    """Kill the process and all that has come from it: its descendants, and orphans that were not there `before`."""
+    left = _descendants(process.pid)
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    left = psutil.Process().children(recursive=True)
+    left += [child for child in _descendants(os.getpid()) if child.pid not in before]
     for child in left:
         with suppress(psutil.NoSuchProcess):
             child.kill()
+    process.wait()
     psutil.wait_procs(left, timeout=5)
+
+
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
 
 
 def _end_of(process: subprocess.Popen[bytes], timeout_s: float) -> str | None:
