@@ -168,6 +168,7 @@ class Runtime:
 
         journal, backend = self.journal, self._process_backend
         lock = self._lock = EngineLock.acquire(self.config.home)
+        logs = str(self.config.home / "logs")  # once: paths are slow to make
         return EngineThread(
             lambda inbox: Engine(
                 journal=journal,
@@ -177,7 +178,7 @@ class Runtime:
                 owner=lock.owner,
                 inbox=inbox,
                 is_alive=self._is_alive,
-                log_path=lambda run_id, token: str(self.config.home / "logs" / run_id / f"{token}.log"),
+                log_path=lambda run_id, token: f"{logs}/{run_id}/{token}.log",
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from msgspec import UNSET
@@ -12,6 +13,7 @@ from skylift.asl.state import ROOT, Frame, RunState
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@lru_cache(maxsize=1024)  # the iterations of a map begin in the same milliseconds
 def timestamp(at_ms: int) -> str:
     """`2026-11-21T09:12:18.123Z`, as the service writes times."""
     try:
