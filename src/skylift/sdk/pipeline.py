@@ -58,7 +58,7 @@ class Pipeline(Generic[P, R]):
             self._compiled = compile_pipeline(self)
         return self._compiled
 
-    @property
+    @functools.cached_property
     def result_type(self) -> Any:
         """The annotation of what it returns; Any if there is none."""
         from skylift.sdk.compiler.source import evaluate_hints
