@@ -14,12 +14,15 @@ if TYPE_CHECKING:
     from skylift.sdk.retry import Retry
     from skylift.sdk.steps import approve, parallel, sleep
     from skylift.sdk.task import Task, task
+    from skylift.values.files import Directory, File
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Attempt": "skylift.compute.worker.current",
     "CompileError": "skylift.sdk.compiler.refuse",
+    "Directory": "skylift.values.files",
+    "File": "skylift.values.files",
     "Pipeline": "skylift.sdk.pipeline",
     "Resources": "skylift.sdk.resources",
     "Retry": "skylift.sdk.retry",
@@ -40,6 +43,8 @@ _HOMES = {
 __all__ = [
     "Attempt",
     "CompileError",
+    "Directory",
+    "File",
     "Pipeline",
     "Resources",
     "Retry",

@@ -55,7 +55,11 @@ class InternalError(SkyliftError):
 
 
 class RunFailed(SkyliftError):
-    """A run ended FAILED, TIMED_OUT or ABORTED."""
+    """A run ended FAILED, TIMED_OUT or ABORTED.
+
+    `error` is the name of the error (a Python class, or `States.…`), `cause` what is known of it: of a task's exception
+    JSON text with errorType, errorMessage and stackTrace.
+    """
 
     code = "RUN-FAILED"
 
@@ -65,9 +69,23 @@ class RunFailed(SkyliftError):
         self.error = error
         self.cause = cause
         super().__init__(
-            f"run {run_id} {status}: {error or 'no error name'}: {cause or 'no cause given'}",
+            f"run {run_id} {status}: {': '.join(filter(None, (error, message_of(cause)))) or 'no cause given'}",
             hint=f"see it with `skylift show {run_id}`, go on from the failed step with `skylift redrive {run_id}`",
         )
+
+
+def message_of(cause: str | None) -> str:
+    """The errorMessage of a cause that is a Python exception's JSON, else the cause itself."""
+    if cause and cause.startswith("{"):
+        import json
+
+        try:
+            parsed = json.loads(cause)
+        except ValueError:
+            return cause
+        if isinstance(parsed, dict) and "errorMessage" in parsed:
+            return str(parsed["errorMessage"])
+    return cause or ""
 
 
 class JournalUnavailable(SetupError):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from skylift.compute.worker.context import LambdaContext, deadline
 from skylift.compute.worker.loader import Loader
 from skylift.errors import RunNotFound, SetupError
 from skylift.ports.compute import CodeRef
@@ -75,7 +77,7 @@ def recorded_call(
             attempt=attempt.number,
             function=function.call,
             arguments={},
-            positional=(attempt.arguments, None),
+            positional=(_event(attempt), _context(attempt, spec)),
         )
     codec = ValueCodec(blobs)
     return RecordedCall(
@@ -100,6 +102,23 @@ def _spec_of(attempt: Attempt, table: TaskTable) -> TaskSpec:
             f"{attempt.label} ran no Python here: its resource is {attempt.resource}", code="NOT-REPLAYABLE"
         )
     return spec
+
+
+def _event(attempt: Attempt) -> Any:
+    """What the handler was given: of `lambda:invoke` the Payload alone."""
+    invoked = ":::lambda:invoke" in attempt.resource and isinstance(attempt.arguments, dict)
+    return attempt.arguments.get("Payload", {}) if invoked else attempt.arguments
+
+
+def _context(attempt: Attempt, spec: TaskSpec) -> LambdaContext:
+    """A handler's context; its deadline counts from now."""
+    return LambdaContext(
+        function_name=spec.name,
+        aws_request_id=attempt.token,
+        deadline_ms=deadline(int(time.time() * 1000), spec.requirements.timeout_ms),
+        memory_limit_in_mb=spec.requirements.memory_mib or 0,
+        log_stream_name=attempt.label,
+    )
 
 
 def _short(value: Any) -> str:

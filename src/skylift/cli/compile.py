@@ -9,7 +9,7 @@ from typing import Any
 import click
 import msgspec
 
-from skylift.cli.output import json_option, print_json
+from skylift.cli.output import counted, json_option, print_json
 from skylift.cli.target import Target, checked_document, resolve_target
 
 
@@ -45,10 +45,8 @@ def check(target: str, as_json: bool) -> int:
             f"{diagnostic.severity.lower()}[{diagnostic.code}] at {diagnostic.pointer or '/'}: {diagnostic.message}"
         )
         click.echo(f"  help: {diagnostic.mend}")
-    warnings = len(diagnostics) - len(errors)
-    click.echo(
-        f"{target}: {len(errors)} errors, {warnings} warnings" if diagnostics else f"{target}: no problems", err=True
-    )
+    counts = f"{counted(len(errors), 'error')}, {counted(len(diagnostics) - len(errors), 'warning')}"
+    click.echo(f"{target}: {counts if diagnostics else 'no problems'}", err=True)
     return int(bool(errors))
 
 

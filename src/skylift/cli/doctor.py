@@ -14,7 +14,7 @@ from typing import Literal
 import click
 import msgspec
 
-from skylift.cli.output import json_option, print_json
+from skylift.cli.output import counted, json_option, print_json
 from skylift.config import Config, load_config
 from skylift.errors import SkyliftError
 
@@ -112,7 +112,7 @@ def _journal(config: Config) -> Finding:
             count = len(runtime.reader.runs(limit=1000))
     except SkyliftError as problem:
         return Finding(name="journal", verdict="broken", detail=problem.message, mend=problem.hint, needed=True)
-    return Finding(name="journal", verdict="ok", detail=f"{count}{'+' if count == 1000 else ''} runs")
+    return Finding(name="journal", verdict="ok", detail=counted(count, "run") if count < 1000 else "1000 runs or more")
 
 
 def _functions(config: Config) -> list[Finding]:

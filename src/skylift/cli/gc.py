@@ -6,7 +6,7 @@ import re
 
 import click
 
-from skylift.cli.output import json_option, print_json, size
+from skylift.cli.output import counted, json_option, print_json, size
 from skylift.cli.parts import open_runtime
 
 
@@ -40,4 +40,4 @@ def gc(older_than: int, keep: int, dry_run: bool, as_json: bool) -> None:
         print_json(freed)
         return
     verb = "would delete" if dry_run else "deleted"
-    click.echo(f"{verb} {freed.runs} runs and {freed.blobs} artifacts ({size(freed.bytes)})")
+    click.echo(f"{verb} {counted(freed.runs, 'run')} and {counted(freed.blobs, 'artifact')} ({size(freed.bytes)})")

@@ -92,6 +92,11 @@ def size(count: float | None) -> str:
     return f"{count:.1f} TiB"
 
 
+def counted(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def shorten(text: str, width: int = 100) -> str:
     """One line of at most `width` characters."""
     line = " ".join(text.split())

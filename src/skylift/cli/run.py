@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skylift.cli.output import duration, json_option, print_json
-from skylift.cli.parameters import add_params, help_rows, is_list, option, split_arguments
+from skylift.cli.parameters import add_params, help_rows, is_list, nearest, option, split_arguments
 from skylift.cli.parts import open_runtime
 from skylift.cli.target import Target, checked_document, read_input, resolve_target
+from skylift.errors import message_of
 from skylift.sdk.parameters import Parameter, ParameterInvalid
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ class RunCommand(click.Command):
             ctx.obj = Loaded.of(resolve_target(file))
             given, args = split_arguments(ctx.obj.parameters, self.params, args)
             ctx.obj.given = given
-        return super().parse_args(ctx, args)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as problem:
+            raise _unknown_option(problem, ctx.obj) from None
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         loaded: Loaded = ctx.obj
@@ -58,6 +62,15 @@ class Loaded:
     @property
     def name(self) -> str:
         return self.target.name if self.target else ""
+
+
+def _unknown_option(problem: click.NoSuchOption, loaded: Loaded) -> Exception:
+    """In words of the pipeline where one is run: what its parameters are, and which is meant."""
+    if loaded.target is None:
+        return problem
+    name = problem.option_name.lstrip("-").replace("-", "_")
+    message = f"{loaded.name} has no parameter {problem.option_name}"
+    return ParameterInvalid(message, hint=nearest(name, loaded.parameters))
 
 
 @click.command(cls=RunCommand)
@@ -112,7 +125,6 @@ def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
 
 def report(record: RunRecord, as_json: bool) -> int:
     """Print a finished run. Progress and errors go to standard error, the output alone to standard output."""
-    from skylift.cli.show import message_of
     from skylift.values.plain import plain
 
     failed = record.status != "SUCCEEDED"

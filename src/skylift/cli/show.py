@@ -9,6 +9,7 @@ import click
 from skylift.cli.output import duration, iso, json_option, print_json, print_table, shorten, when
 from skylift.cli.parts import open_runtime
 from skylift.cli.runs import describe
+from skylift.errors import message_of
 
 if TYPE_CHECKING:
     from skylift.engine.views import Attempt, RunView, Step
@@ -60,7 +61,8 @@ def _header(record: RunRecord, status: str) -> None:
     for key, value in record.attributes.items():
         click.echo(f"{key:<9} {value}")
     if record.error or record.cause:
-        click.echo(f"error     {record.error}: {shorten(record.cause or '', 300)}")
+        said = ": ".join(filter(None, (record.error, shorten(message_of(record.cause), 300))))
+        click.echo(f"error     {said}")
     click.echo()
 
 
@@ -70,7 +72,7 @@ def _step_row(step: Step, status: str) -> tuple[str, ...]:
     if open_now > 0 and not over:
         state = f"{open_now} RUNNING" if step.entered > 1 else "RUNNING"
     elif open_now > 0:
-        state = "FAILED" if step.type != "Fail" else "FAIL"
+        state = "ABORTED" if status == "ABORTED" else "FAILED"
     elif step.caught:
         state = "CAUGHT" if step.caught == step.exited else f"SUCCEEDED, {step.caught} CAUGHT"
     else:
@@ -102,20 +104,6 @@ def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
         f"{usage.peak_memory_mib:.0f} MiB" if usage and usage.peak_memory_mib else "-",
         shorten(f"{attempt.error}: {message_of(attempt.cause)}" if attempt.error else "", 80),
     )
-
-
-def message_of(cause: str | None) -> str:
-    """The errorMessage of a cause that is a Python exception's JSON, else the cause itself."""
-    import msgspec
-
-    if cause and cause.startswith("{"):
-        try:
-            parsed = msgspec.json.decode(cause)
-        except msgspec.DecodeError:
-            return cause
-        if isinstance(parsed, dict) and "errorMessage" in parsed:
-            return str(parsed["errorMessage"])
-    return cause or ""
 
 
 def _document(

@@ -63,7 +63,7 @@ class Folder:
     """A folder of this machine."""
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root = root.resolve()
 
     def open(self, key: str, version: str | None = None) -> IO[bytes]:
         if version is not None:
@@ -108,9 +108,8 @@ class Folder:
         return self._path(prefix.rpartition("/")[0])
 
     def _path(self, key: str) -> Path:
-        root = self._root.resolve()
-        path = Path(os.path.normpath(root / key))
-        if not path.is_relative_to(root):
+        path = Path(os.path.normpath(self._root / key))
+        if not path.is_relative_to(self._root):
             raise BucketError(f"The key {key!r} leads out of the folder {str(self._root)!r}")
         return path
 
