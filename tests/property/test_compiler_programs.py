@@ -1,21 +1,25 @@
 # ruff: noqa: E501 - snippets
-"""Random pipelines: the compiled document gives what Python gives, and strange syntax is refused, never a crash."""
+"""Random pipelines: plain call = durable run = run after crashes; strange syntax is refused, never a crash."""
 
 from __future__ import annotations
 
 import ast
 import linecache
+import tempfile
 import textwrap
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
-from skylift import CompileError, Pipeline, task
+from skylift import CompileError, Pipeline, parallel, sleep, task
 from skylift.sdk.pipeline import pipeline
-from skylift.testing.parity import assert_same
+from skylift.stores.files import FileBlobStore
+from skylift.testing.parity import assert_same, assert_same_after_crashes, crashing_world
+from skylift.values.codec import ValueCodec
 
 
 @task
@@ -48,7 +52,10 @@ def risky(x: int) -> int:
 
 
 _files = count()
-_NAMES: dict[str, Any] = {"inc": inc, "odd": odd, "same": same, "spread": spread, "risky": risky}
+_NAMES: dict[str, Any] = {
+    "inc": inc, "odd": odd, "same": same, "spread": spread, "risky": risky,
+    "parallel": parallel, "sleep": sleep, "pipeline": pipeline,
+}  # fmt: skip
 
 
 def build(source: str) -> Pipeline[..., Any]:
@@ -294,7 +301,10 @@ inputs = st.fixed_dictionaries(
 )
 
 
-def check(source: str, values: dict[str, Any]) -> None:
+seeds = st.integers(0, 2**32)
+
+
+def check(source: str, values: dict[str, Any], seed: int) -> None:
     flow = build(source)
     try:
         flow.compile()
@@ -303,21 +313,53 @@ def check(source: str, values: dict[str, Any]) -> None:
         reject()
     try:
         assert_same(flow, **values)
+        assert_same_after_crashes(flow, seed, **values)
     except AssertionError as problem:
-        raise AssertionError(f"{source}\n{problem}") from None
+        raise AssertionError(f"{source}\nseed: {seed}\n{problem}") from None
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
-@given(programs(), inputs)
-def test_compiled_programs_do_what_python_does(source: str, values: dict[str, Any]) -> None:
-    check(source, values)
+@given(programs(), inputs, seeds)
+def test_compiled_programs_do_what_python_does(source: str, values: dict[str, Any], seed: int) -> None:
+    check(source, values, seed)
 
 
 @pytest.mark.slow
 @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
-@given(programs(), inputs)
-def test_many_compiled_programs_do_what_python_does(source: str, values: dict[str, Any]) -> None:
-    check(source, values)
+@given(programs(), inputs, seeds)
+def test_many_compiled_programs_do_what_python_does(source: str, values: dict[str, Any], seed: int) -> None:
+    check(source, values, seed)
+
+
+NESTED = """
+@pipeline
+def inner(x: int) -> int:
+    return risky(x) + 1
+
+def flow(xs: list[int]):
+    total = 0
+    for x in xs:
+        try:
+            total += inner(x)
+        except ValueError as error:
+            total += 100
+        sleep(1)
+    both = parallel(inc(total), [inc(x) for x in xs])
+    return [both[0], both[1]]
+"""
+
+
+def test_crashes_do_happen_and_change_nothing() -> None:
+    """Else the tests above prove nothing."""
+    flow = build(NESTED)
+    crashes = 0
+    for seed in range(10):
+        assert assert_same_after_crashes(flow, seed, xs=[2, 3, 5]).value == [110, [3, 4, 6]]
+        with tempfile.TemporaryDirectory() as folder:
+            world = crashing_world(flow, seed, ValueCodec(FileBlobStore(Path(folder))), xs=[2, 3, 5])
+            world.run()
+            crashes += world.crashes
+    assert crashes > 20
 
 
 SNIPPETS = [

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from skylift.testing.clock import VirtualClock
     from skylift.testing.faults import FaultPlan
     from skylift.testing.journals import JournalConformance
-    from skylift.testing.parity import assert_same, durable
+    from skylift.testing.parity import assert_same, assert_same_after_crashes, durable
     from skylift.testing.simulation import Simulation
     from skylift.testing.virtual import After, TaskError, VirtualRun, run_document
 
@@ -27,6 +27,7 @@ _HOMES = {
     "VirtualRun": "skylift.testing.virtual",
     "answers": "skylift.sdk.direct",
     "assert_same": "skylift.testing.parity",
+    "assert_same_after_crashes": "skylift.testing.parity",
     "durable": "skylift.testing.parity",
     "run_document": "skylift.testing.virtual",
 }
@@ -43,6 +44,7 @@ __all__ = [
     "VirtualRun",
     "answers",
     "assert_same",
+    "assert_same_after_crashes",
     "durable",
     "run_document",
 ]

@@ -1,7 +1,8 @@
-"""Whether a compiled pipeline does what its Python does: both ways run here, in virtual time.
+"""Whether a compiled pipeline does what its Python does: all ways run here, in virtual time.
 
-outcome = durable(faces, rates=[0.1])          # as the engine would run it
+outcome = durable(faces, rates=[0.1])          # as the engine's machine runs it
 assert_same(faces, rates=[0.1])                # and as Python runs it: same result, or same error
+assert_same_after_crashes(faces, 7, rates=[0.1])  # and as an engine with a journal runs it that dies again and again
 """
 
 from __future__ import annotations
@@ -19,10 +20,14 @@ from skylift.sdk.parameters import bind_input
 from skylift.sdk.pipeline import Pipeline
 from skylift.sdk.task import Task
 from skylift.stores.files import FileBlobStore
+from skylift.testing.faults import FaultPlan
+from skylift.testing.simulation import Simulation
 from skylift.testing.virtual import TaskError, VirtualRun
 from skylift.values.codec import ValueCodec
 
 START_EXECUTION = "arn:aws:states:::states:startExecution.sync:2"
+
+CRASHES = FaultPlan(crash_before_commit=0.1, crash_after_commit=0.15, crash_before_submit=0.05, crash_after_submit=0.05)
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -53,6 +58,39 @@ def durable(pipeline: Pipeline[..., Any], /, **values: Any) -> Outcome:
         return Outcome(error=run.error or run.status, message=run.cause)
 
 
+def crashed(pipeline: Pipeline[..., Any], seed: int, /, **values: Any) -> Outcome:
+    """The compiled document, run by the whole engine on a journal, with crashes between any two of its steps; the same
+    seed gives the same crashes."""
+    with tempfile.TemporaryDirectory() as folder:
+        codec = ValueCodec(FileBlobStore(Path(folder)))
+        world = crashing_world(pipeline, seed, codec, **values)
+        world.run()
+        if world.wrongs:
+            raise AssertionError(f"{world.wrongs}\nseed: {seed}")
+        run = world.find(pipeline.name)
+        assert run is not None
+        if run.status == "SUCCEEDED":
+            return Outcome(value=codec.load(run.output, pipeline.result_type))
+        return Outcome(error=run.error or run.status, message=run.cause)
+
+
+def crashing_world(pipeline: Pipeline[..., Any], seed: int, codec: ValueCodec, /, **values: Any) -> Simulation:
+    """An engine that was asked to run the pipeline once, under its name."""
+    from skylift.sdk.compiler.compile import compile_pipeline_parts
+
+    compiled, tasks = compile_pipeline_parts(pipeline)
+    documents = {name: msgspec.json.encode(part.definition) for name, part in compiled.all_pipelines().items()}
+    world = Simulation(
+        seed,
+        {name: _failing_by_name(_callable(task, codec)) for name, task in tasks.items()},
+        plan=CRASHES,
+        machines=documents,
+        specs=compiled.all_tasks(),
+    )
+    world.start(documents[pipeline.name], bind_input(pipeline, values, codec), name=pipeline.name)
+    return world
+
+
 def start(pipeline: Pipeline[..., Any], codec: ValueCodec) -> VirtualRun:
     """A virtual run, not started yet. Each task takes its arguments from JSON and gives its result as JSON."""
     from skylift.sdk.compiler.compile import compile_pipeline_parts
@@ -75,7 +113,15 @@ def start(pipeline: Pipeline[..., Any], codec: ValueCodec) -> VirtualRun:
 
 def assert_same(pipeline: Pipeline[..., Any], /, **values: Any) -> Outcome:
     """Both ways, and both alike: equal values of equal shape, or the same error class and message."""
-    expected, found = plain(pipeline, **values), durable(pipeline, **values)
+    return _compare(plain(pipeline, **values), durable(pipeline, **values), values)
+
+
+def assert_same_after_crashes(pipeline: Pipeline[..., Any], seed: int, /, **values: Any) -> Outcome:
+    """A plain call, and a durable run whose engine crashes in the middle: both alike."""
+    return _compare(plain(pipeline, **values), crashed(pipeline, seed, **values), values)
+
+
+def _compare(expected: Outcome, found: Outcome, values: Any) -> Outcome:
     if expected.error != found.error:
         raise AssertionError(f"Python: {expected}\ndurable: {found}\ninput: {values}")
     if expected.error is None and not alike(expected.value, found.value):
@@ -104,4 +150,17 @@ def _callable(task: Task[..., Any], codec: ValueCodec) -> Callable[[Any], Any]:
     return call
 
 
-__all__ = ["Outcome", "alike", "assert_same", "durable", "plain", "start"]
+def _failing_by_name(task: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """What the task raises becomes the failure that a worker would report."""
+
+    def call(arguments: Any) -> Any:
+        try:
+            return task(arguments)
+        except Exception as failure:
+            bases = tuple(kind.__name__ for kind in type(failure).__mro__[1:] if kind not in (object, BaseException))
+            raise TaskError(type(failure).__name__, str(failure), bases) from failure
+
+    return call
+
+
+__all__ = ["Outcome", "alike", "assert_same", "assert_same_after_crashes", "crashed", "durable", "plain", "start"]
