@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from skylift.asl.diagram import svg
+from skylift.asl.parse import load
+from skylift.errors import SkyliftError
 
 if TYPE_CHECKING:
     from skylift.engine.views import RunView, Step
     from skylift.ports.journal import RunRecord
     from skylift.runtime import Runtime
+    from skylift.sdk.pipeline import Pipeline
 
 _COLUMNS = ("step", "status", "attempts", "time")
 
@@ -27,6 +30,15 @@ def run_html(runtime: Runtime, record: RunRecord) -> str:
         f"<div><p>run <code>{escape(record.run_id)}</code> of {escape(record.pipeline)}: <b>{escape(status)}</b></p>"
         f"{failure}<table><tr>{head}</tr>{rows}</table>{graph}</div>"
     )
+
+
+def pipeline_html(pipeline: Pipeline[..., Any]) -> str:
+    """A pipeline as its graph, or as the reason why it has none."""
+    head = f"<p>pipeline <b>{escape(pipeline.name)}</b></p>"
+    try:
+        return f"<div>{head}{svg(load(pipeline.compile().definition))}</div>"
+    except SkyliftError as problem:
+        return f"<div>{head}<pre>{escape(problem.message)}</pre><p>{escape(problem.hint or '')}</p></div>"
 
 
 def highlight(view: RunView, record: RunRecord) -> dict[str, str]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from skylift.errors import SetupError
+from skylift.sdk.hints import evaluate_hints
 
 if TYPE_CHECKING:
-    from skylift.sdk.pipeline import Pipeline
+    from skylift.sdk.definition import Definition
     from skylift.values.codec import ValueCodec
 
 _TRUE = ("true", "yes", "on", "1")
@@ -40,8 +41,6 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 def parameters_of(function: Any) -> tuple[Parameter, ...]:
     """From the signature, with help texts from the docstring's `name: text` lines."""
-    from skylift.sdk.compiler.source import evaluate_hints
-
     hints = evaluate_hints(function)
     helps = _helps(function.__doc__ or "")
     return tuple(
@@ -56,7 +55,7 @@ def parameters_of(function: Any) -> tuple[Parameter, ...]:
 
 
 def bind_input(
-    pipeline: Pipeline[..., Any], values: Mapping[str, Any], codec: ValueCodec | None = None
+    pipeline: Definition[..., Any], values: Mapping[str, Any], codec: ValueCodec | None = None
 ) -> dict[str, Any]:
     """All arguments by name, defaults filled in. Raises ParameterInvalid naming what is missing or unknown.
 

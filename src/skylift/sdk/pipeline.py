@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
-from skylift.errors import AuthorError
+from skylift.sdk.definition import Definition, P, PipelineInvalid, R
 
 if TYPE_CHECKING:
     from skylift.sdk.compiler.compile import CompiledPipeline
     from skylift.sdk.handles import Run
-    from skylift.sdk.parameters import Parameter
-    from skylift.sdk.parameters import bind_input as bind_input
-    from skylift.sdk.parameters import parse_argument as parse_argument
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-class PipelineInvalid(AuthorError):
-    """A function that cannot be a pipeline."""
-
-    code = "PIPELINE"
-
-
-class Pipeline(Generic[P, R]):
+class Pipeline(Definition[P, R]):
     """A pipeline. Calling it runs the body here, as plain Python, with its tasks in this process."""
 
     def __init__(
         self, function: Callable[P, R], *, name: str | None = None, timeout: str | float | None = None
     ) -> None:
-        _check(function)
-        functools.update_wrapper(self, function)
-        self.function = function
-        self.name = name or function.__name__
-        self.timeout = timeout
-        self.module = function.__module__
+        super().__init__(function, name=name, timeout=timeout)
         self._compiled: CompiledPipeline | None = None
-        self._parameters: tuple[Parameter, ...] | None = None
-
-    @property
-    def parameters(self) -> tuple[Parameter, ...]:
-        """Name, annotation, default and help of each parameter."""
-        if self._parameters is None:
-            from skylift.sdk.parameters import parameters_of
-
-            self._parameters = parameters_of(self.function)
-        return self._parameters
 
     def compile(self) -> CompiledPipeline:
         """The States Language document with its task table; raises CompileError. Compiled once, but in a
@@ -57,13 +29,6 @@ class Pipeline(Generic[P, R]):
 
             self._compiled = compile_pipeline(self)
         return self._compiled
-
-    @functools.cached_property
-    def result_type(self) -> Any:
-        """The annotation of what it returns; Any if there is none."""
-        from skylift.sdk.compiler.source import evaluate_hints
-
-        return evaluate_hints(self.function).get("return", Any)
 
     def run(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run durably on this machine, wait, and return the result. Raises RunFailed."""
@@ -111,6 +76,11 @@ class Pipeline(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<pipeline {self.name}>"
 
+    def _repr_html_(self) -> str:
+        from skylift.sdk.notebook import pipeline_html
+
+        return pipeline_html(self)
+
 
 @overload
 def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
@@ -130,30 +100,3 @@ def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> A
     if unknown:
         raise PipelineInvalid(f"@pipeline: no option {unknown[0]!r}", hint="options: name, timeout")
     return lambda inner: Pipeline(inner, **options)
-
-
-def _check(function: Any) -> None:
-    code = getattr(function, "__code__", None)
-    if code is None:
-        raise PipelineInvalid(f"{function!r} is not a function", hint="put @pipeline directly above `def`")
-    if code.co_flags & (0x80 | 0x20 | 0x200):
-        raise PipelineInvalid(f"{function.__name__} is async or a generator", hint="a pipeline is a plain function")
-    if code.co_posonlyargcount or code.co_flags & (0x04 | 0x08):
-        raise PipelineInvalid(
-            f"{function.__name__} has positional-only parameters, *args or **kwargs",
-            hint="a run's input is an object of named parameters: name each one",
-        )
-
-
-def __getattr__(name: str) -> Any:
-    """Parameters of pipelines, without loading what they need before someone asks."""
-    if name in ("bind_input", "parse_argument"):
-        from skylift.sdk import parameters
-
-        return getattr(parameters, name)
-    raise AttributeError(name)
-
-
-def pipeline_parameters(pipeline: Pipeline[..., Any]) -> tuple[Parameter, ...]:
-    """Name, annotation, default and help of each parameter."""
-    return pipeline.parameters

@@ -58,6 +58,11 @@ class Task(Generic[P, R]):
         self.requirements: Requirements = requirements_of(self.resources, timeout=timeout, heartbeat=heartbeat)
 
     @property
+    def __skylift_function__(self) -> Callable[P, R]:
+        """What a worker calls."""
+        return self.function
+
+    @property
     def target(self) -> str:
         return f"{self.module}:{self.function.__qualname__}"
 

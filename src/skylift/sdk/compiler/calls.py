@@ -9,21 +9,23 @@ from typing import Any
 
 from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body
-from skylift.sdk.compiler.builtins import BUILTINS
-from skylift.sdk.compiler.dispatch import expr, expression
+from skylift.sdk.compiler.dispatch import builtin_compiler, expr, expression
 from skylift.sdk.compiler.flow import Flow, State, setter
 from skylift.sdk.compiler.inline import call_helper
+from skylift.sdk.compiler.instances import construct
 from skylift.sdk.compiler.methods import call_method
-from skylift.sdk.compiler.raising import catchers, error_of_flow, flush, throw
+from skylift.sdk.compiler.raising import catchers, caught_names, error_of_flow, flush, throw
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
-from skylift.sdk.compiler.source import MISSING, evaluate_hints
+from skylift.sdk.compiler.source import MISSING
+from skylift.sdk.compiler.texts import text_of
 from skylift.sdk.compiler.value import Value, constant, display, template, text, variable
 from skylift.sdk.compiler.value import expression as jsonata
-from skylift.sdk.pipeline import Pipeline
-from skylift.sdk.resources import parse_duration_ms
+from skylift.sdk.definition import Definition
+from skylift.sdk.hints import evaluate_hints
 from skylift.sdk.retry import Retry
 from skylift.sdk.steps import approve, parallel, sleep
 from skylift.sdk.task import Task
+from skylift.units import parse_duration_ms
 
 TASK_RESOURCE = "arn:aws:states:::skylift:"
 START_EXECUTION = "arn:aws:states:::states:startExecution.sync:2"
@@ -36,7 +38,7 @@ def _call(body: Body, node: ast.Call) -> Value:
     found = body.resolve(node.func)
     if isinstance(found, Task):
         return call_task(body, node, found)
-    if isinstance(found, Pipeline):
+    if isinstance(found, Definition):
         return _call_pipeline(body, node, found)
     if found is parallel:
         return _parallel(body, node)
@@ -45,10 +47,7 @@ def _call(body: Body, node: ast.Call) -> Value:
     if found is approve:
         return _approve(body, node)
     if found is not MISSING:
-        try:
-            compile_ = BUILTINS.get(found)
-        except TypeError:
-            compile_ = None
+        compile_ = builtin_compiler(found)
         if compile_ is not None:
             return compile_(body, node)
         return _other(body, node, found)
@@ -102,8 +101,6 @@ def bind(body: Body, node: ast.Call, function: Any, name: str) -> dict[str, Any]
 
 
 def retrier(body: Body, retry: Retry) -> State:
-    from skylift.sdk.compiler.raising import caught_names
-
     everything = any(cls in (Exception, BaseException) for cls in retry.classes)
     entry: State = {
         "ErrorEquals": ["States.ALL"] if everything else list(caught_names(body, retry.classes)),
@@ -120,8 +117,6 @@ def retrier(body: Body, retry: Retry) -> State:
 
 def print_text(body: Body, node: ast.Call) -> None:
     """`print(...)`: a Pass state whose output is the text; faces show it in the run's log."""
-    from skylift.sdk.compiler.expressions import text_of
-
     body.need_states(node, "print")
     people = body.child(for_people=True)
     separator, end = constant(" "), ""
@@ -159,12 +154,16 @@ def _register(body: Body, node: ast.AST, task: Task[..., Any]) -> None:
 
 
 def _times(state: State, timeout_ms: int | None, heartbeat_ms: int | None) -> None:
-    if timeout_ms is not None:
-        state["TimeoutSeconds"] = max(1, -(-timeout_ms // 1000))
+    """Whole seconds, rounded up: all that the language has. Our backends enforce the milliseconds of the task table."""
+    beat = 0 if heartbeat_ms is None else _whole_seconds(heartbeat_ms)
     if heartbeat_ms is not None:
-        state["HeartbeatSeconds"] = max(1, -(-heartbeat_ms // 1000))
-        if timeout_ms is not None and state["HeartbeatSeconds"] >= state["TimeoutSeconds"]:
-            del state["HeartbeatSeconds"]
+        state["HeartbeatSeconds"] = beat
+    if timeout_ms is not None:
+        state["TimeoutSeconds"] = max(_whole_seconds(timeout_ms), beat + 1 if beat else 0)
+
+
+def _whole_seconds(ms: int) -> int:
+    return max(1, -(-ms // 1000))
 
 
 def _catch(body: Body, state: State) -> None:
@@ -173,7 +172,7 @@ def _catch(body: Body, state: State) -> None:
         state["Catch"] = entries
 
 
-def _call_pipeline(body: Body, node: ast.Call, pipeline: Pipeline[..., Any]) -> Value:
+def _call_pipeline(body: Body, node: ast.Call, pipeline: Definition[..., Any]) -> Value:
     body.need_states(node, f"the pipeline {pipeline.name}")
     arguments = bind(body, node, pipeline.function, pipeline.name)
     flush(body, node)
@@ -269,8 +268,6 @@ def _sleep(body: Body, node: ast.Call) -> Value:
 
 
 def _approve(body: Body, node: ast.Call) -> Value:
-    from skylift.sdk.compiler.expressions import text_of
-
     body.need_states(node, "approve")
     given: dict[str, ast.expr] = {keyword.arg or "**": keyword.value for keyword in node.keywords}
     if node.args:
@@ -305,8 +302,6 @@ def _other(body: Body, node: ast.Call, found: Any) -> Value:
     if isinstance(found, FunctionType):
         return call_helper(body, node, found)
     if isinstance(found, type):
-        from skylift.sdk.compiler.constants import construct
-
         return construct(body, node, found)
     name = ast.unparse(node.func)
     raise Refusal(node, f"{name} cannot be called in a pipeline", IN_A_TASK)

@@ -8,21 +8,47 @@ from typing import Any
 import msgspec
 
 from skylift.ports.tasks import TaskSpec
-from skylift.sdk.compiler import control, exceptions, expressions, maps, statements
+from skylift.sdk.compiler import (
+    access,
+    aggregates,
+    builtins,
+    conditions,
+    control,
+    displays,
+    exceptions,
+    expressions,
+    maps,
+    statements,
+    texts,
+)
 from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.aliasing import check_aliases
 from skylift.sdk.compiler.body import Body, Unit
 from skylift.sdk.compiler.calls import MACHINE
+from skylift.sdk.compiler.constants import outside_value
 from skylift.sdk.compiler.flow import Flow, State
 from skylift.sdk.compiler.refuse import CompileError, Refusal
 from skylift.sdk.compiler.source import FunctionSource, read_function
 from skylift.sdk.compiler.types import Type
+from skylift.sdk.definition import Definition
+from skylift.sdk.fingerprint import fingerprint
 from skylift.sdk.parameters import Parameter
-from skylift.sdk.pipeline import Pipeline
-from skylift.sdk.resources import parse_duration_ms
 from skylift.sdk.task import Task
 
-_MODULES = (control, exceptions, expressions, maps, statements)
+_MODULES = (
+    access,
+    aggregates,
+    builtins,
+    conditions,
+    control,
+    displays,
+    exceptions,
+    expressions,
+    maps,
+    statements,
+    texts,
+)
+"""They register what they compile."""
 _PASSES = 12
 
 
@@ -60,12 +86,12 @@ class _Compiled(msgspec.Struct, kw_only=True):
     lines: dict[str, int]
 
 
-def compile_pipeline(pipeline: Pipeline[..., Any]) -> CompiledPipeline:
+def compile_pipeline(pipeline: Definition[..., Any]) -> CompiledPipeline:
     """Compile a pipeline and the pipelines it calls. Raises CompileError (an AuthorError) at the first refusal."""
     return compile_pipeline_parts(pipeline)[0]
 
 
-def compile_pipeline_parts(pipeline: Pipeline[..., Any]) -> tuple[CompiledPipeline, dict[str, Task[..., Any]]]:
+def compile_pipeline_parts(pipeline: Definition[..., Any]) -> tuple[CompiledPipeline, dict[str, Task[..., Any]]]:
     """Also the task objects by name: for bundling, and for running the document in this process."""
     done: dict[str, _Compiled] = {}
     waiting = [pipeline]
@@ -110,8 +136,6 @@ def _one_task_a_name(done: dict[str, _Compiled]) -> dict[str, Task[..., Any]]:
 
 
 def task_spec(task: Task[..., Any], *, inline: bool) -> TaskSpec:
-    from skylift.sdk.fingerprint import fingerprint
-
     return TaskSpec(
         name=task.name,
         target=task.target,
@@ -123,7 +147,7 @@ def task_spec(task: Task[..., Any], *, inline: bool) -> TaskSpec:
     )
 
 
-def _compile_one(pipeline: Pipeline[..., Any]) -> _Compiled:
+def _compile_one(pipeline: Definition[..., Any]) -> _Compiled:
     source = read_function(pipeline.function)
     known: dict[str, tuple[Type, frozenset[str]]] = {}
     for _ in range(_PASSES):
@@ -165,7 +189,7 @@ def _alias_problem(source: FunctionSource, known: dict[str, tuple[Type, frozense
     return None
 
 
-def _write(unit: Unit, flow: Flow, pipeline: Pipeline[..., Any]) -> None:
+def _write(unit: Unit, flow: Flow, pipeline: Definition[..., Any]) -> None:
     source = unit.source
     body = Body(unit=unit, flow=flow, source=source, locals=frozenset(assigned_names(source.node)))
     _parameters(body, pipeline, source)
@@ -174,14 +198,14 @@ def _write(unit: Unit, flow: Flow, pipeline: Pipeline[..., Any]) -> None:
         flow.add("return None", {"Type": "Succeed", "Output": None}, None)
 
 
-def _parameters(body: Body, pipeline: Pipeline[..., Any], source: FunctionSource) -> None:
+def _parameters(body: Body, pipeline: Definition[..., Any], source: FunctionSource) -> None:
     """The first state: the run's input into variables, defaults where it leaves something out."""
     assignments: dict[str, Any] = {}
     for parameter in pipeline.parameters:
         type_ = t.of_annotation(parameter.annotation)
-        read = f"$states.input.{expressions.step(parameter.name)}"
+        read = f"$states.input.{access.step(parameter.name)}"
         if parameter.default is not msgspec.UNSET:
-            value = expressions.outside_value(source.node, parameter.default)
+            value = outside_value(source.node, parameter.default)
             read = f"$exists({read}) ? {read} : {value.operand}"
             type_ = t.union(type_, value.type)
         assignments[body.unit.variable(parameter.name)] = f"{{% {read} %}}"
@@ -207,11 +231,10 @@ def assigned_names(node: ast.FunctionDef) -> set[str]:
     return names
 
 
-def _document(pipeline: Pipeline[..., Any], flow: Flow) -> State:
+def _document(pipeline: Definition[..., Any], flow: Flow) -> State:
     document: State = {"Comment": f"{pipeline.name}, compiled by Skylift", "QueryLanguage": "JSONata"}
-    timeout_ms = parse_duration_ms(pipeline.timeout, "timeout")
-    if timeout_ms is not None:
-        document["TimeoutSeconds"] = max(1, -(-timeout_ms // 1000))
+    if pipeline.timeout_ms is not None:
+        document["TimeoutSeconds"] = max(1, -(-pipeline.timeout_ms // 1000))
     return {**document, **flow.document()}
 
 

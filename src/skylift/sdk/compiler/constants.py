@@ -1,19 +1,39 @@
-"""Objects of the module as constants of the graph, and classes called in it."""
+"""Objects of the module as constants of the graph: numbers, texts, enum members."""
 
 from __future__ import annotations
 
 import ast
-import dataclasses
+import enum
+import math
 from typing import Any
 
 from skylift.sdk.compiler import types as t
-from skylift.sdk.compiler.body import Body
-from skylift.sdk.compiler.dispatch import expr
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
-from skylift.sdk.compiler.value import Value, constant, dict_display
+from skylift.sdk.compiler.value import MAX_INTEGER, Value, constant, dict_display, display
 
 
-def encode_constant(node: ast.AST, found: Any) -> Value:
+def outside_value(node: ast.AST, found: Any) -> Value:
+    """A Python object of the module as a constant of the graph."""
+    if found is None or (isinstance(found, (bool, str)) and not isinstance(found, enum.Enum)):
+        return constant(found)
+    if isinstance(found, enum.Enum):
+        return _enum_member(found)
+    if isinstance(found, int):
+        if abs(found) > MAX_INTEGER:
+            raise Refusal(node, f"{found} is beyond 2**53: a graph would lose digits", IN_A_TASK)
+        return constant(int(found))
+    if isinstance(found, float):
+        if not math.isfinite(found):
+            raise Refusal(node, f"{found} has no JSON form", IN_A_TASK)
+        return constant(float(found))
+    if type(found) in (list, tuple):
+        return display([outside_value(node, item) for item in found], is_tuple=type(found) is tuple)
+    if type(found) is dict and all(isinstance(key, str) for key in found):
+        return dict_display(list(found), [outside_value(node, item) for item in found.values()])
+    raise Refusal(node, f"{_spell(found)} cannot be a value in a graph", _mend_for(found))
+
+
+def _enum_member(found: enum.Enum) -> Value:
     """An enum member, as `skylift.values` writes it."""
     cls = type(found)
     tagged = dict_display(
@@ -23,36 +43,12 @@ def encode_constant(node: ast.AST, found: Any) -> Value:
     return Value(code=tagged.code, type=t.opaque(cls), parts=tagged.parts, keys=tagged.keys)
 
 
-def construct(body: Body, node: ast.Call, cls: type) -> Value:
-    """`Point(x=1, y=2)` of a plain dataclass."""
-    if issubclass(cls, BaseException):
-        raise Refusal(node, "an exception can only be raised", f"write raise {cls.__name__}(...)")
-    params = getattr(cls, "__dataclass_params__", None)
-    if not dataclasses.is_dataclass(cls) or params is None or hasattr(cls, "__post_init__") or not params.init:
-        raise Refusal(node, f"a {cls.__name__} cannot be made in a graph", IN_A_TASK)
-    fields = [field for field in dataclasses.fields(cls) if field.init]
-    if len(fields) != len(dataclasses.fields(cls)) or "<locals>" in cls.__qualname__:
-        raise Refusal(node, f"a {cls.__name__} cannot be made in a graph", IN_A_TASK)
-    values: dict[str, Value] = {}
-    for field, argument in zip([field for field in fields if not field.kw_only], node.args, strict=False):
-        values[field.name] = expr(body, argument)
-    for keyword in node.keywords:
-        if keyword.arg is None or keyword.arg in values:
-            raise Refusal(node, f"{cls.__name__}: arguments are not clear", "name each field once")
-        values[keyword.arg] = expr(body, keyword.value)
-    ordered: dict[str, Value] = {"__type__": constant(f"{cls.__module__}:{cls.__qualname__}")}
-    for field in fields:
-        if field.name in values:
-            ordered[field.name] = values.pop(field.name)
-        elif field.default is not dataclasses.MISSING:
-            from skylift.sdk.compiler.expressions import outside_value
+def _spell(found: Any) -> str:
+    name = getattr(found, "__qualname__", None) or getattr(found, "__name__", None)
+    return str(name) if name else f"a {type(found).__name__}"
 
-            ordered[field.name] = outside_value(node, field.default)
-        elif field.default_factory in (list, dict):
-            ordered[field.name] = constant(field.default_factory())
-        else:
-            raise Refusal(node, f"{cls.__name__}: {field.name} is missing", f"give {field.name}=...")
-    if values or len(node.args) > len(fields):
-        raise Refusal(node, f"{cls.__name__} has no field {next(iter(values), '')}", "give its fields only")
-    made = dict_display(list(ordered), list(ordered.values()))
-    return Value(code=made.code, type=t.data(cls), parts=None, sources=made.sources)
+
+def _mend_for(found: Any) -> str:
+    if callable(found) and not isinstance(found, type):
+        return "call it inside a @task"
+    return "only None, bool, int, float, str, lists, tuples and dicts of them can; make it inside a @task"

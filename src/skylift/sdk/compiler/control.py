@@ -6,8 +6,8 @@ import ast
 
 from skylift.sdk.compiler.assignment import assign, note, store, unpack
 from skylift.sdk.compiler.body import Body, FinallyFrame, LoopFrame, TryFrame, choice
+from skylift.sdk.compiler.conditions import condition
 from skylift.sdk.compiler.dispatch import statement
-from skylift.sdk.compiler.expressions import condition
 from skylift.sdk.compiler.flow import Label, State, setter
 from skylift.sdk.compiler.iteration import iterable, range_bounds
 from skylift.sdk.compiler.raising import flush, leave

@@ -13,7 +13,10 @@ from skylift.sdk.compiler.value import Value
 Compile = Callable[[Body, Any], Value]
 Execute = Callable[[Body, Any], None]
 
+Call = Callable[[Body, ast.Call], Value]
+
 _EXPRESSIONS: dict[type, Compile] = {}
+_BUILTINS: dict[Any, Call] = {}
 _STATEMENTS: dict[type, Execute] = {}
 _DEEPEST = 60
 
@@ -55,6 +58,23 @@ def statement(kind: type) -> Callable[[Execute], Execute]:
         return function
 
     return register
+
+
+def builtin(*functions: Any) -> Callable[[Call], Call]:
+    def register(compile_: Call) -> Call:
+        for function in functions:
+            _BUILTINS[function] = compile_
+        return compile_
+
+    return register
+
+
+def builtin_compiler(found: Any) -> Call | None:
+    """What compiles calls of this builtin function, if anything does."""
+    try:
+        return _BUILTINS.get(found)
+    except TypeError:
+        return None
 
 
 def expr(body: Body, node: ast.expr) -> Value:

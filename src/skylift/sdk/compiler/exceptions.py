@@ -8,11 +8,11 @@ from typing import Any
 from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body, FinallyFrame, Frame, Handler, TryFrame
 from skylift.sdk.compiler.dispatch import execute, expr, statement
-from skylift.sdk.compiler.expressions import text_of
 from skylift.sdk.compiler.flow import Edge, Label
 from skylift.sdk.compiler.raising import error_of_flow, flush, run_finally, throw
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.source import MISSING
+from skylift.sdk.compiler.texts import text_of
 from skylift.sdk.compiler.value import expression, variable
 
 CURRENT = "<error>"

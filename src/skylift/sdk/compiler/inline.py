@@ -7,6 +7,7 @@ import inspect
 from types import FunctionType
 
 from skylift.sdk.compiler.body import Body
+from skylift.sdk.compiler.constants import outside_value
 from skylift.sdk.compiler.dispatch import expr
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.steps_in import helper_source, inside_helper
@@ -44,8 +45,6 @@ def returned(node: ast.FunctionDef) -> ast.expr | None:
 
 
 def _arguments(body: Body, node: ast.Call, function: FunctionType) -> dict[str, Value]:
-    from skylift.sdk.compiler.expressions import outside_value
-
     positional, named = [], {}
     for argument in node.args:
         if isinstance(argument, ast.Starred):

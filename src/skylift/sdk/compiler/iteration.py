@@ -13,7 +13,7 @@ from skylift.sdk.compiler.dispatch import expr
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.semantics import error
 from skylift.sdk.compiler.source import MISSING
-from skylift.sdk.compiler.value import Value, text
+from skylift.sdk.compiler.value import Value, constant, text
 
 
 def iterable(body: Body, node: ast.expr) -> Value:
@@ -59,8 +59,6 @@ def as_list(body: Body, node: ast.AST, value: Value) -> Value:
 
 def range_bounds(body: Body, node: ast.Call) -> tuple[Value, Value, Value]:
     """start, stop, step of a `range(...)` call, checked to be whole numbers."""
-    from skylift.sdk.compiler.value import constant
-
     if not 1 <= len(node.args) <= 3 or node.keywords:
         raise Refusal(node, "range takes one to three numbers", "write range(stop) or range(start, stop, step)")
     values = [expr(body, argument) for argument in node.args]

@@ -7,11 +7,11 @@ from typing import Any
 
 from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.assignment import unpack
-from skylift.sdk.compiler.body import Body, sequence
+from skylift.sdk.compiler.body import Body, choice, sequence
 from skylift.sdk.compiler.calls import end_with
+from skylift.sdk.compiler.conditions import condition
 from skylift.sdk.compiler.dispatch import expr, expression
-from skylift.sdk.compiler.expressions import condition
-from skylift.sdk.compiler.flow import Flow, State
+from skylift.sdk.compiler.flow import Flow, State, setter
 from skylift.sdk.compiler.iteration import iterable
 from skylift.sdk.compiler.raising import catchers, flush
 from skylift.sdk.compiler.refuse import Refusal
@@ -48,10 +48,6 @@ def _dict_comprehension(body: Body, node: ast.DictComp) -> Value:
         )
     made = f"$map({pairs.code}, function($PYV){{{{$PYV.items[0]: $PYV.items[1]}}}})"
     return Value(code=f"$merge([{{}}, {made}])", type=t.dict_of(t.STR, value), sources=pairs.sources)
-
-
-def pure_elements(body: Body, node: ast.ListComp) -> Value:
-    return _elements(body, node, node.elt, node.generators)
 
 
 def _elements(body: Body, node: ast.expr, element: ast.expr, generators: list[ast.comprehension]) -> Value:
@@ -244,9 +240,6 @@ def _write_processor(
     further: list[ast.comprehension],
 ) -> tuple[Value, bool]:
     ends = []
-    from skylift.sdk.compiler.body import choice
-    from skylift.sdk.compiler.flow import setter
-
     for clause in conditions:
         test = condition(inner, clause)
         flush(inner, clause)

@@ -11,6 +11,7 @@ from skylift.sdk.compiler.assignment import changeable, store
 from skylift.sdk.compiler.body import Body
 from skylift.sdk.compiler.dispatch import expr
 from skylift.sdk.compiler.iteration import as_list, iterable
+from skylift.sdk.compiler.ordering import sorted_code
 from skylift.sdk.compiler.raising import flush
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.semantics import error
@@ -152,8 +153,6 @@ def _reverse(body: Body, call: ast.Call, holder: Value, arguments: list[Value]) 
 
 
 def _sort(body: Body, call: ast.Call, holder: Value, arguments: list[Value]) -> tuple[Value, Value]:
-    from skylift.sdk.compiler.builtins import sorted_code
-
     return _list(holder, sorted_code(body, call, holder, None, reverse=False)), constant(None)
 
 

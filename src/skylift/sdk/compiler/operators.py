@@ -12,7 +12,7 @@ from skylift.sdk.compiler.body import Body
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
 from skylift.sdk.compiler.semantics import error
 from skylift.sdk.compiler.types import NUMBERS, Type
-from skylift.sdk.compiler.value import MAX_INTEGER, Value, constant, list_code, text
+from skylift.sdk.compiler.value import MAX_INTEGER, Value, constant, display, list_code, text
 
 _SYMBOLS: dict[type, str] = {
     ast.Add: "+",
@@ -176,8 +176,6 @@ def _add(body: Body, node: ast.AST, left: Value, right: Value) -> Value:
     if left.type.only("list") and right.type.only("list"):
         return Value(code=f"$append({left.code}, {right.code})", type=kinds, sources=left.sources | right.sources)
     if left.parts is not None and right.parts is not None and left.type.only("tuple") and right.type.only("tuple"):
-        from skylift.sdk.compiler.value import display
-
         return display([*left.parts, *right.parts], is_tuple=True)
     body.problem(f"$PYADD_P({left.code}, {right.code})", "TypeError")
     type_ = t.BOTTOM if not (left.type.kinds and right.type.kinds) else _added(left.type, right.type)

@@ -7,13 +7,13 @@ import builtins
 import inspect
 import linecache
 import textwrap
-import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from skylift.errors import AuthorError
 from skylift.sdk.compiler.refuse import SourceText
+from skylift.sdk.hints import evaluate_hints
 
 MISSING = object()
 
@@ -48,23 +48,6 @@ class FunctionSource:
     def hints(self) -> dict[str, Any]:
         """Evaluated annotations of parameters and result; one that cannot be evaluated is left out."""
         return evaluate_hints(self.function)
-
-
-def evaluate_hints(function: Callable[..., Any]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(function)
-    except Exception:  # noqa: BLE001 - names under TYPE_CHECKING, forward references: try each by itself
-        hints = {}
-        for name, annotation in getattr(function, "__annotations__", {}).items():
-            try:
-                hints[name] = (
-                    eval(annotation, function.__globals__)  # noqa: S307 - the author's own annotation
-                    if isinstance(annotation, str)
-                    else annotation
-                )
-            except Exception:  # noqa: BLE001 - tells nothing
-                continue
-        return hints
 
 
 def read_function(function: Callable[..., Any]) -> FunctionSource:

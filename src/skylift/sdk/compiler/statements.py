@@ -10,10 +10,11 @@ from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.assignment import assign, changeable, store
 from skylift.sdk.compiler.body import Body, FinallyFrame, choice
 from skylift.sdk.compiler.calls import end_with, print_text
+from skylift.sdk.compiler.conditions import condition
 from skylift.sdk.compiler.dispatch import execute, expr, statement
 from skylift.sdk.compiler.exceptions import raise_error
-from skylift.sdk.compiler.expressions import condition
 from skylift.sdk.compiler.flow import setter
+from skylift.sdk.compiler.iteration import as_list
 from skylift.sdk.compiler.mutation import change_in_place, is_change, popped
 from skylift.sdk.compiler.raising import flush, leave
 from skylift.sdk.compiler.refuse import Refusal
@@ -107,8 +108,6 @@ def _augmented(body: Body, node: ast.AugAssign) -> None:
     left = expr(body, loaded)
     right = expr(body, node.value)
     if isinstance(node.op, ast.Add) and left.type.only("list") and not right.type.only("list"):
-        from skylift.sdk.compiler.iteration import as_list
-
         right = as_list(body, node.value, right)
     assign(body, target, op.binary(body, node, node.op, left, right), node)
 

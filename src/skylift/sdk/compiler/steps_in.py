@@ -8,7 +8,7 @@ from typing import Any
 
 from skylift.sdk.compiler.body import Body
 from skylift.sdk.compiler.source import FunctionSource, SourceMissing, read_function
-from skylift.sdk.pipeline import Pipeline
+from skylift.sdk.definition import Definition
 from skylift.sdk.steps import approve, parallel, sleep
 from skylift.sdk.task import Task
 
@@ -29,7 +29,7 @@ def has_steps(body: Body, node: ast.AST) -> bool:
 
 
 def is_step(found: Any) -> bool:
-    return isinstance(found, (Task, Pipeline)) or any(found is step for step in (parallel, sleep, approve))
+    return isinstance(found, (Task, Definition)) or any(found is step for step in (parallel, sleep, approve))
 
 
 def helper_source(function: FunctionType) -> FunctionSource | None:
