@@ -56,7 +56,8 @@ WORKS = (
         name="call",
         title="One warm call, p50",
         how="Start one task from Python and wait for its result; the median of 300 in a row. Skylift: `pipeline.run()` "
-        "of a pipeline with one task, a durable run each.",
+        "of a pipeline with one task, a durable run each. DBOS: a workflow with one step. Dagster: a job with one op, "
+        "in-process. Prefect: a task in a running flow. moto: an execution with one state, over HTTP.",
         unit="ms",
         size=300,
         budget=Budget(most=0.6, of="unit"),
