@@ -85,7 +85,7 @@ SYSTEMS = (
         imports="import prefect",
         durable=True,
         where="threads of the process",
-        sizes={"map": 100, "call": 50},
+        sizes={"map": 1_000},
         timeout_s=180,
     ),
     System(
