@@ -1,7 +1,8 @@
 """The guide as a reader follows it: its files are written, its commands are run, what they print is compared.
 
 A code block after a line that ends in `` `name`: `` is that file. A `console` block holds commands (`$ …`) and what
-they print; `…` stands for anything, on a line of its own for any number of lines. A page's blocks share a folder.
+they print; `…` stands for anything, on a line of its own for any number of lines. A page's blocks share a folder. The
+page for writers of backends is read the same way.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted((ROOT / "docs" / "guide").glob("*.md"))
+PAGES = [*sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "docs" / "reference" / "backend.md"]
 BLOCK = re.compile(r"^(?:[^\n]*`([\w./-]+)`:\n\n)?```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MARK = "=== command {} ==="
+KILLED = re.compile(r"^bash: line \d+: +\d+ Killed .*\n", re.MULTILINE)
+"""What a shell that runs a script says of a job, and a shell that a person types into says later."""
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -67,7 +70,7 @@ def _run(commands: list[str], folder: Path) -> Iterator[str]:
             process.wait(60)
         finally:
             _end_session(process.pid)
-    text = output.read_text(encoding="utf-8")
+    text = KILLED.sub("", output.read_text(encoding="utf-8"))
     for number in range(len(commands)):
         start = text.index(MARK.format(number)) + len(MARK.format(number)) + 1
         end = text.find(MARK.format(number + 1))
