@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from skylift.asl.history import HistoryEvent
     from skylift.engine.views import RunView
     from skylift.ports.journal import RunRecord
-    from skylift.reader import LogLine
+    from skylift.run_logs import LogLine
     from skylift.runtime import Runtime, Submission
     from skylift.sdk.pipeline import Pipeline
 

@@ -187,6 +187,11 @@ def _reverse(value: list[Any]) -> Any:
     return value[::-1]
 
 
+def _error(*message: Any) -> Any:
+    """The library words it."""
+    raise Fallback
+
+
 def _parse(value: str) -> Any:
     try:
         return parse_json(value)
@@ -226,5 +231,6 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
     "sort": (_of(list, _sort), 1, 1),
     "reverse": (_of(list, _reverse), 1, 1),
     "parse": (_of(str, _parse), 1, 1),
+    "error": (_error, 0, 1),
 }
 """Name to function, and the least and most arguments."""

@@ -8,6 +8,7 @@ from skylift.sdk.compiler import operators as op
 from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body, sequence
 from skylift.sdk.compiler.dispatch import builtin, expr
+from skylift.sdk.compiler.exact import LIMIT, checked
 from skylift.sdk.compiler.iteration import iterable
 from skylift.sdk.compiler.ordering import check_orderable, key_function, ordered, sorted_code
 from skylift.sdk.compiler.refuse import Refusal
@@ -38,7 +39,9 @@ def _sum(body: Body, node: ast.Call) -> Value:
     if not element.may("float") and begin == "0":
         total = f"$sum({codes})"
     type_ = t.union(t.INT if not element.only("float") else t.NUMBER, element, start.type)
-    return Value(code=total, type=t.INT if type_.only("int", "bool") else t.NUMBER)
+    if element.only("float"):
+        return Value(code=total, type=t.NUMBER)
+    return Value(code=checked(total), type=t.INT if type_.only("int", "bool") else t.NUMBER, bound=LIMIT)
 
 
 @builtin(min, max)

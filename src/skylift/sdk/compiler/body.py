@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skylift.sdk.compiler import types as t
+from skylift.sdk.compiler.exact import COUNTED
 from skylift.sdk.compiler.flow import Flow, Label, Names, State
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.source import MISSING, FunctionSource
@@ -23,6 +24,8 @@ class Unit:
     source: FunctionSource
     types: dict[str, tuple[Type, frozenset[str]]]
     """What the previous pass found out about each variable: type, and tasks whose results it may hold."""
+    counters: frozenset[str] = frozenset()
+    """Variables that only count: they stay far below where numbers lose digits."""
     seen: dict[str, tuple[Type, frozenset[str]]] = field(default_factory=dict)
     names: Names = field(default_factory=Names)
     lines: dict[str, int] = field(default_factory=dict)
@@ -120,7 +123,8 @@ class Body:
                     node, f"{name} may have no value here", f"give {name} a value on every way that leads here"
                 )
             type_, sources = self.unit.types.get(name, (t.BOTTOM, frozenset()))
-            return variable(self.unit.variable(name), type_, sources)
+            bound = COUNTED if name in self.unit.counters else None
+            return variable(self.unit.variable(name), type_, sources, bound)
         if self.outer is None:
             return None
         value = self.outer.lookup(node)

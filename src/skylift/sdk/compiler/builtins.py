@@ -10,6 +10,7 @@ from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body
 from skylift.sdk.compiler.conditions import condition
 from skylift.sdk.compiler.dispatch import builtin, expr
+from skylift.sdk.compiler.exact import COUNTED
 from skylift.sdk.compiler.iteration import iterable
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
 from skylift.sdk.compiler.semantics import error
@@ -27,17 +28,17 @@ def _len(body: Body, node: ast.Call) -> Value:
     if value.parts is not None:
         return constant(len(value.parts))
     if value.type.only("list"):
-        return Value(code=f"$count({value.code})", type=t.INT)
+        return Value(code=f"$count({value.code})", type=t.INT, bound=COUNTED)
     if value.type.only("str"):
-        return Value(code=f"$length({value.code})", type=t.INT)
+        return Value(code=f"$length({value.code})", type=t.INT, bound=COUNTED)
     if value.type.only("tuple"):
-        return Value(code=f"$count({value.operand}.items)", type=t.INT)
+        return Value(code=f"$count({value.operand}.items)", type=t.INT, bound=COUNTED)
     if value.type.only("dict"):
-        return Value(code=f"$count($keys({value.code}))", type=t.INT)
+        return Value(code=f"$count($keys({value.code}))", type=t.INT, bound=COUNTED)
     if value.type.only("data"):
         raise Refusal(node, f"a graph cannot take the length of a {value.type}", IN_A_TASK)
     body.problem(f"$PYLEN_P({value.code})", "TypeError")
-    return Value(code=f"$PYLEN({value.code})", type=t.INT)
+    return Value(code=f"$PYLEN({value.code})", type=t.INT, bound=COUNTED)
 
 
 @builtin(abs)
@@ -69,10 +70,9 @@ def _int(body: Body, node: ast.Call) -> Value:
             return Value(code=number, type=t.INT)
         return Value(code=f"({number} < 0 ? $ceil({number}) : $floor({number}))", type=t.INT)
     if value.type.only("str"):
-        pattern = f"$exists($match({value.code}, /^[ \\t\\n]*[+-]?[0-9]{{1,15}}[ \\t\\n]*$/))"
         message = f'"invalid literal for int() with base 10: " & $PYREPR({value.code})'
-        body.problem(f"{pattern} ? null : {error('ValueError', message)}", "ValueError")
-        return Value(code=f'$number($replace($trim({value.code}), "+", ""))', type=t.INT)
+        body.problem(f"$PYISINT({value.code}) ? null : {error('ValueError', message)}", "ValueError")
+        return Value(code=f"$PYREADINT({value.code})", type=t.INT, bound=10**15)
     if not value.type.kinds:
         return Value(code="0", type=t.INT)
     raise Refusal(node, f"int() of a {value.type} is not supported", "annotate where it comes from, or use a @task")

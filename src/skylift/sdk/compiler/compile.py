@@ -26,6 +26,7 @@ from skylift.sdk.compiler.aliasing import check_aliases
 from skylift.sdk.compiler.body import Body, Unit
 from skylift.sdk.compiler.calls import MACHINE
 from skylift.sdk.compiler.constants import outside_value
+from skylift.sdk.compiler.exact import counters
 from skylift.sdk.compiler.flow import Flow, State
 from skylift.sdk.compiler.refuse import CompileError, Refusal
 from skylift.sdk.compiler.source import FunctionSource, read_function
@@ -149,9 +150,10 @@ def task_spec(task: Task[..., Any], *, inline: bool) -> TaskSpec:
 
 def _compile_one(pipeline: Definition[..., Any]) -> _Compiled:
     source = read_function(pipeline.function)
+    counting = counters(source.node)
     known: dict[str, tuple[Type, frozenset[str]]] = {}
     for _ in range(_PASSES):
-        unit = Unit(source=source, types=known)
+        unit = Unit(source=source, types=known, counters=counting)
         problem: Refusal | None = None
         flow = Flow(unit.names, unit.lines)
         try:

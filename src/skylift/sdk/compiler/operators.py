@@ -9,6 +9,7 @@ from typing import Any
 
 from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body
+from skylift.sdk.compiler.exact import LIMIT, bound_of, checked, may_be_whole, small_enough
 from skylift.sdk.compiler.refuse import IN_A_TASK, Refusal
 from skylift.sdk.compiler.semantics import error
 from skylift.sdk.compiler.types import NUMBERS, Type
@@ -69,7 +70,8 @@ def unary(body: Body, node: ast.UnaryOp, value: Value) -> Value:
         body.problem(f'$PYUNARY_P({value.code}, "unary {sign}")', "TypeError")
     number = as_number(value)
     type_ = _number_type(value.type)
-    return Value(code=f"-{number}" if sign == "-" else number, type=type_, simple=sign == "+")
+    code = f"-{number}" if sign == "-" else number
+    return Value(code=code, type=type_, simple=sign == "+", bound=bound_of(value))
 
 
 def truth(body: Body, node: ast.AST, value: Value) -> str:
@@ -170,7 +172,7 @@ def elements(value: Value) -> str:
 def _add(body: Body, node: ast.AST, left: Value, right: Value) -> Value:
     kinds = t.union(left.type, right.type)
     if kinds.only(*NUMBERS):
-        return Value(code=f"{_left(left)} + {_right(right)}", type=_result(left, right), simple=False)
+        return _plus_minus("+", left, right)
     if kinds.only("str"):
         return Value(code=f"{left.operand} & {right.operand}", type=t.STR, simple=False)
     if left.type.only("list") and right.type.only("list"):
@@ -194,7 +196,7 @@ def _added(left: Type, right: Type) -> Type:
 def _multiply(body: Body, left: Value, right: Value) -> Value:
     kinds = t.union(left.type, right.type)
     if kinds.only(*NUMBERS):
-        return Value(code=f"{_left(left)} * {_right(right)}", type=_result(left, right), simple=False)
+        return _times(left, right)
     body.problem(f"$PYMUL_P({left.code}, {right.code})", "TypeError")
     if not (left.type.kinds and right.type.kinds):
         type_ = t.BOTTOM
@@ -214,32 +216,57 @@ def _arithmetic(body: Body, node: ast.AST, op: ast.operator, symbol: str, left: 
         body.problem(f"$PYARITH_P({left.code}, {right.code}, {text(symbol)})", "TypeError")
     a, b = as_number(left), as_number(right)
     if isinstance(op, ast.Sub):
-        return Value(code=f"{a} - {_right(right)}", type=_result(left, right), simple=False)
+        return _plus_minus("-", left, right)
     if isinstance(op, ast.Pow):
         return _power(body, node, left, right)
     if not (right.is_constant and right.constant):
         body.problem(f"$PYZERO_P({b}, {text(_ZERO[symbol])})", "ZeroDivisionError")
     if isinstance(op, ast.Div):
-        return Value(code=f"{a} / {_right(right)}", type=t.FLOAT, simple=False)
+        return Value(code=f"{a} / {b}", type=t.FLOAT, simple=False)
     if isinstance(op, ast.Mod):
-        return Value(code=f"$PYMOD({a}, {b})", type=_result(left, right))
+        return Value(code=f"$PYMOD({_whole(left)}, {_whole(right)})", type=_result(left, right), bound=bound_of(right))
     if t.union(left.type, right.type).only("int", "bool"):
-        return Value(code=f"$floor({a} / {b})", type=t.INT)
+        return Value(code=f"$floor({_whole(left)} / {b})", type=t.INT, bound=bound_of(left))
     return Value(code=f"$PYFLOORDIV({a}, {b})", type=_result(left, right))
+
+
+def _plus_minus(sign: str, left: Value, right: Value) -> Value:
+    """Of numbers, and exact: both operands are small enough, or are checked."""
+    type_, a, b = _result(left, right), as_number(left), as_number(right)
+    if not may_be_whole(left, right):
+        return Value(code=f"{a} {sign} {b}", type=type_, simple=False)
+    first, second = bound_of(left), bound_of(right)
+    if small_enough(first) and small_enough(second):
+        assert first is not None
+        assert second is not None
+        return Value(code=f"{a} {sign} {b}", type=type_, simple=False, bound=first + second)
+    if small_enough(first) or small_enough(second):
+        return Value(code=checked(f"{a} {sign} {b}"), type=type_, bound=LIMIT)
+    return Value(code=f"{checked(a)} {sign} {checked(b)}", type=type_, simple=False, bound=2 * LIMIT)
+
+
+def _times(left: Value, right: Value) -> Value:
+    type_, code = _result(left, right), f"{as_number(left)} * {as_number(right)}"
+    if not may_be_whole(left, right):
+        return Value(code=code, type=type_, simple=False)
+    first, second = bound_of(left), bound_of(right)
+    if first is not None and second is not None and first * second <= LIMIT:
+        return Value(code=code, type=type_, simple=False, bound=first * second)
+    return Value(code=checked(code), type=type_, bound=LIMIT)
+
+
+def _whole(value: Value) -> str:
+    number = as_number(value)
+    return checked(number) if may_be_whole(value) and not small_enough(bound_of(value)) else number
 
 
 def _power(body: Body, node: ast.AST, left: Value, right: Value) -> Value:
     if not (right.is_constant and isinstance(right.constant, int) and right.constant >= 0):
         raise Refusal(node, "** needs a constant whole exponent of 0 or more", IN_A_TASK)
-    base = as_number(left)
-    message = text("the graph counts exactly up to 2**53 only: put it in a @task")
-    body.problem(
-        f"$abs($power({base}, {right.constant})) > {MAX_INTEGER} ? {error('OverflowError', message)} : null",
-        "OverflowError",
-    )
     if not left.type.only("int", "bool") and right.constant > 2:
         raise Refusal(node, "powers of floats are not exact in a graph", IN_A_TASK)
-    return Value(code=f"$power({base}, {right.constant})", type=_result(left, right))
+    code = f"$power({as_number(left)}, {right.constant})"
+    return Value(code=checked(code) if may_be_whole(left) else code, type=_result(left, right))
 
 
 def _equal(body: Body, node: ast.AST, left: Value, right: Value) -> str:
@@ -353,14 +380,6 @@ def _number_type(kind: Type) -> Type:
     if kind.only("bool", "int"):
         return t.INT
     return t.FLOAT if kind.only("float") else t.NUMBER
-
-
-def _left(value: Value) -> str:
-    return as_number(value)
-
-
-def _right(value: Value) -> str:
-    return as_number(value)
 
 
 def _refuse_opaque(node: ast.AST, *values: Value, why: str = "inside") -> None:

@@ -54,8 +54,21 @@ HELPERS = {
         'that is kept as an artifact"} : null}'
     ),
     "PYISNUM": 'function($v){$type($v) in ["number", "boolean"]}',
+    "PYISINT": "function($s){$exists($match($s, /^[ \\t\\n\\r\\f\\v]*[+-]?[0-9]+(_[0-9]+)*[ \\t\\n\\r\\f\\v]*$/))}",
+    "PYREADINT": (
+        'function($s){($d := $replace($s, /[^0-9-]/, ""); $length($d) > 15 ? $error("a graph reads whole numbers of up to '
+        '15 digits: read this one in a @task") : $number($d))}'
+    ),
     "PYNUM": 'function($v){$type($v) = "boolean" ? ($v ? 1 : 0) : $v}',
     "PYFIRST": ("function($ps){($b := [$filter($ps, function($p){$p != null})[]]; $count($b) = 0 ? null : $b[0])}"),
+    "PYINT": (
+        'function($n){$abs($n) > 4503599627370496 ? $error("whole numbers beyond 2**52 are not exact in a graph: compute '
+        'this in a @task, or annotate its numbers as float") : $n}'
+    ),
+    "PYDIGITS": (
+        'function($n){$abs($n) >= 1000000000000000 ? $error("a graph prints whole numbers of up to 15 digits: make this '
+        'text in a @task") : $string($n)}'
+    ),
     "PYMOD": "function($a, $b){($m := $a % $b; $m != 0 and ($b < 0) != ($m < 0) ? $m + $b : $m)}",
     "PYFLOORDIV": (
         "function($a, $b){($floor($a) = $a and $floor($b) = $b) ? $floor($a / $b) : "
@@ -81,7 +94,7 @@ HELPERS = {
     ),
     "PYADD": (
         'function($a, $b){($t := $PYTYPE($a); $t = "str" ? $a & $b : $t = "list" ? $append($a, $b) : $t = "tuple" ? '
-        '{"__type__": "tuple", "items": $append($a.items, $b.items)} : $PYNUM($a) + $PYNUM($b))}'
+        '{"__type__": "tuple", "items": $append($a.items, $b.items)} : $PYINT($PYINT($PYNUM($a)) + $PYINT($PYNUM($b))))}'
     ),
     "PYADD_P": (
         "function($a, $b){($t := $PYTYPE($a); $u := $PYTYPE($b); $PYISNUM($a) and $PYISNUM($b) or ($t = $u and $t in "
@@ -92,7 +105,7 @@ HELPERS = {
     "PYMUL": (
         'function($a, $b){$type($a) = "string" ? $PYREPEAT($a, $PYNUM($b)) : $type($b) = "string" ? $PYREPEAT($b, '
         '$PYNUM($a)) : $type($a) = "array" ? $PYREPEATLIST($a, $PYNUM($b)) : $type($b) = "array" ? $PYREPEATLIST($b, '
-        "$PYNUM($a)) : $PYNUM($a) * $PYNUM($b)}"
+        "$PYNUM($a)) : $PYINT($PYNUM($a) * $PYNUM($b))}"
     ),
     "PYMUL_P": (
         'function($a, $b){($t := $PYTYPE($a); $u := $PYTYPE($b); $PYISNUM($a) and $PYISNUM($b) ? null : $t in ["str", '
@@ -176,6 +189,7 @@ HELPERS = {
         'function($v){($t := $type($v); $t = "string" ? $v : $t = "null" ? "None" : $t = "boolean" ? ($v ? "True" : '
         '"False") : $string($v))}'
     ),
+    "PYTEXT": 'function($v){$type($v) = "number" ? $PYDIGITS($v) : $PYSTR($v)}',
     "PYREPR": (
         'function($s){($e := $replace($s, "\\\\", "\\\\\\\\"); $e := $replace($replace($replace($e, "\\n", '
         '"\\\\n"), "\\r", "\\\\r"), "\\t", "\\\\t"); $contains($e, "\'") ? ($contains($e, "\\"") ? "\'" & '

@@ -8,6 +8,7 @@ from skylift.sdk.compiler import operators as op
 from skylift.sdk.compiler import types as t
 from skylift.sdk.compiler.body import Body
 from skylift.sdk.compiler.dispatch import expr, expression
+from skylift.sdk.compiler.exact import bound_of
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.value import Value, constant, text
 
@@ -39,9 +40,11 @@ def text_of(body: Body, node: ast.AST, value: Value) -> str:
     if kind.only("str"):
         return value.operand
     if kind.only("int"):
-        return f"$string({value.code})"
+        bound = bound_of(value)
+        exact = body.for_people or (bound is not None and bound < 10**15)
+        return f"{'$string' if exact else '$PYDIGITS'}({value.code})"
     if kind.only("str", "int", "bool", "none") or not kind.kinds or body.for_people:
-        return f"$PYSTR({value.code})"
+        return f"{'$PYSTR' if body.for_people else '$PYTEXT'}({value.code})"
     if kind.unknown:
         raise Refusal(node, "the type of this value is not known here", "annotate where it comes from, e.g. `-> str`")
     raise Refusal(node, f"a graph cannot print a {kind} exactly as Python does", "format it inside a @task")

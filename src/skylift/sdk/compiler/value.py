@@ -27,6 +27,8 @@ class Value:
     parts: tuple[Value, ...] | None = None
     keys: tuple[str, ...] | None = None
     """With parts: keys of a dict display."""
+    bound: int | None = None
+    """Of a number: its absolute value is not more than this. None: not known."""
     sources: frozenset[str] = field(default=frozenset())
     """Names of tasks whose results this value may hold uninspected."""
 
@@ -68,8 +70,8 @@ def constant(value: Any) -> Value:
     return Value(code=code, type=t.of_constant(value), constant=value, simple=not negative)
 
 
-def variable(name: str, type_: Type, sources: frozenset[str] = frozenset()) -> Value:
-    return Value(code=f"${name}", type=type_, sources=sources)
+def variable(name: str, type_: Type, sources: frozenset[str] = frozenset(), bound: int | None = None) -> Value:
+    return Value(code=f"${name}", type=type_, sources=sources, bound=bound)
 
 
 def display(items: list[Value], *, is_tuple: bool) -> Value:
