@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from skylift.asl.commands import SetTimer, StartTask
 from skylift.engine.library import Library
 from skylift.engine.views import PRINT_COMMENT, Attempt, RunView, label
 from skylift.engine.views import history as derive_history
 from skylift.engine.views import view as fold_view
 from skylift.errors import RunNotFound
+from skylift.run_logs import LogLine, RunLog
 
 if TYPE_CHECKING:
     from skylift.asl.document import Document, Flow
@@ -27,17 +26,6 @@ INTERRUPTED = "INTERRUPTED"
 """Shown for an open run whose process has died; it is not a status of the journal."""
 CALLBACK = ".waitForTaskToken"
 FOLLOW_S = 0.1
-
-
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a run's log."""
-
-    time: str
-    """UTC, RFC 3339."""
-    label: str
-    """The attempt's step (`train[2]`), or `print` for a print in the pipeline's own body."""
-    stream: str
-    text: str
 
 
 class RunReader:
@@ -184,26 +172,20 @@ class RunReader:
     def log_lines(
         self, record: RunRecord, *, step: str | None = None, attempt: int | None = None, follow: bool = False
     ) -> Iterator[LogLine]:
-        """What tasks printed and logged and what the pipeline's body printed, by time; with `follow` until the end."""
-        tails: dict[str, _Tail] = {}
-        printed = 0
+        """What tasks printed and logged and what the pipeline's body printed, by time, with the pipelines it called;
+        with `follow` until the end."""
+        log = RunLog(record.run_id, self._logs, self._look)
         while True:
             record = self._journal.run(record.run_id) or record
             ended = record.status in ENDED or not follow
-            view = self.view(record)
-            lines = []
-            for a in view.attempts:
-                if step not in (None, a.state, a.label) or attempt not in (None, a.number):
-                    continue
-                tail = tails.setdefault(a.token, _Tail(self._log_file(record.run_id, a.token), a.label))
-                lines += tail.read()
-            if step is None:
-                lines += [_print_line(at_ms, text) for at_ms, text in view.prints[printed:]]
-                printed = len(view.prints)
-            yield from sorted(lines, key=lambda line: line.time)
+            yield from log.read(step, attempt)
             if ended:
                 return
             time.sleep(FOLLOW_S)
+
+    def _look(self, run_id: str) -> RunView | None:
+        record = self._journal.run(run_id)
+        return None if record is None else self.view(record)
 
     def _log_file(self, run_id: str, token: str) -> Path:
         return self._logs / run_id / f"{token}.log"
@@ -211,38 +193,6 @@ class RunReader:
 
 def _task_name(attempt: Attempt) -> str:
     return attempt.resource.rpartition(":")[2]
-
-
-class _Tail:
-    """The lines added to one attempt's log file since the last look."""
-
-    def __init__(self, file: Path, step: str) -> None:
-        self._file = file
-        self._label = step
-        self._position = 0
-
-    def read(self) -> list[LogLine]:
-        from skylift.compute.worker.log_lines import parse_line
-
-        try:
-            with self._file.open("rb") as file:
-                file.seek(self._position)
-                data = file.read()
-        except FileNotFoundError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._position += len(whole)
-        lines = []
-        for raw in whole.decode(errors="replace").splitlines():
-            parsed = parse_line(raw)
-            if parsed is not None:
-                lines.append(LogLine(time=parsed.time, label=self._label, stream=parsed.stream, text=parsed.text))
-        return lines
-
-
-def _print_line(at_ms: int, text: str) -> LogLine:
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at_ms / 1000))
-    return LogLine(time=f"{stamp}.{at_ms % 1000:03d}Z", label="print", stream="stdout", text=text)
 
 
 def print_states(document: Document) -> frozenset[str]:
