@@ -57,10 +57,7 @@ def map_item(state: RunState, frame: Frame) -> dict[str, Any] | None:
         if frame.home == frame.number:
             return None
         if frame.item is not UNSET:
-            item = {"Index": frame.index, "Value": frame.item}
-            if frame.item_source is not UNSET:
-                item["Source"] = frame.item_source
-            return item
+            return {"Index": frame.index, "Value": frame.item}
         frame = state.frames[frame.parent]
 
 
@@ -75,6 +72,8 @@ def _execution(state: RunState, frame: Frame) -> dict[str, Any]:
     execution["StartTime"] = timestamp(state.started_ms)
     if ":express:" not in str(execution.get("Id", "")):
         execution["RedriveCount"] = state.redrives
+        if state.redrives:
+            execution["RedriveTime"] = timestamp(state.redriven_ms)
     return execution
 
 

@@ -106,6 +106,7 @@ class Machine:
         state.status = "RUNNING"
         state.output = state.error = state.cause = None
         state.redrives += 1
+        state.redriven_ms = turn.now_ms
         root = state.frames[ROOT]
         turn.emit(root, "ExecutionRedriven", {"redriveCount": state.redrives})
         if self.document.timeout_seconds is not None:

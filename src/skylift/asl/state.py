@@ -61,6 +61,8 @@ class MapRun(msgspec.Struct, gc=False):
     """The event MapRunStarted."""
     reader: Reading | None = None
     """The ItemReader, until its last page has come."""
+    source: str = "STATE_DATA"
+    """Map.Item.Source in the ItemSelector's context object."""
     items: list[Any] = []
     """Items read and not yet started, from `taken` on."""
     taken: int = 0
@@ -184,7 +186,6 @@ class Frame(msgspec.Struct, gc=False):
     fan: Fan | None = None
     item: Any = UNSET
     """Map.Item.Value in the context object; of a child execution, its input."""
-    item_source: Any = UNSET
     name: str | None = None
     """The child execution's name, where this frame is one."""
     started_ms: int = 0
@@ -212,6 +213,7 @@ class RunState(msgspec.Struct):
     context: dict[str, Any] = {}
     started_ms: int = 0
     redrives: int = 0
+    redriven_ms: int = 0
     run_timer: int = 0
     frames: dict[int, Frame] = {}
     next_frame: int = ROOT

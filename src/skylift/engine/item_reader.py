@@ -1,4 +1,5 @@
-"""Reads the items of a Distributed Map, page by page: JSON, JSON Lines, CSV, Parquet, S3 inventories, listings.
+"""Reads the items of a Distributed Map, page by page: JSON, JSON Lines, CSV, Parquet, S3 inventories and Athena's
+manifests, listings.
 
 A cursor is the number of items given so far. The iterator behind a page is kept for the next one, so that reading on is
 cheap; after a restart it is opened again and skips.
@@ -96,7 +97,10 @@ def _open(command: ReadItems) -> Items:
 
 
 def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, Any]) -> Items:
-    kind = config.get("InputType")
+    manifest = config.get("ManifestType")
+    if manifest == "ATHENA_DATA":
+        return _athena_items(bucket, key, version, config)
+    kind = "MANIFEST" if manifest == "S3_INVENTORY" else config.get("InputType")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
         raise ReaderFailed(f"ReaderConfig.InputType must be one of {', '.join(_READERS)}, not {kind!r}.")
@@ -106,6 +110,17 @@ def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, A
     except BaseException:
         file.close()
         raise
+
+
+def _athena_items(bucket: Bucket, key: str, version: str | None, config: dict[str, Any]) -> Items:
+    """The manifest of an UNLOAD: a URL on each line, of a file of InputType."""
+    with _unpacked(bucket.open(key, version)) as file:
+        urls = [line.strip().strip('"') for line in file.read().decode().splitlines()]
+    inner = {name: value for name, value in config.items() if name != "ManifestType"}
+    for url in filter(None, urls):
+        folder, _, name = url.rpartition("/")
+        place = (open_bucket(folder), name) if "://" in url else (bucket, url)
+        yield from _items_of(*place, None, inner)
 
 
 def _flattened(bucket: Bucket, prefix: str, config: dict[str, Any]) -> Items:

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from skylift.asl.commands import WriteResults
+from skylift.asl.map_results import json_lines, shaped
 from skylift.engine.buckets import Bucket, BucketError, open_bucket
 
 STATUSES = ("FAILED", "PENDING", "SUCCEEDED")
@@ -49,35 +50,13 @@ def _write_part(bucket: Bucket, folder: str, command: WriteResults) -> None:
         records = [record for record in command.results if _file_of(record) == status]
         if not records:
             continue
-        shaped = _shaped(records, transformation if status == "SUCCEEDED" else "NONE")
-        data = b"".join(msgspec.json.encode(one) + b"\n" for one in shaped) if lines else msgspec.json.encode(shaped)
+        content = shaped(records, transformation)
+        data = json_lines(content) if lines else msgspec.json.encode(content)
         bucket.write(f"{folder}/{status}_{command.part}.{'jsonl' if lines else 'json'}", data)
 
 
 def _file_of(record: dict[str, Any]) -> str:
     return "SUCCEEDED" if record.get("Status") == "SUCCEEDED" else "FAILED"
-
-
-def _shaped(records: list[dict[str, Any]], transformation: Any) -> list[Any]:
-    """NONE: whole records, Input and Output as JSON text; COMPACT: outputs; FLATTEN: outputs, lists dissolved."""
-    if transformation == "COMPACT":
-        return [record.get("Output") for record in records]
-    if transformation == "FLATTEN":
-        shaped: list[Any] = []
-        for record in records:
-            output = record.get("Output")
-            shaped.extend(output if isinstance(output, list) else [output])
-        return shaped
-    return [_described(record) for record in records]
-
-
-def _described(record: dict[str, Any]) -> dict[str, Any]:
-    described = {key: value for key, value in record.items() if value is not None}
-    for key in ("Input", "Output"):
-        if key in record:
-            described[key] = msgspec.json.encode(record[key]).decode()
-            described[f"{key}Details"] = {"Included": True}
-    return dict(sorted(described.items()))
 
 
 def _manifest(bucket: Bucket, folder: str, command: WriteResults) -> dict[str, Any]:

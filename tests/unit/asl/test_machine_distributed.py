@@ -31,7 +31,8 @@ def machine(**more: object) -> Any:
         "States": {"T": {"Type": "Task", "Resource": "arn:aws:states:::skylift:work", "End": True}},
     }
     state = {"Type": "Map", "Label": "L", "ItemProcessor": processor, "End": True, **more}
-    return load({"QueryLanguage": "JSONata", "StartAt": "M", "States": {"M": state}})
+    language = state.pop("QueryLanguage", "JSONata")
+    return load({"QueryLanguage": language, "StartAt": "M", "States": {"M": state}})
 
 
 def work(item: object) -> object:
@@ -174,3 +175,134 @@ def test_reader_and_writer_failures() -> None:
     assert (run.status, run.error, run.cause) == ("FAILED", "States.ItemReaderFailed", "no such file")
     run.take(events.RedriveRequested())
     assert len(list(run.state.pending())) == 1
+
+
+def test_every_field_of_an_item_reader_from_paths_and_expressions() -> None:
+    asked: list[commands.ReadItems] = []
+
+    def read(command: commands.Command) -> events.Event:
+        assert isinstance(command, commands.ReadItems)
+        asked.append(command)
+        return events.ItemsRead(reader=command.reader, items=["a", "b", "c", "d"], cursor=None)
+
+    reader = {
+        "Resource": "arn:aws:states:::s3:getObject",
+        "ReaderConfig": {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW", "MaxItemsPath": "$.n"},
+        "Parameters": {"Bucket.$": "$.bucket", "Key": "k", "VersionId.$": "$.v"},
+    }
+    document = machine(ItemReader=reader, QueryLanguage="JSONPath")
+    run = VirtualRun(document, {"work": work}, reader=read).run({"n": 3, "bucket": "b", "v": "1"})
+    assert run.output == ["a", "b", "c"]
+    config = {
+        "InputType": "{% $states.input.kind %}",
+        "CSVHeaders": "{% $states.input.headers %}",
+        "CSVHeaderLocation": "GIVEN",
+        "MaxItems": "{% $states.input.n %}",
+    }
+    reader = {**READER, "ReaderConfig": config, "Arguments": "{% {'Bucket': $states.input.bucket, 'Key': 'k'} %}"}
+    given = {"n": 2, "bucket": "b", "kind": "CSV", "headers": ["h"]}
+    run = VirtualRun(machine(ItemReader=reader), {"work": work}, reader=read).run(given)
+    assert run.output == ["a", "b"]
+    first, second = asked
+    assert first.arguments == {"Bucket": "b", "Key": "k", "VersionId": "1"}
+    assert second.arguments == {"Bucket": "b", "Key": "k"}
+    assert {key: second.config[key] for key in ("InputType", "CSVHeaders")} == {"InputType": "CSV", "CSVHeaders": ["h"]}
+
+
+@pytest.mark.parametrize(
+    ("reader", "source"),
+    [
+        (None, "STATE_DATA"),
+        ({**READER, "Arguments": {"Bucket": "b", "Key": "in/a.json"}}, "s3://b/in/a.json"),
+        ({**READER, "Arguments": {"Bucket": "./data", "Key": "a.json"}}, "./data/a.json"),
+        ({"Resource": "arn:aws:states:::s3:listObjectsV2", "Arguments": {"Bucket": "b", "Prefix": "in/"}}, "s3://b"),
+    ],
+)
+def test_the_item_selector_sees_index_value_and_source(reader: Any, source: str) -> None:
+    selector = {"item": "{% $states.context.Map.Item %}"}
+    more = {"Items": [0, 1, 2]} if reader is None else {"ItemReader": reader}
+    run = VirtualRun(machine(ItemSelector=selector, **more), {"work": work}, reader=pages(3, 2)).run({})
+    assert run.output == [{"item": {"Index": n, "Value": n, "Source": source}} for n in range(3)]
+
+
+def test_every_field_of_an_item_batcher_from_paths_and_expressions() -> None:
+    items = ["aaaa", "bbbb", "cccc"]
+    batcher = {"MaxItemsPerBatchPath": "$.two", "BatchInput": {"k.$": "$.k"}}
+    document = machine(ItemBatcher=batcher, QueryLanguage="JSONPath", ItemsPath="$.l")
+    given = {"two": 2, "k": "x", "l": items, "bytes": 20}
+    run = VirtualRun(document, {"work": work}).run(given)
+    assert [batch["Items"] for batch in run.output] == [items[:2], items[2:]]
+    assert [batch["BatchInput"] for batch in run.output] == [{"k": "x"}] * 2
+    batcher = {"MaxInputBytesPerBatchPath": "$.bytes"}
+    document = machine(ItemBatcher=batcher, QueryLanguage="JSONPath", ItemsPath="$.l")
+    assert [len(batch["Items"]) for batch in VirtualRun(document, {"work": work}).run(given).output] == [2, 1]
+    batcher = {"MaxItemsPerBatch": "{% $states.input.two %}", "MaxInputBytesPerBatch": "{% $states.input.bytes - 13 %}"}
+    document = machine(ItemBatcher=batcher, Items="{% $states.input.l %}")
+    assert [len(batch["Items"]) for batch in VirtualRun(document, {"work": work}).run(given).output] == [1, 1, 1]
+    run = VirtualRun(document, {"work": work}).run({**given, "two": 0})
+    assert (run.status, run.error) == ("FAILED", "States.Runtime")
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"Transformation": "COMPACT"}, [[1], [2, 3]]),
+        ({"Transformation": "FLATTEN", "OutputType": "JSON"}, [1, 2, 3]),
+        ({"Transformation": "FLATTEN", "OutputType": "JSONL"}, "1\n2\n3\n"),
+    ],
+)
+def test_a_writer_without_a_place_shapes_the_result_of_the_state(config: Any, expected: Any) -> None:
+    document = machine(ResultWriter={"WriterConfig": config})
+    assert VirtualRun(document, {"work": work}).run([[1], [2, 3]]).output == expected
+
+
+def test_a_writer_without_a_place_keeps_whole_records_of_failures() -> None:
+    document = machine(ResultWriter={"WriterConfig": {"Transformation": "COMPACT"}}, ToleratedFailureCount=1)
+    good, failed = VirtualRun(document, {"work": work}).run(["a", "bad"]).output
+    assert good == "a"
+    assert (failed["Status"], failed["Error"], failed["Input"]) == ("FAILED", "ValueError", '"bad"')
+    document = machine(ResultWriter={"WriterConfig": {"Transformation": "NONE", "OutputType": "JSON"}})
+    (record,) = VirtualRun(document, {"work": work}).run(["a"]).output
+    assert (record["Status"], record["Input"], record["Output"]) == ("SUCCEEDED", '"a"', '"a"')
+    assert {"ExecutionArn", "Name", "StartDate", "StopDate", "InputDetails", "OutputDetails"} <= set(record)
+
+
+def test_redriven_results_take_the_place_of_failed_records() -> None:
+    broken = {"bad"}
+
+    def unsteady(item: object) -> object:
+        if item in broken:
+            raise ValueError(item)
+        return item
+
+    document = machine(ResultWriter={"WriterConfig": {"Transformation": "COMPACT"}})
+    run = VirtualRun(document, {"work": unsteady}).run(["a", "bad", "c"])
+    broken.clear()
+    run.take(events.RedriveRequested())
+    assert run.go_on().output == ["a", "bad", "c"]
+
+
+def test_children_are_named_by_the_label_and_know_themselves() -> None:
+    execution = "{% $states.context.Execution %}"
+    document = load(
+        {
+            "QueryLanguage": "JSONata",
+            "StartAt": "M",
+            "States": {
+                "M": {
+                    "Type": "Map",
+                    "Label": "Prices",
+                    "Items": [5],
+                    "ItemProcessor": {
+                        "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "EXPRESS"},
+                        "StartAt": "P",
+                        "States": {"P": {"Type": "Pass", "Output": execution, "End": True}},
+                    },
+                    "End": True,
+                }
+            },
+        }
+    )
+    (found,) = VirtualRun(document).run({}).output
+    assert found["Input"] == 5
+    assert "/Prices:" in found["Id"]

@@ -106,6 +106,54 @@ def test_inventory_manifest(tmp_path: Path) -> None:
     assert [item["Size"] for item in items] == ["10", "20", "30"]
 
 
+def test_inventory_manifest_by_its_manifest_type(tmp_path: Path) -> None:
+    (tmp_path / "1.csv").write_text('"b","x/1.png"\n')
+    (tmp_path / "manifest.json").write_text('{"fileSchema": "Bucket, Key", "files": [{"key": "1.csv"}]}')
+    items = read_all(command(tmp_path, "manifest.json", {"ManifestType": "S3_INVENTORY"}))
+    assert items == [{"Bucket": "b", "Key": "x/1.png"}]
+
+
+@pytest.mark.parametrize("kind", ["JSONL", "CSV", "PARQUET"])
+def test_athena_manifest(tmp_path: Path, kind: str) -> None:
+    for number in (1, 2):
+        place = tmp_path / f"part-{number}"
+        if kind == "PARQUET":
+            pyarrow = pytest.importorskip("pyarrow")
+            from pyarrow.parquet import write_table
+
+            write_table(pyarrow.table({"n": [str(number)]}), place)
+        else:
+            text = f'{{"n": "{number}"}}\n' if kind == "JSONL" else f"n\n{number}\n"
+            place.write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "manifest.csv").write_text(f"file://{tmp_path}/part-1\npart-2\n")
+    config = {"InputType": kind, "ManifestType": "ATHENA_DATA", "CSVHeaderLocation": "FIRST_ROW"}
+    assert read_all(command(tmp_path, "manifest.csv", config)) == [{"n": "1"}, {"n": "2"}]
+    (tmp_path / "manifest.csv").write_text("gone")
+    with pytest.raises(ReaderFailed, match="does not exist"):
+        read_all(command(tmp_path, "manifest.csv", config))
+
+
+@pytest.mark.parametrize("delimiter", ["COMMA", "PIPE", "SEMICOLON", "SPACE", "TAB"])
+def test_every_csv_delimiter(tmp_path: Path, delimiter: str) -> None:
+    sign = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}[delimiter]
+    (tmp_path / "a.csv").write_text(f"h{sign}i\n1{sign}2\n")
+    config = {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW", "CSVDelimiter": delimiter}
+    assert read_all(command(tmp_path, "a.csv", config)) == [{"h": "1", "i": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "config"),
+    [
+        ("a.json", b'[{"n": "1"}]', {"InputType": "JSON"}),
+        ("a.csv", b"n\n1\n", {"InputType": "CSV", "CSVHeaderLocation": "FIRST_ROW"}),
+        ("a.jsonl", b'{"n": "1"}', {"InputType": "JSONL"}),
+    ],
+)
+def test_gzip_is_unpacked_whatever_the_name(tmp_path: Path, name: str, content: bytes, config: dict[str, Any]) -> None:
+    (tmp_path / name).write_bytes(gzip.compress(content))
+    assert read_all(command(tmp_path, name, config)) == [{"n": "1"}]
+
+
 def test_listing(tmp_path: Path) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)
     for name in ("in/b.txt", "in/a.txt", "in/deep/c.txt", "out.txt"):

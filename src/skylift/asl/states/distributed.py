@@ -20,12 +20,13 @@ from skylift.asl.events import (
     ResultsWriteFailed,
     ResultsWritten,
 )
+from skylift.asl.map_results import json_lines, shaped
 from skylift.asl.scope import EvaluationFailed
 from skylift.asl.sizes import size_of
 from skylift.asl.state import NO_VARIABLES, Failure, Fan, Frame, MapRun
 from skylift.asl.states.base import CompiledFlow
 from skylift.asl.states.map import MapStep
-from skylift.asl.states.map_fields import MapRunFields
+from skylift.asl.states.map_fields import MapRunFields, source_of
 
 if TYPE_CHECKING:
     from skylift.asl.turn import Turn
@@ -52,6 +53,7 @@ class DistributedMapStep(MapStep):
         run.tolerated_count, run.tolerated_percentage = self._fields.tolerance(scope)
         run.batch = self._fields.batch(scope)
         run.reader = self._fields.reader(scope, turn.limits.page_items)
+        run.source = source_of(run.reader)
         run.writer = self._fields.writer(scope)
         frame.phase = "fan"
         fan = frame.fan = Fan(0, concurrency, None, self.selector_input(frame, effective), map_run=run)
@@ -144,7 +146,7 @@ class DistributedMapStep(MapStep):
         item = run.items[place]
         if self.selector is None:
             return item
-        return self.select(turn, frame, fan, run.numbered + place - run.taken, item)
+        return self.select(turn, frame, fan, run.numbered + place - run.taken, item, run.source)
 
     def _start_child(self, turn: Turn, frame: Frame, fan: Fan, index: int, given: Any) -> None:
         number = turn.new_frame_number()
@@ -174,10 +176,10 @@ class DistributedMapStep(MapStep):
         run = _run(fan)
         del fan.active[child.index]
         run.sizes.pop(child.index, None)
-        if run.writer is None:
+        if run.writer is None and self._fields.preview is None:
             fan.results[child.index] = output
         else:
-            run.writer.records.append({**self._record(turn, child, "SUCCEEDED"), "Output": output})
+            self._keep(fan, child, {**self._record(turn, child, "SUCCEEDED"), "Output": output})
         self.pump(turn, frame, fan, 0)
 
     def child_failed(self, turn: Turn, frame: Frame, child: Frame, failure: Failure) -> None:
@@ -186,15 +188,23 @@ class DistributedMapStep(MapStep):
         run = _run(fan)
         number = fan.active.pop(child.index)
         run.failed_items += run.sizes.get(child.index, 1)
-        if run.writer is not None:
+        if run.writer is not None or self._fields.preview is not None:
             ending = {"Error": failure.error, "Cause": failure.cause}
-            run.writer.records.append({**self._record(turn, child, "FAILED"), **ending})
+            self._keep(fan, child, {**self._record(turn, child, "FAILED"), **ending})
         if self._exceeded(run, fan):
             fan.stopped[child.index] = number
             self._threshold_exceeded(turn, frame)
             return
         run.tolerated[child.index] = number
         self.pump(turn, frame, fan, 0)
+
+    def _keep(self, fan: Fan, child: Frame, record: dict[str, Any]) -> None:
+        """For the writer, or for the state's result."""
+        writer = _run(fan).writer
+        if writer is not None:
+            writer.records.append(record)
+        else:
+            fan.results[child.index] = record
 
     def _record(self, turn: Turn, child: Frame, status: str) -> dict[str, Any]:
         return {
@@ -244,7 +254,14 @@ class DistributedMapStep(MapStep):
                 self._write_part(turn, run, last=True)
             return
         results = fan.results
-        self._complete(turn, frame, fan, [results[index] for index in sorted(results)])
+        self._complete(turn, frame, fan, self._shaped([results[index] for index in sorted(results)]))
+
+    def _shaped(self, results: list[Any]) -> Any:
+        config = self._fields.preview
+        if config is None:
+            return results
+        content = shaped(results, config.get("Transformation", "COMPACT"))
+        return json_lines(content).decode() if config.get("OutputType") == "JSONL" else content
 
     def _complete(self, turn: Turn, frame: Frame, fan: Fan, output: Any) -> None:
         run = _run(fan)

@@ -112,7 +112,7 @@ class MapStep(Step):
             turn.emit(child, "MapIterationStarted", {"index": index, "name": self.name})
 
     def select(self, turn: Turn, frame: Frame, fan: Fan, index: int, item: Any, source: Any = UNSET) -> Any:
-        """The ItemSelector's answer for one item."""
+        """The ItemSelector's answer for one item. `source`: where a Distributed Map has its items from."""
         assert self.selector is not None
         scope = turn.scope(frame, self)
         if fan.selector_input is not UNSET:

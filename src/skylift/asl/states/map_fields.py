@@ -22,6 +22,8 @@ class MapRunFields:
         self._reader = None if state.item_reader is UNSET else _ReaderFields(state.item_reader, language)
         self._batcher = None if state.item_batcher is UNSET else _BatchFields(state.item_batcher, language)
         self._writer = _writer_fields(state.result_writer, language)
+        self.preview = _preview(state.result_writer)
+        """The WriterConfig of a ResultWriter that writes nowhere: it shapes the state's result."""
         self._count = number_field(
             state.tolerated_failure_count,
             state.tolerated_failure_count_path,
@@ -122,10 +124,25 @@ def _arguments(holder: ItemReader | ResultWriter, language: str, field: str) -> 
 
 
 def _writer_fields(writer: ResultWriter | Any, language: str) -> _WriterFields | None:
-    """A ResultWriter that only has a WriterConfig shapes the output and writes nowhere; it has no effect on the run."""
     if writer is UNSET or writer.resource is UNSET:
         return None
     return _WriterFields(writer, language)
+
+
+def _preview(writer: ResultWriter | Any) -> dict[str, Any] | None:
+    if writer is UNSET or writer.resource is not UNSET or writer.writer_config is UNSET:
+        return None
+    return dict(writer.writer_config)
+
+
+def source_of(reader: Reading | None) -> str:
+    """Map.Item.Source: where the items come from."""
+    if reader is None:
+        return "STATE_DATA"
+    bucket, key = str(reader.arguments.get("Bucket", "")), reader.arguments.get("Key", reader.arguments.get("Prefix"))
+    root = bucket if "/" in bucket or bucket.startswith(".") else f"s3://{bucket}"
+    listed = reader.resource.endswith(":listObjectsV2") and reader.config.get("Transformation", "NONE") == "NONE"
+    return root if listed or not key else f"{root.rstrip('/')}/{key}"
 
 
 def _positive(evaluate: Evaluate | None, scope: Scope, field: str) -> int | None:
