@@ -118,7 +118,12 @@ class Fold:
         self.prints: list[tuple[int, str]] = []
         self.started_ms: int | None = None
         self._prints_in = prints_in
-        self._maps_entered: dict[int, str] = {}
+        self._maps_entered: dict[tuple[str | None, int], str] = {}
+        """Step by execution and event id: of Map states that have begun and not started yet."""
+        self._maps_started: dict[tuple[str | None, int], tuple[str, bool]] = {}
+        self._map_runs: dict[str, tuple[str, bool]] = {}
+        """By the name of a Map Run, with which the names of its child executions begin: its step, and whether the
+        number of items was known when it started."""
 
     def take(self, entry: Entry, commands: Iterable[c.Command], derived: Iterable[HistoryEvent]) -> None:
         """Account for one journal entry: the commands and history events that `advance` gave for it."""
@@ -191,20 +196,39 @@ class Fold:
             step.entered += 1
             step.last_ms = None
             if kind == "MapStateEntered":
-                self._maps_entered[event.id] = name
+                self._maps_entered[event.child, event.id] = name
         elif kind.endswith("StateExited"):
             self._exited(event)
         elif kind == "MapStateStarted":
             self._map_started(event)
         elif kind == "MapIterationSucceeded":
             self.steps[event.details["name"]].items_done += 1
+        elif kind == "MapRunStarted":
+            started = self._maps_started.pop((event.child, event.previous_id), None)
+            if started is not None:
+                self._map_runs[event.details["mapRunArn"].rpartition(":")[2]] = started
+        elif event.child is not None and kind.startswith("Execution"):
+            self._child(event.child, kind)
+
+    def _child(self, child: str, kind: str) -> None:
+        """A Distributed Map's child execution began or ended. Items read from a file are counted as they come."""
+        name, counted = self._map_runs.get(child.rpartition("-")[0], ("", False))
+        step = self.steps.get(name)
+        if step is None:
+            return
+        if kind != "ExecutionStarted":
+            step.items_done += 1
+        elif not counted:
+            step.items = (step.items or 0) + 1
 
     def _map_started(self, event: HistoryEvent) -> None:
         """The event has no name; the entering it follows does. A retried map starts again from another event."""
-        name = self._maps_entered.pop(event.previous_id, None)
+        name = self._maps_entered.pop((event.child, event.previous_id), None)
         if name is not None:
             step = self.steps[name]
-            step.items = (step.items or 0) + int(event.details.get("length", 0))
+            length = int(event.details.get("length", 0))
+            step.items = (step.items or 0) + length
+            self._maps_started[event.child, event.id] = name, length > 0
 
     def _exited(self, event: HistoryEvent) -> None:
         step = self.steps.get(event.details["name"])

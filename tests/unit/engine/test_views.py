@@ -50,6 +50,24 @@ def test_a_map_counts_its_items_and_each_attempt_has_its_place() -> None:
     assert not shown.pending
 
 
+def test_a_distributed_map_counts_its_child_executions() -> None:
+    made = machine(
+        Each={
+            "Type": "Map",
+            "Items": [5, 6, 7],
+            "ToleratedFailureCount": 1,
+            "ItemProcessor": {
+                "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                "StartAt": "Do",
+                "States": {"Do": {"Type": "Task", "Resource": TASK, "End": True}},
+            },
+            "End": True,
+        }
+    )
+    each = view(made, entries(made, {TASK: lambda given: fail(given) if given == 6 else given}, {})).steps[0]
+    assert (each.items, each.items_done) == (3, 3)
+
+
 def test_retried_and_caught() -> None:
     made = machine(
         Do={
