@@ -86,12 +86,17 @@ class LibraryExpression:
         return {name: variables[name] for name in self._names.free if name in variables}
 
     def _expression(self) -> Any:
-        found = _local.expressions.get(self._source)
-        if found is None:
-            if len(_local.expressions) >= _MOST_EXPRESSIONS:
-                _local.expressions.clear()
-            found = _local.expressions[self._source] = _compile(self._source, self._overrides)
-        return found
+        return _compiled(self._source, self._overrides)
+
+
+def _compiled(source: str, overrides: dict[str, Callable[..., Any]]) -> Any:
+    """Compiled once for each thread: the library's expressions belong to the thread that made them."""
+    found = _local.expressions.get(source)
+    if found is None:
+        if len(_local.expressions) >= _MOST_EXPRESSIONS:
+            _local.expressions.clear()
+        found = _local.expressions[source] = _compile(source, overrides)
+    return found
 
 
 def _compile(source: str, overrides: dict[str, Callable[..., Any]]) -> Any:
@@ -219,9 +224,7 @@ def _millis() -> int:
 def _now(*arguments: Any) -> Any:
     if not arguments:
         return _now_text()
-    import jsonatapy
-
-    return jsonatapy.compile("$fromMillis(m, p, z)").evaluate(
+    return _compiled("$fromMillis(m, p, z)", {}).evaluate(
         {"m": _millis(), "p": arguments[0], **({"z": arguments[1]} if len(arguments) > 1 else {})}
     )
 
@@ -230,9 +233,7 @@ def _format_integer(value: Any = None, picture: Any = None) -> Any:
     """The library's own can end the process for huge numbers, or numbers that are none."""
     if value is not None and not abs(_number(value, "$formatInteger")) <= 10**15:
         raise IntrinsicError("D3130: $formatInteger formats numbers up to 10^15 only")
-    import jsonatapy
-
-    return None if value is None else jsonatapy.compile("$formatInteger(n, p)").evaluate({"n": value, "p": picture})
+    return None if value is None else _compiled("$formatInteger(n, p)", {}).evaluate({"n": value, "p": picture})
 
 
 def _shuffle(array: Any = None) -> Any:
