@@ -269,12 +269,9 @@ class Runtime:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
             record = self._must(run_id)
+            self.check(record)
             if record.status in ENDED or (pausing is not None and pausing.is_set() and self.is_quiet(record)):
                 return record
-            if record.status == "RUNNING" and not self.reader.is_driven(record):
-                raise RunInterrupted(
-                    f"the process that drove run {run_id} has died", hint=f"go on with it: skylift resume {run_id}"
-                )
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"run {run_id} is still {record.status} after {timeout_s} s")
             time.sleep(POLL_S)
@@ -286,6 +283,22 @@ class Runtime:
         machine = self.reader.library.machine(record.definition)
         subscribe = self.engine.subscribe if self.drives(record) else None
         return Watch(self.journal, machine, record.run_id, subscribe)
+
+    def check(self, record: RunRecord) -> None:
+        """Raises RunInterrupted for a run that no living process drives, InternalError for one that is ours but cannot
+        go on."""
+        if record.status in ENDED:
+            return
+        if self._is_orphan(record) and self._is_orphan(self._must(record.run_id)):  # or it ended in between
+            raise RunInterrupted(
+                f"the process that drove run {record.run_id} has died",
+                hint=f"go on with it: skylift resume {record.run_id}",
+            )
+        if self._engine is not None:
+            self._engine.check(record.run_id)
+
+    def _is_orphan(self, record: RunRecord) -> bool:
+        return record.status == "RUNNING" and not self.reader.is_driven(record)
 
     def is_quiet(self, record: RunRecord) -> bool:
         """Paused, and no task of it is running here."""

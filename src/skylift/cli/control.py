@@ -64,7 +64,7 @@ def answer(run: str, step: str | None, output: str | None, cause: str | None) ->
     """Answer RUN, which waits for an approval or another callback."""
     with open_runtime() as runtime:
         record = runtime.reader.record(run)
-        outcome: Succeeded | Failed = Succeeded(output=True if output is None else read_input(output))
+        outcome: Succeeded | Failed = Succeeded(output=True if output is None else read_input(output, "--output"))
         if cause is not None:
             outcome = Failed(error="Rejected", cause=cause)
         label = runtime.answer(record, outcome, step=step)

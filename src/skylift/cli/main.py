@@ -72,7 +72,23 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script. Exit status: 0 done, 1 failed, 2 wrong usage or setup, 130 interrupted."""
+    _open_standard_streams()
     sys.exit(run_cli(sys.argv[1:] if arguments is None else arguments))
+
+
+def _open_standard_streams() -> None:
+    """Started with one of them closed (`2>&-`), the next file we open, the journal say, would get its number."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    import os
+
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
+    sys.stdin, sys.stdout, sys.stderr = (
+        stream if stream is not None else open(number, mode)  # noqa: SIM115, PTH123
+        for number, mode, stream in ((0, "r", sys.stdin), (1, "w", sys.stdout), (2, "w", sys.stderr))
+    )
 
 
 def run_cli(arguments: list[str]) -> int:

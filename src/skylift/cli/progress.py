@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from skylift.runtime import Runtime
 
 REFRESH_S = 0.1
+CHECK_S = 0.3
+"""How often to look whether the run can still go on."""
 
 
 class Display(Protocol):
@@ -29,17 +31,24 @@ class Display(Protocol):
 
 
 def follow(runtime: Runtime, record: RunRecord, *, quiet: bool, interrupted: threading.Event) -> RunRecord:
-    """Wait until the run has ended or paused, showing how it goes on. Returns its record."""
+    """Wait until the run has ended or paused, showing how it goes on. Returns its record.
+
+    Raises RunInterrupted when the process that drives it dies, InternalError when ours cannot go on with it.
+    """
     if quiet:
         return runtime.wait(record.run_id, pausing=interrupted)
     watch = runtime.watch(record)
     display: Display = _Bars() if sys.stderr.isatty() else _Lines()
+    checked = time.monotonic()
     try:
         while True:
             stopped = watch.poll(REFRESH_S)
             display.update(watch.fold)
             if stopped is not None and (stopped.status in ENDED or runtime.is_quiet(stopped)):
                 return stopped
+            if time.monotonic() - checked > CHECK_S:
+                checked = time.monotonic()
+                runtime.check(runtime.reader.record(record.run_id))
     finally:
         watch.close()
         display.close()

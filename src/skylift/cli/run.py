@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -22,6 +23,14 @@ from skylift.sdk.parameters import Parameter, ParameterInvalid
 if TYPE_CHECKING:
     from skylift.ports.journal import RunRecord
     from skylift.runtime import Runtime
+
+
+LONGEST_REASON = 1_500
+_SAID_OF = {
+    "ABORTED": "it was stopped",
+    "States.Timeout": "it took longer than its timeout",
+    "States.HeartbeatTimeout": "no heartbeat came in time",
+}
 
 
 class RunCommand(click.Command):
@@ -114,10 +123,16 @@ def run(
 def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
     """Wait for a run, showing its progress; print how it ended. Exit status 0 succeeded, 1 failed, 130 paused."""
     from skylift.cli.progress import follow
+    from skylift.runtime import RunInterrupted
 
     pause = _PauseOnInterrupt(runtime, record)
     with pause:
-        ended = follow(runtime, record, quiet=as_json, interrupted=pause.asked)
+        while True:
+            try:
+                ended = follow(runtime, record, quiet=as_json, interrupted=pause.asked)
+                break
+            except RunInterrupted:  # it was driven by another process, which has died
+                record = runtime.resume(runtime.reader.record(record.run_id))
     if ended.status == "PAUSED":
         return _say_paused(ended, as_json)
     return report(ended, as_json)
@@ -142,12 +157,20 @@ def report(record: RunRecord, as_json: bool) -> int:
     took = duration((record.stopped_ms or record.created_ms) - record.created_ms)
     click.echo(f"{record.run_id} {record.status} in {took}", err=True)
     if failed:
-        click.echo(f"error[{record.error or record.status}]: {message_of(record.cause) or 'no cause given'}", err=True)
+        click.echo(f"error[{record.error or record.status}]: {_reason(record)}", err=True)
         click.echo(f"  help: skylift show {record.run_id}; skylift logs {record.run_id};", err=True)
         click.echo(f"        once mended: skylift redrive {record.run_id}", err=True)
     elif record.output is not None:
         print_json(plain(record.output))
     return int(failed)
+
+
+def _reason(record: RunRecord) -> str:
+    """The cause on one screen; `skylift show` and the log have the rest."""
+    text = message_of(record.cause)
+    if len(text) > LONGEST_REASON:
+        text = f"{text[:LONGEST_REASON]}… ({len(text) - LONGEST_REASON} more characters)"
+    return text or _SAID_OF.get(record.error or record.status, "no cause given")
 
 
 def _prepare(
@@ -202,26 +225,37 @@ def _say_paused(record: RunRecord, as_json: bool) -> int:
 
 
 class _PauseOnInterrupt:
-    """Ctrl-C asks for a pause and lets running tasks end; a second one leaves at once. Nothing is lost either way."""
+    """Ctrl-C asks for a pause and lets running tasks end; a second one, or SIGTERM, leaves at once. Nothing is lost."""
 
     def __init__(self, runtime: Runtime, record: RunRecord) -> None:
         self.asked = threading.Event()
         self._runtime = runtime
         self._record = record
-        self._previous: Any = None
+        self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            self._previous = signal.signal(signal.SIGINT, self._interrupt)
+            self._previous = {
+                number: signal.signal(number, handler)
+                for number, handler in ((signal.SIGINT, self._interrupt), (signal.SIGTERM, self._terminate))
+            }
 
     def __exit__(self, *_: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked.is_set():
-            click.echo(f"\nleaving; go on with: skylift resume {self._record.run_id}", err=True)
-            os._exit(130)
+            self._leave(130)
         self.asked.set()
         click.echo("\npausing: tasks that run may end; Ctrl-C again leaves at once", err=True)
         self._runtime.request_pause(self._record)
+
+    def _terminate(self, number: int, _frame: FrameType | None) -> None:
+        self._leave(128 + number)
+
+    def _leave(self, status: int) -> None:
+        """At once: whatever is not in the journal yet is done again by whoever resumes the run."""
+        with contextlib.suppress(OSError):
+            os.write(2, f"\nleaving; go on with: skylift resume {self._record.run_id}\n".encode())
+        os._exit(status)

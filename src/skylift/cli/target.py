@@ -134,7 +134,7 @@ def _nearby(path: Path) -> str | None:
     return f"did you mean {folder / near[0]}?" if near else None
 
 
-def read_input(text: str | None) -> Any:
+def read_input(text: str | None, option: str = "--input") -> Any:
     """`--input JSON`, `--input @file` or `--input -` (standard input) as a value."""
     if text is None:
         return None
@@ -148,5 +148,6 @@ def read_input(text: str | None) -> Any:
     except msgspec.DecodeError as problem:
         shown = raw[:60].decode(errors="replace")
         raise TargetError(
-            f"--input is not JSON: {problem}; it begins {shown!r}", hint="quote it for the shell: --input '{\"a\": 1}'"
+            f"{option} is not JSON: {problem}; it begins {shown!r}",
+            hint=f"quote it for the shell: {option} '{{\"a\": 1}}'",
         ) from None

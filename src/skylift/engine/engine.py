@@ -164,6 +164,10 @@ class Engine:
         """Listen to one run, or to all. Only what happens from now on is told."""
         return self._observers.subscribe(run_id, callback)
 
+    def broken(self, run_id: str) -> SkyliftError | None:
+        """Why the run was set aside, if it was: it is open, but nothing drives it."""
+        return self._broken.get(run_id)
+
     # -- the turn ------------------------------------------------------------------------------------------------------
 
     def turn(self, inputs: Sequence[Input] = ()) -> int | None:

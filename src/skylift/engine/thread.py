@@ -136,6 +136,14 @@ class EngineThread:
         """What is wrong with the journal now."""
         return self.engine.trouble
 
+    def check(self, run_id: str) -> None:
+        """Raises InternalError when the run, or the whole engine, cannot go on. At no cost."""
+        if self.failure is not None:
+            raise InternalError(f"the engine has stopped: {self.failure!r}") from self.failure
+        broken = self.engine.broken(run_id)
+        if broken is not None:
+            raise broken
+
     def close(self) -> None:
         """End after the present turn and give up the runs that have not ended, so that others may take them over.
         Backends are their owner's to close."""

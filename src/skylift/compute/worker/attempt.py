@@ -94,7 +94,9 @@ class Runner:
         try:
             with _surroundings({**call.requirements.env, **secrets}):
                 output = (
-                    self._handler(call, function, meter) if call.convention == "handler" else self._task(call, function)
+                    self._handler(call, function, meter)
+                    if call.convention == "handler"
+                    else self._task(call, function, mask)
                 )
             if mask.values:
                 _refuse_leak(output, mask)
@@ -115,7 +117,7 @@ class Runner:
             note("\n".join(failure.locals_lines(error, mask)))
         return failure.failed(error, mask, usage)
 
-    def _task(self, call: TaskCall, function: Function) -> Any:
+    def _task(self, call: TaskCall, function: Function, mask: Mask) -> Any:
         arguments = call.arguments
         if not isinstance(arguments, dict):
             raise TypeError(
@@ -127,7 +129,9 @@ class Runner:
             name: value if _is_itself(value, hints.get(name, Any)) else codec().load(value, hints.get(name, Any))
             for name, value in arguments.items()
         }
-        result = _finished(function.call(**values))
+        result = _finished(_called(partial(function.call, **values)))
+        if mask.values:
+            _refuse_leak(result, mask)  # while it is in sight: what becomes an artifact is not
         return result if _stays(result) else codec().dump(result, function.returns, inline=call.inline_result)
 
     def _handler(self, call: TaskCall, function: Function, meter: Meter) -> Any:
@@ -138,7 +142,7 @@ class Runner:
             memory_limit_in_mb=call.requirements.memory_mib or 0,
             log_stream_name=call.label,
         )
-        result = _finished(function.call(call.arguments, context))
+        result = _finished(_called(partial(function.call, call.arguments, context)))
         return result if type(result) in _PLAIN else _marshalled(result)
 
     def _codec(self, bundle: str | None) -> Any:
@@ -188,6 +192,20 @@ def _marshalled(result: Any) -> Any:
         return json.loads(json.dumps(result))
     except (TypeError, ValueError, RecursionError) as error:
         raise MarshalError(f"Unable to marshal response: {error}") from error
+
+
+def _called(call: Callable[[], Any]) -> Any:
+    """Call user code. A child that it forks ends where the code does: it must not answer in the name of the worker."""
+    here = os.getpid()
+    status = 1
+    try:
+        result = call()
+        status = 0
+        return result
+    finally:
+        if os.getpid() != here:
+            sys.stdout.flush()
+            os._exit(status)
 
 
 def _finished(result: Any) -> Any:
@@ -262,10 +280,12 @@ def _texts(output: Any) -> Iterator[str]:
         value = pending.pop()
         if isinstance(value, str):
             yield value
+        elif isinstance(value, (bytes, bytearray)):
+            yield value.decode("utf-8", "replace")
         elif isinstance(value, dict):
             pending.extend(value)
             pending.extend(value.values())
-        elif isinstance(value, list):
+        elif isinstance(value, (list, tuple, set, frozenset)):
             pending.extend(value)
 
 

@@ -25,7 +25,7 @@ _HIDDEN_NAMES = ("secret", "password", "passwd", "token", "api_key", "apikey", "
 def failed(error: BaseException, mask: Mask, usage: Usage | None = None) -> Failed:
     """`error` is the class's name, `classes` its bases nearest first, `cause` the JSON text Lambda would give."""
     names = tuple(base.__name__ for base in type(error).__mro__[1:-1])
-    return Failed(error=type(error).__name__, classes=names, cause=cause_of(error, mask), usage=usage)
+    return Failed(error=mask(type(error).__name__), classes=names, cause=cause_of(error, mask), usage=usage)
 
 
 def cause_of(error: BaseException, mask: Mask) -> str:
@@ -68,11 +68,11 @@ def locals_lines(error: BaseException, mask: Mask) -> Iterator[str]:
 
 
 def _report(error: BaseException, mask: Mask, depth: int) -> dict[str, Any]:
-    message = mask(message_of(error))
+    message = mask(message_of(error)).encode("utf-8", "backslashreplace").decode()
     if len(message) > _LONGEST_MESSAGE:
         message = f"{message[:_LONGEST_MESSAGE]}… ({len(message) - _LONGEST_MESSAGE} more characters in the log)"
     report: dict[str, Any] = {
-        "errorType": type(error).__name__,
+        "errorType": mask(type(error).__name__),
         "errorMessage": message,
         "stackTrace": [mask(entry) for entry in _stack(error)],
     }
