@@ -23,7 +23,16 @@ R = TypeVar("R")
 
 
 class Run(Generic[R]):
-    """One run of a pipeline. Cheap to hold; everything is read from the journal when asked for."""
+    """One run of a pipeline. Cheap to hold; everything is read from the journal when asked for.
+
+        run = faces.start("images")     # goes on while this process lives; `resume` goes on after it has died
+        for line in run.logs(follow=True):
+            print(line.label, line.text)
+        print(run.status, run.result())
+
+    Requests (`pause`, `cancel`, …) reach the process that drives the run, wherever it is on this machine. They raise
+    WrongStatus when the run's status does not allow them.
+    """
 
     def __init__(self, runtime: Runtime, run_id: str, result_type: Any = Any) -> None:
         self._runtime = runtime

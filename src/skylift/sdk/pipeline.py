@@ -93,7 +93,24 @@ def pipeline(
 
 
 def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make a function a pipeline. name: what runs are listed under. timeout: of a whole run, `"2h"` or seconds."""
+    """Make a function a pipeline: its body is compiled to a graph when it is first needed.
+
+    name: what runs are listed under; the function's name unless given. timeout: of a whole run, `"2h"` or seconds; a
+    run that takes longer becomes TIMED_OUT. Raises PipelineInvalid for a function that cannot be one (async, `*args`).
+
+    >>> from skylift import task
+    >>> @task
+    ... def double(x: int) -> int:
+    ...     return 2 * x
+    >>> @pipeline
+    ... def doubled(xs: list[int]) -> list[int]:
+    ...     return [double(x) for x in xs]
+    >>> doubled([1, 2])
+    [2, 4]
+
+    `doubled.run([1, 2])` does the same durably; what cannot be compiled raises CompileError there, or in
+    `doubled.compile()`.
+    """
     if function is not None:
         return Pipeline(function)
     unknown = [key for key in options if key not in ("name", "timeout")]

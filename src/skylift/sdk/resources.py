@@ -23,15 +23,25 @@ class Resources:
     itself wins."""
 
     cpus: float = 1.0
+    """Processors, more than 0; attempts start while processors are free."""
     memory: str | int | None = None
+    """Most memory of an attempt: `"512 MiB"`, `"2G"`, or a number of MiB. More raises MemoryError in the pipeline."""
     gpu: str | int | None = None
+    """`1`, `"V100"` or `"V100:2"`."""
     spot: bool = False
+    """May run on machines that can be taken away. Means nothing to the worker processes of this machine."""
     env: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the attempt."""
     secrets: Sequence[str] = ()
+    """Names of secrets; the worker finds them and sets them as environment variables."""
     concurrency: int | None = None
+    """Most attempts of the task at once, over all runs of this process."""
     environment: str | None = None
+    """A requirements or lock file. Not used by the worker processes of this machine."""
     image: str | None = None
+    """A container image. Not used by the worker processes of this machine."""
     nodes: int = 1
+    """Machines that work together on one attempt."""
 
 
 def requirements_of(

@@ -18,8 +18,9 @@ class RetryInvalid(AuthorError):
 class Retry:
     """Up to `attempts` further tries of a task that raised one of `on` (or a subclass).
 
-    The first retry waits `interval` whole seconds, each further one `backoff` times as long, at most `max_delay`.
-    With `jitter` every wait is drawn between zero and that.
+    The first retry waits `interval` whole seconds, each further one `backoff` times as long, at most `max_delay`
+    seconds. With `jitter` every wait is drawn between zero and that. Attempts whose worker was lost are given again
+    without counting here. Raises RetryInvalid for what the States Language cannot express.
 
     >>> Retry(attempts=3, on=(ConnectionError,), interval=2, backoff=1.5).attempts
     3

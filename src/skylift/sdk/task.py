@@ -140,10 +140,10 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task: a step that runs in a worker, with its arguments by name.
 
     cpus, memory, gpu, spot, env, secrets, concurrency, environment, image, nodes: what it needs (see Resources, which
-    `resources` takes whole; what is said here wins). timeout: the longest time of one attempt, `"2h"` or seconds; longer
-    raises TimeoutError in the pipeline. heartbeat: the longest time between calls of `heartbeat()`, shorter than timeout.
-    retry: tries after the first, or a Retry. cache: reuse the result of the same code with the same inputs. on: the
-    backend it runs on. name: what graphs and logs show; the function's qualified name unless given.
+    `resources` takes whole; what is said here wins). timeout: the longest time of one attempt, `"2h"` or seconds; one
+    that takes longer raises TimeoutError in the pipeline. heartbeat: the longest time between calls of `heartbeat()`,
+    shorter than timeout. retry: tries after the first, or a Retry. cache: reuse the result of the same code with the
+    same inputs. on: the backend it runs on. name: what graphs and logs show; the function's name unless given.
 
     A task may run more than once (a worker can die after the work and before the report): `attempt().token` stays the
     same then. What it returns travels as JSON or as an artifact, see `skylift.values`.
