@@ -183,6 +183,15 @@ class RunReader:
                 return
             time.sleep(FOLLOW_S)
 
+    def require_step(self, record: RunRecord, step: str) -> None:
+        """Raises RunNotFound, which names the steps there are, unless a task ran as `step`, here or in a called
+        pipeline."""
+        ran = list(RunLog(record.run_id, self._logs, self._look).names())
+        if not any(step in names for names in ran):
+            labels = list(dict.fromkeys(names[0] for names in ran))
+            shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
+            raise RunNotFound(f"no task ran as {step!r}", hint=f"the run's tasks: {shown or 'none'}")
+
     def _look(self, run_id: str) -> RunView | None:
         record = self._journal.run(run_id)
         return None if record is None else self.view(record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,7 +53,7 @@ class RunLog:
             return []
         lines: list[LogLine] = []
         for a in view.attempts:
-            chosen = step in (None, a.state, a.label, self._above + a.label) and attempt in (None, a.number)
+            chosen = (step is None or step in self._names(a)) and attempt in (None, a.number)
             if _NESTED in a.resource:
                 lines += self._nested_log(a).read(None if chosen else step, None if chosen else attempt)
             elif chosen:
@@ -62,6 +62,17 @@ class RunLog:
             lines += [_print_line(at_ms, self._above + PRINT, text) for at_ms, text in view.prints[self._printed :]]
             self._printed = len(view.prints)
         return sorted(lines, key=lambda line: line.time)
+
+    def names(self) -> Iterator[tuple[str, ...]]:
+        """What each attempt may be called, the full label first; those of called pipelines follow the call."""
+        view = self._look(self._run_id)
+        for a in view.attempts if view is not None else ():
+            yield self._names(a)
+            if _NESTED in a.resource:
+                yield from self._nested_log(a).names()
+
+    def _names(self, attempt: Attempt) -> tuple[str, ...]:
+        return (self._above + attempt.label, attempt.label, attempt.state)
 
     def _tail(self, attempt: Attempt) -> _Tail:
         if attempt.token not in self._tails:

@@ -377,6 +377,7 @@ BAD = [
     (["show", "zzzz"], "error[RUN-NOT-FOUND]"),
     (["stop", "zzzz"], "error[RUN-NOT-FOUND]"),
     (["replay", "zzzz", "x"], "error[RUN-NOT-FOUND]"),
+    (["logs", "zzzz", "x"], "error[RUN-NOT-FOUND]"),
     (["run", "flow.py:squares", "--numers", "1"], "did you mean numbers?"),
     (["graph", "nothing.json"], "no such file"),
     (["rnus"], "Did you mean runs?"),

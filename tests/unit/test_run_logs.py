@@ -53,6 +53,15 @@ def test_called_pipelines_stand_below_the_step_that_called_them(tmp_path: Path) 
     assert sorted(read("trial[0]")) == [("trial[0]/print", "left out"), ("trial[0]/train", "training")]
 
 
+def test_names_of_attempts(tmp_path: Path) -> None:
+    runs = {
+        "r1": view(attempt("1-1", "load"), attempt("5-1", "trial[0]", NESTED)),
+        CHILD: view(attempt("2-1", "train")),
+    }
+    first = [names[0] for names in RunLog("r1", tmp_path, runs.get).names()]
+    assert first == ["load", "trial[0]", "trial[0]/train"]
+
+
 def test_a_second_look_gives_what_is_new(tmp_path: Path) -> None:
     runs = {"r1": view(attempt("1-1", "load"))}
     log = RunLog("r1", tmp_path, runs.get)

@@ -16,5 +16,7 @@ def logs(run: str, step: str | None, follow: bool, attempt: int | None) -> None:
     """What the tasks of RUN printed and logged; with STEP (`train`, or `train[2]` in a map) only that one's."""
     with open_runtime() as runtime:
         record = runtime.reader.record(run)
+        if step is not None and not follow:
+            runtime.reader.require_step(record, step)
         for line in runtime.reader.log_lines(record, step=step, attempt=attempt, follow=follow):
             click.echo(f"{line.label} | {line.text}" if step is None or line.label != step else line.text)

@@ -30,6 +30,7 @@ def runs(status: tuple[str, ...], pipeline: str | None, limit: int, children: bo
     rows = [
         (
             record.run_id,
+            given_name(record) or "-",
             record.pipeline,
             states[record.run_id],
             when(record.created_ms),
@@ -38,7 +39,14 @@ def runs(status: tuple[str, ...], pipeline: str | None, limit: int, children: bo
         )
         for record in found
     ]
-    print_table(("RUN", "PIPELINE", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty="no runs yet")
+    chosen = bool(status or pipeline)
+    empty = "no such runs" if chosen else "no runs yet"
+    print_table(("RUN", "NAME", "PIPELINE", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty=empty)
+
+
+def given_name(record: RunRecord) -> str | None:
+    """The name that somebody gave; a run without one is called by its id."""
+    return None if record.name == record.run_id else record.name
 
 
 def describe(record: RunRecord, status: str | None = None) -> dict[str, object]:

@@ -8,7 +8,7 @@ import click
 
 from skylift.cli.output import duration, iso, json_option, print_json, print_table, shorten, when
 from skylift.cli.parts import open_runtime
-from skylift.cli.runs import describe
+from skylift.cli.runs import describe, given_name
 from skylift.errors import message_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def show(run: str, attempts: bool, as_json: bool) -> None:
 def _header(record: RunRecord, status: str) -> None:
     took = duration(record.stopped_ms - record.created_ms) if record.stopped_ms else "going on"
     click.echo(f"run       {record.run_id}")
+    if given_name(record):
+        click.echo(f"name      {record.name}")
     click.echo(f"pipeline  {record.pipeline}")
     click.echo(f"status    {status}")
     click.echo(f"started   {when(record.created_ms)}, {took}")
