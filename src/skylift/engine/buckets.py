@@ -15,6 +15,10 @@ from typing import IO, Any, Protocol, cast
 import msgspec
 
 
+OBJECT_STORES = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://", "oss://")
+"""They know no folders, and a bucket with a misspelt name must not be made."""
+
+
 class Listed(msgspec.Struct, frozen=True):
     """One object of a bucket."""
 
@@ -152,7 +156,8 @@ class Remote:
     def write(self, key: str, data: bytes) -> None:
         path = f"{self._root}/{key}"
         try:
-            self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
+            if not self._url.startswith(OBJECT_STORES):
+                self._system.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._system.pipe_file(path, data)
         except Exception as problem:
             raise BucketError(f"{self._url}/{key} cannot be written: {problem}") from problem
