@@ -27,7 +27,7 @@ unit: setup
 	$(PY) -m pytest tests/unit -m "not slow" -n $(JOBS)
 
 test: setup lint            ## set up, all checks and all tests
-	$(PY) -m pytest -n $(JOBS)
+	$(PY) -m pytest -n $(JOBS) --dist worksteal
 
 bench: setup            ## the measurements, written to bench/RESULTS.md
 	$(PY) -m bench

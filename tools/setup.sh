@@ -37,7 +37,7 @@ find_python() {
     for python in python3 python3.14 python3.15; do
         "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && return
     done
-    echo "setup: Python 3.11 or newer is missing (found: $(python3 -V 2>&1 | head -n 1)); install it, or name it: make PYTHON=/path/to/python3" >&2
+    echo "setup: Python 3.11 or newer is missing (found: $(python3 -V 2>/dev/null || echo none)); install it, or name it: make PYTHON=/path/to/python3" >&2
     exit 1
 }
 

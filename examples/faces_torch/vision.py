@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,9 @@ from PIL import Image, ImageDraw
 SIZE = 25
 """Side of a crop in pixels, as in the training images."""
 
-CELL = 5
+EDGES = np.array([1, 5, 10, 15, 20, 24])
+"""Of the 5 x 5 cells of a crop; its border, whose gradients depend on what lies outside, belongs to none."""
+
 BINS = 8
 FEATURES = 512
 """Values per crop: 4 x 4 blocks of 2 x 2 cells with 8 directions each."""
@@ -29,26 +31,53 @@ class Box:
     score: float
 
 
+@dataclass(frozen=True)
+class View:
+    """Windows of one size in a picture: `image` is the grey picture in 0..1, made so small that such a window has
+    25 x 25 pixels there; `tops` and `lefts` are their corners in it, `scale` how much smaller it is."""
+
+    image: np.ndarray
+    tops: np.ndarray
+    lefts: np.ndarray
+    scale: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.tops)
+
+    def some(self, count: int, random: np.random.Generator) -> View:
+        """So many of the windows, chosen by chance."""
+        chosen = random.integers(len(self), size=count)
+        return replace(self, tops=self.tops[chosen], lefts=self.lefts[chosen])
+
+    def boxes(self) -> np.ndarray:
+        """Left, top, right, bottom of each window in the picture."""
+        return np.stack([self.lefts, self.tops, self.lefts + SIZE, self.tops + SIZE], 1) * self.scale
+
+    def crops(self) -> np.ndarray:
+        """(n, 25, 25): a copy of each window."""
+        return np.lib.stride_tricks.sliding_window_view(self.image, (SIZE, SIZE))[self.tops, self.lefts]
+
+    def batches(self, size: int = 4096) -> Iterator[np.ndarray]:
+        """The crops, at most so many at a time."""
+        for start in range(0, len(self), size):
+            part = slice(start, start + size)
+            yield replace(self, tops=self.tops[part], lefts=self.lefts[part]).crops()
+
+    def features(self) -> np.ndarray:
+        """(n, 512): histograms of oriented gradients of each window. Sums over the whole image give those of every cell
+        at once, so a window costs no more than its 36 corners."""
+        sums = _summed(_votes(self.image))
+        parts = [
+            _blocks(sums, self.tops[start : start + 4096], self.lefts[start : start + 4096])
+            for start in range(0, len(self), 4096)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, FEATURES), np.float32)
+
+
 def hog(crops: np.ndarray) -> np.ndarray:
     """Histograms of oriented gradients: (n, 25, 25) grey crops in 0..1 become (n, 512) features."""
-    n = len(crops)
-    if n == 0:
-        return np.zeros((0, FEATURES), np.float32)
-    crops = crops.astype(np.float32)
-    across, down = np.zeros_like(crops), np.zeros_like(crops)
-    across[:, :, 1:-1] = crops[:, :, 2:] - crops[:, :, :-2]
-    down[:, 1:-1, :] = crops[:, 2:, :] - crops[:, :-2, :]
-    strength = np.hypot(across, down)
-    direction = np.mod(np.arctan2(down, across) / np.pi, 1) * BINS
-    lower = direction.astype(np.int64)
-    share = direction - lower
-    cell = np.arange(SIZE) // CELL
-    first = (np.arange(n)[:, None, None] * 25 + cell[:, None] * 5 + cell) * BINS
-    votes = np.bincount((first + lower % BINS).ravel(), (strength * (1 - share)).ravel(), n * 25 * BINS)
-    votes += np.bincount((first + (lower + 1) % BINS).ravel(), (strength * share).ravel(), n * 25 * BINS)
-    cells = votes.astype(np.float32).reshape(n, 5, 5, BINS)
-    blocks = np.concatenate([cells[:, y : y + 4, x : x + 4] for y in (0, 1) for x in (0, 1)], axis=-1)
-    return (blocks / np.sqrt((blocks**2).sum(-1, keepdims=True) + 0.1)).reshape(n, FEATURES)
+    tops = np.arange(len(crops)) * SIZE
+    return View(np.ascontiguousarray(crops, np.float32).reshape(-1, SIZE), tops, np.zeros_like(tops)).features()
 
 
 def augmented(crops: np.ndarray) -> np.ndarray:
@@ -82,6 +111,16 @@ def shifted(crops: np.ndarray, down: int, right: int) -> np.ndarray:
     return padded[:, 10 - down : 10 - down + SIZE, 10 - right : 10 - right + SIZE]
 
 
+def named(name: str, *, most: int = 720) -> np.ndarray:
+    """A picture that ships with scikit-image, in 8-bit grey and with at most so many pixels a side."""
+    from skimage import data
+
+    picture = getattr(data, name)()
+    image = Image.fromarray(grey(picture[0] if isinstance(picture, tuple) else picture))
+    image.thumbnail((most, most), Image.Resampling.BOX)
+    return np.asarray(image)
+
+
 def grey(picture: np.ndarray) -> np.ndarray:
     """Any picture as 8-bit grey."""
     if picture.dtype != np.uint8:
@@ -89,28 +128,48 @@ def grey(picture: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(picture).convert("L"))
 
 
-def windows(picture: np.ndarray, *, smallest: int = 40, step: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """All crops of a grey picture at all scales, and the box (left, top, right, bottom) of each in the picture."""
-    crops, boxes = [], []
-    for scale, view in _scales(picture, smallest, step):
-        rows, columns = view.shape[:2]
-        crops.append(view.reshape(-1, SIZE, SIZE))
-        y, x = np.divmod(np.arange(rows * columns), columns)
-        corner = np.stack([x, y, x, y], 1) * step
-        boxes.append((corner + np.array([0, 0, SIZE, SIZE])) * scale)
-    return np.concatenate(crops), np.concatenate(boxes)
+def views(picture: np.ndarray, *, smallest: int = 40, step: int = 2) -> Iterator[View]:
+    """All windows of a grey picture, from the smallest on, each size a quarter larger than the one before."""
+    image = Image.fromarray(np.ascontiguousarray(picture))
+    scale = smallest / SIZE
+    while min(image.size) / scale >= SIZE:
+        width, height = int(image.width / scale), int(image.height / scale)
+        small = np.asarray(image.resize((width, height), Image.Resampling.BOX), np.float32) / 255
+        tops, lefts = np.mgrid[0 : height - SIZE + 1 : step, 0 : width - SIZE + 1 : step]
+        yield View(small, tops.ravel(), lefts.ravel(), scale)
+        scale *= 1.25
 
 
-def sample(picture: np.ndarray, count: int, random: np.random.Generator) -> np.ndarray:
-    """About so many crops of a grey picture, chosen by chance over all scales."""
-    views = [view for _, view in _scales(picture, 26, 2)]
-    total = sum(view.shape[0] * view.shape[1] for view in views)
-    chosen = []
-    for view in views:
-        rows, columns = view.shape[:2]
-        some = round(count * rows * columns / total)
-        chosen.append(view[random.integers(rows, size=some), random.integers(columns, size=some)])
-    return np.concatenate(chosen)
+def sample(picture: np.ndarray, count: int, random: np.random.Generator) -> list[View]:
+    """About so many windows of a grey picture, chosen by chance over all sizes."""
+    every = list(views(picture, smallest=26))
+    total = sum(map(len, every))
+    return [view.some(round(count * len(view) / total), random) for view in every]
+
+
+def scene(picture: np.ndarray, faces: np.ndarray, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A grey picture with faces of many sizes pasted in, their borders blended, and the box of each."""
+    cell, picture = 110, picture.copy()
+    corners = [(y, x) for y in range(0, len(picture) - cell, cell) for x in range(0, picture.shape[1] - cell, cell)]
+    boxes = []
+    for face, place in zip(faces, random.permutation(len(corners)), strict=False):
+        side = int(random.integers(45, 95))
+        top, left = np.array(corners[place]) + random.integers(cell - side, size=2)
+        large = np.asarray(Image.fromarray((face * 255).astype(np.uint8)).resize((side, side), _SMOOTH), np.float32)
+        near = np.minimum(np.arange(side), np.arange(side)[::-1]) / (0.12 * side)
+        share = np.clip(np.minimum.outer(near, near), 0, 1)
+        there = picture[top : top + side, left : left + side]
+        there[:] = (share * large + (1 - share) * there).astype(np.uint8)
+        boxes.append((left, top, left + side, top + side))
+    return picture, np.array(boxes, float).reshape(-1, 4)
+
+
+def strengths(found: Sequence[Box], boxes: np.ndarray) -> list[float]:
+    """How strongly each of the boxes was found; 0 where it was not."""
+    places = np.array([(box.left, box.top, box.right, box.bottom) for box in found], float).reshape(-1, 4)
+    scores = np.array([box.score for box in found])
+    overlaps = (_overlap(places, box) for box in boxes)
+    return [float(scores[shared / union > 0.3].max(initial=0.0)) for shared, union, _ in overlaps]
 
 
 def clusters(boxes: np.ndarray, chances: np.ndarray, *, least: float = 0.5) -> list[Box]:
@@ -140,15 +199,30 @@ def draw(picture: np.ndarray, boxes: Sequence[Box], path: Path) -> None:
     image.save(path)
 
 
-def _scales(picture: np.ndarray, smallest: int, step: int) -> Iterator[tuple[float, np.ndarray]]:
-    """Scale, and the windows there as a view (rows, columns, 25, 25) that copies nothing."""
-    image = Image.fromarray(np.ascontiguousarray(picture))
-    scale = smallest / SIZE
-    while min(image.size) / scale >= SIZE:
-        size = (int(image.width / scale), int(image.height / scale))
-        small = np.asarray(image.resize(size, Image.Resampling.BOX), np.float32) / 255
-        yield scale, np.lib.stride_tricks.sliding_window_view(small, (SIZE, SIZE))[::step, ::step]
-        scale *= 1.25
+def _votes(image: np.ndarray) -> np.ndarray:
+    """(height, width, 8): how strongly each pixel's gradient points in each direction, opposite ones being one."""
+    across, down = np.zeros_like(image), np.zeros_like(image)
+    across[:, 1:-1] = image[:, 2:] - image[:, :-2]
+    down[1:-1] = image[2:] - image[:-2]
+    strength = np.hypot(across, down)
+    direction = np.mod(np.arctan2(down, across) / np.pi, 1) * BINS
+    away = np.abs(direction[..., None] - np.arange(BINS))
+    return strength[..., None] * np.maximum(0, 1 - np.minimum(away, BINS - away))
+
+
+def _summed(votes: np.ndarray) -> np.ndarray:
+    """At each corner the sum of everything above and left of it."""
+    sums = np.zeros((votes.shape[0] + 1, votes.shape[1] + 1, BINS))
+    np.cumsum(np.cumsum(votes, axis=0), axis=1, out=sums[1:, 1:])
+    return sums
+
+
+def _blocks(sums: np.ndarray, tops: np.ndarray, lefts: np.ndarray) -> np.ndarray:
+    """Features of windows: sums of 5 x 5 cells, in overlapping blocks of 2 x 2, each brought to one contrast."""
+    corners = sums[(tops[:, None] + EDGES)[:, :, None], (lefts[:, None] + EDGES)[:, None, :]]
+    cells = np.diff(np.diff(corners, axis=1), axis=2).astype(np.float32)
+    blocks = np.concatenate([cells[:, y : y + 4, x : x + 4] for y in (0, 1) for x in (0, 1)], axis=-1)
+    return (blocks / np.sqrt((blocks**2).sum(-1, keepdims=True) + 0.1)).reshape(len(tops), FEATURES)
 
 
 _SMOOTH = Image.Resampling.BILINEAR

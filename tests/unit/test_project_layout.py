@@ -68,6 +68,52 @@ def test_import_time_budget() -> None:
     assert times[0] < 0.06
 
 
+@pytest.mark.parametrize(
+    ("python", "says"),
+    [
+        (None, "Python 3.11 or newer is missing (found: none)"),
+        (
+            'case "$*" in *-V*) echo Python 3.9.2;; *) exit 1;; esac',
+            "Python 3.11 or newer is missing (found: Python 3.9.2)",
+        ),
+        (
+            f'case "$*" in *"import venv"*) exit 1;; *) exec {sys.executable} "$@";; esac',
+            "the venv module of python3 is",
+        ),
+    ],
+    ids=["no python", "old python", "no venv"],
+)
+def test_setup_says_in_one_line_what_is_missing(tmp_path: Path, python: str | None, says: str) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("sh", "cat", "dirname"):
+        (programs / name).symlink_to(str(shutil.which(name)))
+    if python is not None:
+        (programs / "python3").write_text(f"#!/bin/sh\n{python}\n", encoding="utf-8")
+        (programs / "python3").chmod(0o755)
+    project = tmp_path / "project"
+    (project / "tools").mkdir(parents=True)
+    for name in ("tools/setup.sh", "pyproject.toml", "constraints.txt"):
+        shutil.copy(ROOT / name, project / name)
+    done = subprocess.run(
+        [str(project / "tools/setup.sh"), "demo"],
+        env={"PATH": str(programs)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert says in done.stderr
+
+
+def test_make_commands_of_the_readme_exist() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")]
+    named = {name for page in pages for name in re.findall(r"^make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE)}
+    assert {"demo", "test"} <= named <= targets
+
+
 def test_examples_share_one_vision_module() -> None:
     one, other = (ROOT / "examples" / name / "vision.py" for name in ("faces", "faces_torch"))
     assert one.read_text(encoding="utf-8") == other.read_text(encoding="utf-8")
