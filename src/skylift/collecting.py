@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from skylift.engine.names import split_token
 from skylift.reader import ENDED
 from skylift.stores.gc import all_runs, collect
+from skylift.stores.ownership import any_alive
 
 if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
     from skylift.ports.journal import Journal, RunRecord
 
 GRACE_MS = 60 * 60 * 1000
-"""An artifact younger than this may belong to a result that is just being recorded."""
+"""While an engine lives, an artifact younger than this may belong to a result that is just being recorded."""
+DIGEST_LENGTH = 64
 
 
 class Freed(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,23 +36,43 @@ def collect_garbage(
 ) -> Freed:
     """See `Runtime.collect_garbage`."""
     before_ms = int(time.time() * 1000) - older_than_ms
-    old = [record.run_id for record in _old_runs(journal, before_ms, keep)]
+    old = _old_runs(journal, before_ms, keep)
     if not dry_run:
         journal.delete_runs(old)
         for run_id in old:
             shutil.rmtree(home / "logs" / run_id, ignore_errors=True)
-    found = collect(journal, blobs, grace_ms=min(GRACE_MS, older_than_ms), dry_run=dry_run)
+    grace_ms = GRACE_MS if any_alive(home) else min(GRACE_MS, older_than_ms)
+    found = collect(journal, blobs, grace_ms=grace_ms, dry_run=dry_run)
+    if not dry_run:
+        _drop_unpacked(home / "bundles", blobs)
     return Freed(runs=len(old), blobs=found.deleted, bytes=found.freed_bytes)
 
 
-def _old_runs(journal: Journal, before_ms: int, keep: int) -> list[RunRecord]:
-    """Newest first, so that the ones to keep are met first. A nested run goes with the run that started it."""
+def _old_runs(journal: Journal, before_ms: int, keep: int) -> list[str]:
+    """Ids of the runs to forget. Newest first, so that the ones to keep are met first. A nested run goes with the run
+    that started it."""
     kept: dict[str, int] = {}
-    old = []
+    old: dict[str, bool] = {}
+    nested = []
     for record in all_runs(journal):
-        if record.status not in ENDED or (record.stopped_ms or 0) > before_ms:
+        if record.parent is not None:
+            nested.append((record.run_id, split_token(record.parent)[0], _ended_before(record, before_ms)))
             continue
-        kept[record.pipeline] = kept.get(record.pipeline, 0) + 1
-        if kept[record.pipeline] > keep:
-            old.append(record)
-    return old
+        old[record.run_id] = False
+        if _ended_before(record, before_ms):
+            kept[record.pipeline] = kept.get(record.pipeline, 0) + 1
+            old[record.run_id] = kept[record.pipeline] > keep
+    for run_id, parent, ended in reversed(nested):  # those that started others come first
+        old[run_id] = ended and old.get(parent, True)
+    return [run_id for run_id, forget in old.items() if forget]
+
+
+def _ended_before(record: RunRecord, before_ms: int) -> bool:
+    return record.status in ENDED and (record.stopped_ms or 0) <= before_ms
+
+
+def _drop_unpacked(folder: Path, blobs: BlobStore) -> None:
+    """Delete the unpacked code of bundles that are gone."""
+    for unpacked in folder.iterdir() if folder.is_dir() else ():
+        if len(unpacked.name) == DIGEST_LENGTH and not blobs.exists(unpacked.name):
+            shutil.rmtree(unpacked, ignore_errors=True)

@@ -88,6 +88,11 @@ def is_alive(home: str | os.PathLike[str], owner: str) -> bool:
     return _locked(Path(home) / _FOLDER / f"{owner}{_SUFFIX}")
 
 
+def any_alive(home: str | os.PathLike[str]) -> bool:
+    """Does any engine of this home live?"""
+    return any(_locked(path) for path in (Path(home) / _FOLDER).glob(f"*{_SUFFIX}"))
+
+
 def _locked(path: Path) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY)
