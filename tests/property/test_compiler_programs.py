@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 from skylift import CompileError, Pipeline, parallel, sleep, task
+from skylift.asl.parse import parse
 from skylift.sdk.pipeline import pipeline
 from skylift.stores.files import FileBlobStore
 from skylift.testing.parity import assert_same, assert_same_after_crashes, crashing_world
@@ -307,10 +308,11 @@ seeds = st.integers(0, 2**32)
 def check(source: str, values: dict[str, Any], seed: int) -> None:
     flow = build(source)
     try:
-        flow.compile()
+        definition = flow.compile().definition
     except CompileError as refusal:
         assert "may be shared" in refusal.message or "may have no value" in refusal.message, (source, refusal.message)
         reject()
+    assert parse(definition).diagnostics == (), source
     try:
         assert_same(flow, **values)
         assert_same_after_crashes(flow, seed, **values)
