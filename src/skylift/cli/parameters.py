@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import types
+import typing
 from collections.abc import Sequence
 from typing import Any
 
@@ -86,7 +88,7 @@ def help_rows(parameters: Sequence[Parameter]) -> list[tuple[str, str]]:
     """Rows for the help page: option with its type; description, default or that it is required."""
     rows = []
     for p in parameters:
-        left = option(p) if is_flag(p) else f"{option(p)} {_metavar(p)}"
+        left = f"{option(p)}, --no{option(p)[1:]}" if is_flag(p) else f"{option(p)} {_metavar(p)}"
         default = "required" if p.default is msgspec.UNSET else f"default: {p.default!r}"
         rows.append((left, f"{p.help}  [{default}]" if p.help else f"[{default}]"))
     return rows
@@ -109,11 +111,33 @@ def _values(parameter: Parameter, queue: list[str]) -> list[str]:
 
 
 def _metavar(parameter: Parameter) -> str:
-    spelled = _spelled(parameter.annotation)
+    annotation = _without_none(parameter.annotation)
+    choices = _choices(annotation)
+    if choices:
+        return "|".join(choices)
+    spelled = _spelled(annotation)
     inner = re.search(r"\[(\w+)", spelled)
     if is_list(parameter):
         return f"{inner.group(1).upper()}..." if inner else "VALUE..."
     return spelled.rpartition(".")[2].upper() or "VALUE"
+
+
+def _without_none(annotation: Any) -> Any:
+    """`int` for `int | None`: the default says that it may be left out."""
+    alternatives = [one for one in typing.get_args(annotation) if one is not type(None)]
+    is_union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
+    return alternatives[0] if is_union and len(alternatives) == 1 else annotation
+
+
+def _choices(annotation: Any) -> list[str]:
+    """What may be written for a Literal or an enum."""
+    import enum
+
+    if typing.get_origin(annotation) is typing.Literal:
+        return [str(one) for one in typing.get_args(annotation)]
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+        return list(annotation.__members__)
+    return []
 
 
 def _spelled(annotation: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import enum
+from typing import Any, Literal
 
 import click
 import pytest
@@ -58,9 +59,28 @@ def test_bad_param(pair: str, said: str) -> None:
     assert caught.value.hint
 
 
+class Mode(enum.Enum):
+    fast = 1
+    slow = 2
+
+
+def test_help_of_a_flag_shows_both_ways() -> None:
+    parameter = Parameter(name="deep_scan", annotation=bool, default=False, help="")
+    assert help_rows([parameter]) == [("--deep-scan, --no-deep-scan", "[default: False]")]
+
+
 @pytest.mark.parametrize(
     ("annotation", "shown"),
-    [(list[float], "FLOAT..."), (str, "STR"), (Any, "VALUE"), (list, "VALUE..."), (None, "VALUE")],
+    [
+        (list[float], "FLOAT..."),
+        (str, "STR"),
+        (Any, "VALUE"),
+        (list, "VALUE..."),
+        (None, "VALUE"),
+        (Literal["a", "b"], "a|b"),
+        (int | None, "INT"),
+        (Mode, "fast|slow"),
+    ],
 )
 def test_help_names_types_and_defaults(annotation: Any, shown: str) -> None:
     parameter = Parameter(name="x", annotation=annotation, default=3, help="An x.")
