@@ -42,10 +42,11 @@ class SecretSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     env: str | None = None
     file: str | None = None
+    """Relative to the project, like `home`."""
     keyring: str | None = None
     """`service/username`."""
     command: str | None = None
-    """A shell command whose standard output, less the final newline, is the secret."""
+    """A command line, run without a shell, whose standard output, less the final newline, is the secret."""
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):

@@ -154,7 +154,7 @@ class Runtime:
             blobs_factory="skylift.stores.open:open_blobs",
             cache_dir=self._bundles(),
             workers=self.config.workers,
-            secrets={name: secret_source(source) for name, source in self.config.secrets.items()},
+            secrets={name: secret_source(one, self.config.project) for name, one in self.config.secrets.items()},
             paths=(str(self.config.project),),
         )
         self._backends.append(backend)
@@ -453,7 +453,8 @@ def function_task(name: str, binding: FunctionBinding) -> TaskSpec:
     )
 
 
-def secret_source(source: SecretSource) -> str:
+def secret_source(source: SecretSource, project: Path) -> str:
     """A secret's source as workers are told it: `kind:where`."""
     kind = next(key for key in SecretSource.__struct_fields__ if getattr(source, key) is not None)
-    return f"{kind}:{getattr(source, kind)}"
+    place: str = getattr(source, kind)
+    return f"{kind}:{project / Path(place).expanduser()}" if kind == "file" else f"{kind}:{place}"
