@@ -14,7 +14,6 @@ from typing import IO, Any, Protocol, cast
 
 import msgspec
 
-
 OBJECT_STORES = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://", "oss://")
 """They know no folders, and a bucket with a misspelt name must not be made."""
 
