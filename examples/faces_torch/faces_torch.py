@@ -456,14 +456,15 @@ crops. It says how likely a crop is an upright, frontal face. Format: ONNX; inpu
 
 **Data.** 200 crops of Labeled Faces in the Wild as shipped in scikit-image (100 faces, 100 others), split once by
 chance into 55 % training, 15 % validation and 30 % test before any augmentation. Hard negatives come from
-{len(NO_FACES)} pictures without faces. The level was set on one more picture, false boxes were counted on another.
+{len(NO_FACES)} pictures without faces. The set, the round and the level were chosen on the validation images and
+{len(VALIDATION_PICTURES)} more pictures; false boxes were counted on {len(TEST_PICTURES)} others.
 
 **Results.** Accuracy on {result.images} held-out images: {result.accuracy:.3f} (95 % interval {result.low:.3f} to
-{result.high:.3f}). False boxes in the held-out picture: {result.false_boxes}.
+{result.high:.3f}). False boxes in the held-out pictures: {result.false_boxes}.
 
-**Limits.** The recipe was chosen while test results were in sight, so the accuracy may be a little too good. Few and
-unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone, and not for
-decisions about people.
+**Limits.** One split of few images: the figures above vary from split to split (`README.md` beside the program says how
+much). Few and unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone, and
+not for decisions about people.
 
 ```
 {table}

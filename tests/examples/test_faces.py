@@ -58,10 +58,9 @@ def test_main_job_finds_the_face(tmp_path: Path) -> None:
     output = json.loads(done.stdout)["output"]
     assert output["accuracy"] >= 0.9
     assert output["interval"][0] < output["accuracy"] <= output["interval"][1]
-    [face] = output["faces"]
-    left, top, right, bottom, _ = face
-    assert 170 < (left + right) / 2 < 275
-    assert 55 < (top + bottom) / 2 < 190
+    middles = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom, _ in output["faces"]]
+    assert sum(170 < x < 275 and 55 < y < 190 for x, y in middles) == 1
+    assert len(middles) <= 2
     assert output["false_boxes"] <= 1
     for name in ("model", "card", "picture"):
         assert Path(output[name]).stat().st_size > 0
