@@ -463,8 +463,8 @@ chance into 55 % training, 15 % validation and 30 % test before any augmentation
 {result.high:.3f}). False boxes in the held-out pictures: {result.false_boxes}.
 
 **Limits.** One split of few images: the figures above vary from split to split (`README.md` beside the program says how
-much). Few and unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone, and
-not for decisions about people.
+much). Few and unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone,
+and not for decisions about people.
 
 ```
 {table}
