@@ -12,7 +12,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,14 +41,10 @@ def main(arguments: Sequence[str]) -> int:
     if options.quick:
         works, systems = [_smaller(work) for work in works], [_smaller_system(system) for system in systems]
     results = Results(machine=facts(), date=time.strftime("%Y-%m-%d"), rounds=rounds, works=works, systems=systems)
-    _measure(results)
-    text = as_markdown(results)
-    if options.quick or options.only or options.system:
-        sys.stdout.write(text)
-    else:
-        (HERE / "RESULTS.md").write_text(text)
-        (HERE / "results.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
-        _say("written: bench/RESULTS.md, bench/results.json")
+    partial = options.quick or options.only or options.system
+    _measure(results, rounds, keep=_nothing if partial else _write)
+    if partial:
+        sys.stdout.write(as_markdown(results))
     return 0
 
 
@@ -70,17 +66,30 @@ def _systems(names: Sequence[str]) -> list[System]:
     return [system for system in SYSTEMS if system.name in wanted]
 
 
-def _measure(results: Results) -> None:
+def _measure(results: Results, rounds: int, keep: Callable[[Results], None]) -> None:
+    """What was measured is kept after each round, so that a run that is broken off is not lost."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     adopt_orphans()
     bench = Bench(results, FOLDER, _say)
     bench.prepare()
     try:
-        for number in range(1, results.rounds + 1):
+        for number in range(1, rounds + 1):
             bench.round(number)
+            results.rounds = number
+            keep(results)
     finally:
         bench.close()
         shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def _write(results: Results) -> None:
+    (HERE / "RESULTS.md").write_text(as_markdown(results))
+    (HERE / "results.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
+    _say(f"written: bench/RESULTS.md, bench/results.json ({results.rounds} rounds)")
+
+
+def _nothing(results: Results) -> None:
+    """Part of the work is no report."""
 
 
 def _smaller(work: Work) -> Work:
