@@ -18,7 +18,7 @@ import msgspec
 
 from skylift.asl import events as e
 from skylift.config import Config, FunctionBinding, SecretSource
-from skylift.errors import RunNotFound, SetupError
+from skylift.errors import RunNotFound, SetupError, SkyliftError
 from skylift.ports.compute import Failed, Outcome, Requirements, Succeeded
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
@@ -124,6 +124,11 @@ class Runtime:
             if self._engine is None:
                 self._engine = self._start_engine()
             return self._engine
+
+    @property
+    def trouble(self) -> SkyliftError | None:
+        """What keeps our engine from writing the journal now; it tries again until that is over."""
+        return None if self._engine is None else self._engine.trouble
 
     def warm_up(self) -> None:
         """Begin to start a worker, so that it is up when the first task comes."""

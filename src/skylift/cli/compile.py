@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from skylift.cli.output import counted, json_option, print_json
-from skylift.cli.target import Target, checked_document, resolve_target
+from skylift.cli.target import Target, TargetError, checked_document, resolve_target
 
 
 @click.command("compile")
@@ -63,6 +63,8 @@ def graph(target: str, output: Path | None, form: str | None) -> None:
     from skylift.asl.diagram import mermaid, svg
     from skylift.asl.parse import load
 
+    if output is not None and form is None and output.suffix not in (".svg", ".mmd", ".md"):
+        raise TargetError(f"{output}: cannot be drawn as {output.suffix or 'this'}", hint="write .svg, .mmd or .md")
     found = resolve_target(target)
     document = load(_definition(found))
     chosen = form or ("svg" if output is not None and output.suffix == ".svg" else "mermaid")

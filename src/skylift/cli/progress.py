@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from skylift.runtime import Runtime
 
 REFRESH_S = 0.1
+QUIET_CHECK_S = 2.0
 CHECK_S = 0.3
 """How often to look whether the run can still go on."""
 
@@ -35,8 +36,9 @@ def follow(runtime: Runtime, record: RunRecord, *, quiet: bool, interrupted: thr
 
     Raises RunInterrupted when the process that drives it dies, InternalError when ours cannot go on with it.
     """
+    trouble = _Trouble(runtime)
     if quiet:
-        return runtime.wait(record.run_id, pausing=interrupted)
+        return _wait(runtime, record, trouble, interrupted)
     watch = runtime.watch(record)
     display: Display = _Bars() if sys.stderr.isatty() else _Lines()
     checked = time.monotonic()
@@ -48,10 +50,37 @@ def follow(runtime: Runtime, record: RunRecord, *, quiet: bool, interrupted: thr
                 return stopped
             if time.monotonic() - checked > CHECK_S:
                 checked = time.monotonic()
+                trouble.tell()
                 runtime.check(runtime.reader.record(record.run_id))
     finally:
         watch.close()
         display.close()
+
+
+def _wait(runtime: Runtime, record: RunRecord, trouble: _Trouble, interrupted: threading.Event) -> RunRecord:
+    while True:
+        try:
+            return runtime.wait(record.run_id, timeout_s=QUIET_CHECK_S, pausing=interrupted)
+        except TimeoutError:
+            trouble.tell()
+
+
+class _Trouble:
+    """Says once that the journal cannot be used, and once that it can again: the engine tries until then."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._told = False
+
+    def tell(self) -> None:
+        problem = self._runtime.trouble
+        if problem is not None and not self._told:
+            click.echo(f"warning[{problem.code}]: {problem.message}; trying again until it works", err=True)
+            if problem.hint:
+                click.echo(f"  help: {problem.hint}", err=True)
+        if problem is None and self._told:
+            click.echo("the journal works again", err=True)
+        self._told = problem is not None
 
 
 class _Lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from skylift.errors import AuthorError, SetupError
+from skylift.sdk.local_modules import is_local
 
 if TYPE_CHECKING:
     from skylift.sdk.pipeline import Pipeline
@@ -70,27 +72,61 @@ def checked_document(target: Target) -> bytes:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Import a user's file by path, with its folder importable, the way `python FILE` would find its neighbours."""
+    """Import a user's file by path, with its folder importable, the way `python FILE` would find its neighbours; as a
+    module of its package where it refers to that."""
     path = path.resolve()
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
-    if path.stem in sys.stdlib_module_names:
+    folder = _folder_of_package(path)
+    name = ".".join(path.relative_to(folder).with_suffix("").parts)
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    if name in sys.stdlib_module_names:
         raise TargetError(f"{path}: has the name of a module of Python itself", hint="rename the file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if name in sys.modules and not is_local(getattr(sys.modules[name], "__file__", None)):
+        raise TargetError(f"{path}: has the name of a module that Skylift uses", hint="rename the file")
+    try:
+        return importlib.import_module(name) if "." in name else _imported_file(name, path)
+    except (AuthorError, TargetError):
+        raise
+    except SyntaxError as problem:
+        place = f"{problem.filename or path}:{problem.lineno}" if problem.lineno else str(problem.filename or path)
+        caret = f"\n  {problem.text.rstrip()}" if problem.text else ""
+        raise UserCodeError(f"{place}: {problem.msg}{caret}") from problem
+    except (Exception, SystemExit) as problem:
+        raise UserCodeError(f"importing {path} failed: {_last_frame(problem, path)}") from problem
+
+
+def _imported_file(name: str, path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise TargetError(f"{path}: cannot be imported")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except AuthorError:
-        raise
-    except SyntaxError as problem:
-        caret = f"\n  {problem.text.rstrip()}" if problem.text else ""
-        raise UserCodeError(f"{problem.filename}:{problem.lineno}: {problem.msg}{caret}") from problem
-    except Exception as problem:
-        raise UserCodeError(f"importing {path} failed: {_last_frame(problem, path)}") from problem
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
     return module
+
+
+def _folder_of_package(path: Path) -> Path:
+    """Where the imports of a file begin: the folder around its package if it imports from that, else its own."""
+    folder = path.parent
+    while (folder / "__init__.py").is_file() and folder.parent != folder:
+        folder = folder.parent
+    if folder == path.parent:
+        return folder
+    package = path.relative_to(folder).parts[0]
+    return folder if _imports_from(path, package) else path.parent
+
+
+def _imports_from(path: Path, package: str) -> bool:
+    import ast
+
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):
+        return False  # importing it says what is wrong
+    named = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    named += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    relative = any(isinstance(node, ast.ImportFrom) and node.level for node in nodes)
+    return relative or any(name.partition(".")[0] == package for name in named)
 
 
 def _choose(path: Path, module: ModuleType, wanted: str) -> Pipeline[..., Any]:
@@ -115,7 +151,7 @@ def _listing(found: dict[str, Any]) -> str:
     return f"it holds: {', '.join(sorted(found))}" if found else "it holds no pipeline"
 
 
-def _last_frame(problem: Exception, path: Path) -> str:
+def _last_frame(problem: BaseException, path: Path) -> str:
     line = None
     trace = problem.__traceback__
     while trace is not None:

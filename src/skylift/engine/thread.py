@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -139,7 +140,7 @@ class EngineThread:
     def check(self, run_id: str) -> None:
         """Raises InternalError when the run, or the whole engine, cannot go on. At no cost."""
         if self.failure is not None:
-            raise InternalError(f"the engine has stopped: {self.failure!r}") from self.failure
+            raise _ended_by(self.failure)
         broken = self.engine.broken(run_id)
         if broken is not None:
             raise broken
@@ -163,16 +164,18 @@ class EngineThread:
         if self._closed:
             raise InternalError("the engine is closed")
         if self.failure is not None:
-            raise InternalError(f"the engine has stopped: {self.failure!r}") from self.failure
+            raise _ended_by(self.failure)
         self._inbox.put(given)
 
     def _work(self) -> None:
         try:
             self._turns()
-            self.engine.journal.release(self.engine.owner)
         except BaseException as problem:  # noqa: BLE001  # kept, and told to everyone who asks from now on
             self.failure = problem
-            self._refuse_all(InternalError(f"the engine has stopped: {problem!r}"))
+            self._refuse_all(_ended_by(problem))
+        else:
+            with contextlib.suppress(SkyliftError):  # its runs can be taken over all the same once this process is gone
+                self.engine.journal.release(self.engine.owner)
 
     def _refuse_all(self, problem: SkyliftError) -> None:
         """Nobody may wait for an engine that is no more; until `close`."""
@@ -207,6 +210,15 @@ class EngineThread:
                 given = inbox.get_nowait()
         except queue.Empty:
             return inputs
+
+
+def _ended_by(problem: BaseException) -> SkyliftError:
+    """What those who ask are told: trouble with the journal as it is, everything else as the bug that it is."""
+    if isinstance(problem, SkyliftError):
+        return problem
+    error = InternalError(f"the engine has stopped: {problem!r}")
+    error.__cause__ = problem
+    return error
 
 
 def _pause(due: int | None) -> float:

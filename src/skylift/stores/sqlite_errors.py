@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from skylift.errors import JournalDamaged, JournalUnavailable, SkyliftError
 
@@ -39,6 +41,10 @@ _DAMAGED = {
 }
 
 
+_LEAST_FREE = 128 * 1024
+"""Below this many bytes an input/output error is a full disk."""
+
+
 @contextmanager
 def translated(path: str) -> Iterator[None]:
     """Turn what SQLite raises into JournalUnavailable or JournalDamaged."""
@@ -57,5 +63,15 @@ def translate(error: sqlite3.Error, path: str) -> SkyliftError:
             hint="move the file away to start with a new journal, or restore it from a backup "
             "(`sqlite3 FILE .recover` saves what can be saved)",
         )
+    if primary == sqlite3.SQLITE_IOERR and _is_full(path):
+        primary = sqlite3.SQLITE_FULL  # the write-ahead log's index could not grow
     what, hint = _UNAVAILABLE.get(primary, ("cannot be used", "check the file and its disk"))
     return JournalUnavailable(f"the journal {path} {what}: {error}; nothing was written", hint=hint)
+
+
+def _is_full(path: str) -> bool:
+    try:
+        free = shutil.disk_usage(Path(path).parent).free
+    except OSError:
+        return False
+    return free < _LEAST_FREE

@@ -175,3 +175,18 @@ def test_replies() -> None:
     reply.then(lambda done: told.append(done.wait(0)))
     assert told == [1, 1]
     assert reply.wait() == 1
+
+
+class StuckAtTheEnd(MemoryJournal):
+    """Works, but cannot be written any more when the engine leaves."""
+
+    def release(self, owner: str) -> int:
+        raise JournalUnavailable("locked")
+
+
+def test_leaving_does_not_wait_for_a_journal_that_is_stuck() -> None:
+    thread = Scene(StuckAtTheEnd()).thread
+    closing = threading.Thread(target=thread.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    assert not closing.is_alive()
