@@ -24,7 +24,7 @@ from skylift.asl.scope import Scope
 Locals = dict[str, Any]
 Code = Callable[[Scope, Locals], Any]
 
-MOST_STEPS = 10_000_000
+MOST_STEPS = 2_000_000
 MOST_RANGE = 1_000_000
 
 

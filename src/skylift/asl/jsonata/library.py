@@ -22,11 +22,15 @@ from skylift.asl.jsonata.names import Names
 from skylift.asl.jsonata.tokens import JsonataSyntaxError, Token
 from skylift.asl.scope import Scope
 
-MOST_DEPTH = 300
+MOST_DEPTH = 400
 """Levels of calls; the library's own stack would hold more on some machines and fewer on others."""
 MOST_SEQUENCE = 10_000_000
+MOST_CALLS = 1_000_000
+"""Calls of functions that the expression defines: the only way to a long loop. Counted, so that the answer is the same
+on every machine."""
+MOST_TEXT_MADE = 10_000_000
 LAST_RESORT_MS = 60_000
-"""Ends a loop that neither depth nor size bounds (a tail call for ever)."""
+"""Ends what none of the counts bounds."""
 _MOST_EXPRESSIONS = 10_000
 
 
@@ -42,6 +46,7 @@ class _Local(threading.local):
     def __init__(self) -> None:
         self.expressions: dict[str, Any] = {}
         self.scope: Scope | None = None
+        self.calls_left = 0
 
 
 _local = _Local()
@@ -55,8 +60,12 @@ class LibraryExpression:
         self._ambiguous = tuple(sorted(names.free & (names.bound | FUNCTION_NAMES)))
         used = names.called | names.free
         self._overrides = {name: function for name, function in _FUNCTIONS.items() if name in used}
-        self._plain = _rewrite(text, tokens, names)
-        self._source = '{"v":(' + self._plain + "\n)}"
+        places = _places(tokens, names)
+        counted = _counted_bodies(tokens)
+        if counted:
+            self._overrides[_COUNT] = _count_call
+        self._plain = _edited(text, places)
+        self._source = '{"v":(' + _edited(text, [*places, *counted]) + "\n)}"
 
     def check(self) -> None:
         """Raises JsonataSyntaxError. The bare text is tried too: `1), (2` would fit into the wrapping."""
@@ -68,6 +77,7 @@ class LibraryExpression:
         root = {"states": states_object(scope, self._names.reads), "vars": self._variables(scope)}
         bindings = {name: scope.variables[name] for name in self._ambiguous if name in scope.variables}
         outer, _local.scope = _local.scope, scope
+        _local.calls_left = MOST_CALLS
         try:
             result = self._expression().evaluate(root, bindings or None)
         except (KeyboardInterrupt, SystemExit):
@@ -113,9 +123,22 @@ def _compile(source: str, overrides: dict[str, Callable[..., Any]]) -> Any:
     return compiled
 
 
-def _rewrite(text: str, tokens: list[Token], names: Names) -> str:
+Edit = tuple[int, int, str]
+"""From, to, and what stands there instead."""
+
+
+def _edited(text: str, edits: list[Edit]) -> str:
     parts: list[str] = []
     at = 0
+    for start, end, replacement in sorted(edits):
+        parts += [text[at:start], replacement]
+        at = end
+    return "".join(parts) + text[at:]
+
+
+def _places(tokens: list[Token], names: Names) -> list[Edit]:
+    """`$states` and variables from outside become paths into the root document."""
+    edits: list[Edit] = []
     for index, token in enumerate(tokens):
         if token.kind != "variable" or not token.text or token.text == "$":
             continue
@@ -128,9 +151,48 @@ def _rewrite(text: str, tokens: list[Token], names: Names) -> str:
             continue
         else:
             place = f"($$.vars.`{token.text}`)"
-        parts += [text[at : token.start], place]
-        at = token.end
-    return "".join(parts) + text[at:]
+        edits.append((token.start, token.end, place))
+    return edits
+
+
+_COUNT = "skyliftCall"
+
+
+def _counted_bodies(tokens: list[Token]) -> list[Edit]:
+    """`function($x){ body }` becomes `function($x){($skyliftCall(); body )}`."""
+    edits: list[Edit] = []
+    for index, token in enumerate(tokens[:-1]):
+        if token.text not in ("function", "λ") or token.kind not in ("name", "operator"):
+            continue
+        if tokens[index + 1].text != "(" or tokens[index + 1].kind != "operator":
+            continue
+        opened = _next_operator(tokens, _closing(tokens, index + 1), "{")
+        closed = _closing(tokens, opened)
+        edits += [(tokens[opened].end, tokens[opened].end, f"(${_COUNT}();"), (tokens[closed].start,) * 2 + (")",)]
+    return edits
+
+
+def _next_operator(tokens: list[Token], index: int, text: str) -> int:
+    while index < len(tokens) - 1 and (tokens[index].kind, tokens[index].text) != ("operator", text):
+        index += 1
+    return index
+
+
+def _closing(tokens: list[Token], index: int) -> int:
+    """Index of the bracket that closes the one at the index; of the last token where none does."""
+    depth = 0
+    for at in range(index, len(tokens) - 1):
+        if tokens[at].kind == "operator":
+            depth += (tokens[at].text in "([{") - (tokens[at].text in ")]}")
+            if depth == 0:
+                return at
+    return len(tokens) - 1
+
+
+def _count_call() -> None:
+    _local.calls_left -= 1
+    if _local.calls_left < 0:
+        raise IntrinsicError(f"D1012: The expression calls its functions more than {MOST_CALLS} times")
 
 
 def states_object(scope: Scope, reads: frozenset[str]) -> dict[str, Any]:
@@ -236,6 +298,20 @@ def _format_integer(value: Any = None, picture: Any = None) -> Any:
     return None if value is None else _compiled("$formatInteger(n, p)", {}).evaluate({"n": value, "p": picture})
 
 
+def _pad(text: Any = None, width: Any = None, char: Any = " ") -> Any:
+    """The library's own pads to any width, and takes all memory there is."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise IntrinsicError("T0410: Argument 1 of function $pad must be a string")
+    wanted = _whole(width, "$pad")
+    if abs(wanted) > MOST_TEXT_MADE:
+        raise IntrinsicError(f"D3012: $pad makes texts of up to {MOST_TEXT_MADE} characters")
+    missing = max(0, abs(wanted) - len(text))
+    padding = (str(char or " ") * missing)[:missing]
+    return text + padding if wanted > 0 else padding + text
+
+
 def _shuffle(array: Any = None) -> Any:
     items = list(array) if isinstance(array, list) else [array]
     _current().random().shuffle(items)
@@ -254,8 +330,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "millis": _millis,
     "shuffle": _shuffle,
     "formatInteger": _format_integer,
+    "pad": _pad,
 }
-_BUILTIN = frozenset({"random", "eval", "now", "millis", "shuffle", "formatInteger"})
+_BUILTIN = frozenset({"random", "eval", "now", "millis", "shuffle", "formatInteger", "pad"})
 FUNCTION_NAMES = frozenset(_FUNCTIONS) | frozenset(
     re.findall(
         r"\w+",
