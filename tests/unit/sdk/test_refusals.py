@@ -97,7 +97,7 @@ def test_aliases() -> None:
 
     error = refused(flow)
     assert "may be shared" in error.message
-    assert "list(b)" in str(error.hint)
+    assert "list(a)" in str(error.hint)
 
 
 def test_changing_a_parameter() -> None:
@@ -181,7 +181,7 @@ def identity(n: int) -> bool:
 
 def deep_change(n: int) -> Any:
     d = {"a": {"b": n}}
-    d["a"]["b"] = 2
+    d[str(fit(n).accuracy > 1)]["b"] = 2
     return d
 
 
@@ -250,3 +250,77 @@ def test_refused_with_place_and_mend(function: Callable[..., Any]) -> None:
     assert error.hint
     assert error.line > function.__code__.co_firstlineno - 1
     assert "^" in error.message
+
+
+def shares_then_changes(n: int) -> Any:
+    history = [n]
+    snapshot = history
+    history.append(2)
+    return [history, snapshot]
+
+
+def same_row_twice(n: int) -> Any:
+    rows = [[n]] * 2
+    rows[0].append(1)
+    return rows
+
+
+def element_of_a_list(n: int) -> Any:
+    rows = [[n], [n]]
+    first = rows[0]
+    first.append(1)
+    return rows
+
+
+def loop_shares(n: int) -> Any:
+    row = [n]
+    rows = []
+    for _ in range(3):
+        rows.append(row)
+        row.append(1)
+    return rows
+
+
+def through_a_branch(n: int) -> Any:
+    a, b = [1], [2]
+    best = a if n > 1 else b
+    best.append(3)
+    return [a, b]
+
+
+def inner_of_a_dict(n: int) -> Any:
+    state = {"losses": [n]}
+    losses = state["losses"]
+    losses.append(1)
+    return state
+
+
+def broken_out(n: int) -> Any:
+    a, b = [1], [2]
+    for i in range(3):
+        if i == n:
+            a = b
+            break
+        a = []
+    a.append(3)
+    return b
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        shares_then_changes,
+        same_row_twice,
+        element_of_a_list,
+        loop_shares,
+        through_a_branch,
+        inner_of_a_dict,
+        broken_out,
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_a_change_that_would_show_elsewhere_is_refused(function: Callable[..., Any]) -> None:
+    error = refused(function)
+    assert "may be shared" in error.message
+    assert "^" in error.message
+    assert "copy" in str(error.hint)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 
 from skylift.sdk.compiler import operators as op
 from skylift.sdk.compiler import types as t
@@ -12,6 +13,7 @@ from skylift.sdk.compiler.iteration import as_list
 from skylift.sdk.compiler.raising import flush
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.semantics import error
+from skylift.sdk.compiler.steps_in import has_steps
 from skylift.sdk.compiler.value import Value, list_code, template, text
 
 
@@ -86,73 +88,69 @@ def unpack(body: Body, target: ast.expr, value: Value, node: ast.AST, pairs: lis
 
 def change(body: Body, target: ast.expr, value: Value, node: ast.AST) -> None:
     """`x[k] = value`, `x.field = value`: the whole of x, changed, becomes the new x."""
-    name, holder = root(body, target)
-    if isinstance(target, ast.Attribute):
-        _set_field(body, target, name, holder, value, node)
-        return
-    assert isinstance(target, ast.Subscript)
-    if isinstance(target.slice, ast.Slice):
-        raise Refusal(target, "assigning to a slice is not supported", "build the new list: xs = xs[:a] + new + xs[b:]")
-    key = expr(body, target.slice)
-    kind = holder.type
-    if kind.only("dict") or (kind.unknown and key.type.only("str")):
-        op.require(body, target, holder, "dict", "this object does not support item assignment")
-        op.require_key(body, target, key)
-        new = Value(
-            code=f"$merge([{holder.code}, {{{key.operand}: {value.code}}}])",
-            type=t.union(holder.type, t.dict_of(t.STR, value.type)),
-            sources=holder.sources | value.sources,
-        )
-    elif kind.only("list"):
-        if key.type.kinds and not key.type.only("int"):
-            raise Refusal(target, "a list index must be an int", "annotate it as int")
-        message = text("list assignment index out of range")
-        count = f"$count({holder.code})"
-        body.problem(
-            f"({key.operand} >= {count} or {key.operand} < -{count}) ? {error('IndexError', message)} : null",
-            "IndexError",
-        )
-        new = Value(
-            code=f"$PYPUT({holder.code}, {key.code}, {list_code([value])})",
-            type=t.union(holder.type, t.list_of(value.type)),
-            sources=holder.sources | value.sources,
-        )
-    elif not kind.kinds:
-        new = holder
-    else:
-        raise Refusal(target, f"items of a {kind} cannot be assigned", "annotate it as a list or a dict")
+    assert isinstance(target, (ast.Subscript, ast.Attribute))
+    name, new = rebuilt(body, target, value)
     flush(body, node)
     store(body, {name: new}, node)
 
 
-def root(body: Body, target: ast.expr) -> tuple[str, Value]:
-    """The variable that `target` changes, and its value."""
-    assert isinstance(target, (ast.Subscript, ast.Attribute))
-    inner = target.value
-    if not isinstance(inner, ast.Name):
-        raise Refusal(
-            target,
-            "changing what is inside of another value is not supported",
-            "take the inner value out, change it, and put it back",
-        )
-    holder = changeable(body, inner)
-    return inner.id, holder
+def rebuilt(body: Body, place: ast.expr, new: Value) -> tuple[str, Value]:
+    """The variable that a place is in, and its value with `new` there: `x["a"][0]` changes x."""
+    while isinstance(place, (ast.Subscript, ast.Attribute)):
+        holder = changeable(body, place.value)
+        if isinstance(place, ast.Attribute):
+            new = _with_field(place, holder, new)
+        else:
+            new = _with_item(body, place, holder, new)
+        place = place.value
+    assert isinstance(place, ast.Name)
+    return place.id, new
 
 
-def changeable(body: Body, node: ast.Name) -> Value:
-    """The value of a variable of the pipeline that may be changed."""
-    if node.id not in body.locals or node.id in body.scope:
-        raise Refusal(node, f"{node.id} cannot be changed here", "copy it first into a variable of the pipeline")
-    value = body.lookup(node)
-    assert value is not None
+def changeable(body: Body, node: ast.expr) -> Value:
+    """The value of a variable of the pipeline, or of a place in one, that may be changed."""
+    place = node
+    while isinstance(place, (ast.Subscript, ast.Attribute)):
+        if isinstance(place, ast.Subscript) and has_steps(body, place.slice):
+            raise Refusal(place, "a task is called in the middle of a change", "call it in a statement before")
+        place = place.value
+    if not isinstance(place, ast.Name):
+        raise Refusal(node, "only what a variable holds can be changed", "give it a name first")
+    if place.id not in body.locals or place.id in body.scope:
+        raise Refusal(node, f"{place.id} cannot be changed here", "copy it first into a variable of the pipeline")
+    value = expr(body, node)
     op.refuse_opaque(node, value)
     body.inspect(value)
     return value
 
 
-def _set_field(body: Body, target: ast.Attribute, name: str, holder: Value, value: Value, node: ast.AST) -> None:
-    import dataclasses
+def _with_item(body: Body, target: ast.Subscript, holder: Value, value: Value) -> Value:
+    if isinstance(target.slice, ast.Slice):
+        raise Refusal(target, "assigning to a slice is not supported", "build the new list: xs = xs[:a] + new + xs[b:]")
+    key, kind = expr(body, target.slice), holder.type
+    if not kind.kinds:
+        return holder
+    sources = holder.sources | value.sources
+    if kind.may("dict") and (key.type.only("str") or kind.only("dict")):
+        op.require(body, target, holder, "dict", "this object does not support item assignment")
+        op.require_key(body, target, key)
+        code = f"$merge([{holder.code}, {{{key.operand}: {value.code}}}])"
+        return Value(code=code, type=t.union(kind, t.dict_of(t.STR, value.type)), sources=sources)
+    if kind.may("list") and (key.type.only("int") or kind.only("list")):
+        if key.type.kinds and not key.type.only("int"):
+            raise Refusal(target, "a list index must be an int", "annotate it as int")
+        op.require(body, target, holder, "list", "this object does not support item assignment")
+        message, count = text("list assignment index out of range"), f"$count({holder.code})"
+        body.problem(
+            f"({key.operand} >= {count} or {key.operand} < -{count}) ? {error('IndexError', message)} : null",
+            "IndexError",
+        )
+        code = f"$PYPUT({holder.code}, {key.code}, {list_code([value])})"
+        return Value(code=code, type=t.union(kind, t.list_of(value.type)), sources=sources)
+    raise Refusal(target, f"items of a {kind} cannot be assigned", "annotate it as a list or a dict")
 
+
+def _with_field(target: ast.Attribute, holder: Value, value: Value) -> Value:
     data = holder.type.kind("data")
     if holder.type.kinds and (data is None or not holder.type.only("data")):
         raise Refusal(target, f"fields of a {holder.type} cannot be assigned", "only fields of dataclasses can")
@@ -164,8 +162,7 @@ def _set_field(body: Body, target: ast.Attribute, name: str, holder: Value, valu
         if target.attr not in fields:
             raise Refusal(target, f"{data.spelling} has no field {target.attr}", "assign to one of its fields")
     code = f"$merge([{holder.code}, {{{text(target.attr)}: {value.code}}}])"
-    flush(body, node)
-    store(body, {name: Value(code=code, type=holder.type, sources=holder.sources | value.sources)}, node)
+    return Value(code=code, type=holder.type, sources=holder.sources | value.sources)
 
 
 def _rename_result(body: Body, name: str, value: Value) -> bool:

@@ -50,7 +50,7 @@ _MODULES = (
     texts,
 )
 """They register what they compile."""
-_PASSES = 12
+_PASSES = 40
 
 
 class CompiledPipeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -185,7 +185,7 @@ def _compile_one(pipeline: Definition[..., Any]) -> _Compiled:
 
 def _alias_problem(source: FunctionSource, known: dict[str, tuple[Type, frozenset[str]]]) -> Refusal | None:
     try:
-        check_aliases(source.node, {name: type_ for name, (type_, _) in known.items()})
+        check_aliases(source, {name: type_ for name, (type_, _) in known.items()})
     except Refusal as refusal:
         return refusal
     return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 from collections.abc import Callable
 
 from skylift.sdk.compiler import operators as op
 from skylift.sdk.compiler import types as t
-from skylift.sdk.compiler.assignment import changeable, store
+from skylift.sdk.compiler.assignment import changeable, rebuilt, store
 from skylift.sdk.compiler.body import Body
 from skylift.sdk.compiler.dispatch import expr
 from skylift.sdk.compiler.iteration import as_list, iterable
@@ -15,6 +16,8 @@ from skylift.sdk.compiler.ordering import sorted_code
 from skylift.sdk.compiler.raising import flush
 from skylift.sdk.compiler.refuse import Refusal
 from skylift.sdk.compiler.semantics import error
+from skylift.sdk.compiler.source import MISSING
+from skylift.sdk.compiler.types import Type
 from skylift.sdk.compiler.value import Value, constant, list_code, template, text, variable
 
 Change = Callable[[Body, ast.Call, Value, list[Value]], tuple[Value, Value]]
@@ -36,39 +39,41 @@ CHANGES = frozenset(_COUNTS)
 
 
 def is_change(body: Body, call: ast.Call) -> bool:
-    """Is this `name.append(...)` or the like on a variable?"""
+    """Is this `name.append(...)` or the like on a variable, or on a place in one?"""
     function = call.func
     if not (isinstance(function, ast.Attribute) and function.attr in CHANGES):
         return False
-    return isinstance(function.value, ast.Name) and _is_variable(body, function.value)
+    place = function.value
+    while isinstance(place, (ast.Subscript, ast.Attribute)):
+        place = place.value
+    return isinstance(place, ast.Name) and body.resolve(function) is MISSING and _is_variable(body, place)
 
 
 def change_in_place(body: Body, call: ast.Call) -> None:
     """The change as a statement."""
-    name, changed, _ = _changed(body, call)
+    place, changed, _ = _changed(body, call)
+    name, new = rebuilt(body, place, changed)
     flush(body, call)
-    store(body, {name: changed}, call)
+    store(body, {name: new}, call)
 
 
 def popped(body: Body, call: ast.Call) -> Value:
     """The change whose result is assigned: `last = values.pop()`."""
-    name, changed, result = _changed(body, call)
+    place, changed, result = _changed(body, call)
+    name, new = rebuilt(body, place, changed)
     flush(body, call)
     held = body.temporary("result")
-    variable_name = body.unit.variable(name)
-    body.unit.note(name, changed.type, changed.sources)
-    body.assign(
-        f"{name}.{call.func.attr if isinstance(call.func, ast.Attribute) else ''} (line {call.lineno})",
-        {held: template(result), variable_name: template(changed)},
-        call,
-    )
+    body.unit.note(name, new.type, new.sources)
+    assert isinstance(call.func, ast.Attribute)
+    assigned = {held: template(result), body.unit.variable(name): template(new)}
+    body.assign(f"{name}.{call.func.attr} (line {call.lineno})", assigned, call)
     return variable(held, result.type, result.sources)
 
 
-def _changed(body: Body, call: ast.Call) -> tuple[str, Value, Value]:
+def _changed(body: Body, call: ast.Call) -> tuple[ast.expr, Value, Value]:
+    """Where the change takes place, what stands there afterwards, and the result of the call."""
     function = call.func
     assert isinstance(function, ast.Attribute)
-    assert isinstance(function.value, ast.Name)
     name = function.attr
     holder = changeable(body, function.value)
     least, most = _COUNTS[name]
@@ -76,8 +81,8 @@ def _changed(body: Body, call: ast.Call) -> tuple[str, Value, Value]:
         raise Refusal(call, f"{name} is not called like this in a graph", f"it takes {most} plain arguments")
     arguments = [iterable(body, call.args[0])] if name == "extend" else [expr(body, argument) for argument in call.args]
     if not holder.type.kinds:
-        return function.value.id, holder, Value(code="null", type=t.BOTTOM)
-    kind = "dict" if holder.type.only("dict") else "list" if holder.type.only("list") else ""
+        return function.value, holder, Value(code="null", type=t.BOTTOM)
+    kind = _kind_changed(name, holder.type, arguments)
     change = _CHANGES.get((kind, name))
     if change is None:
         raise Refusal(
@@ -86,8 +91,29 @@ def _changed(body: Body, call: ast.Call) -> tuple[str, Value, Value]:
     for argument in arguments:
         if argument.type.kind("error") is not None:
             raise Refusal(call, "an exception cannot be kept in a graph", "keep str(error)")
-    changed, result = change(body, call, holder, arguments)
-    return function.value.id, changed, result
+    changed, result = change(body, call, _narrowed(body, holder, kind, name), arguments)
+    return function.value, changed, result
+
+
+def _kind_changed(name: str, type_: Type, arguments: list[Value]) -> str:
+    """list or dict: what the type says, or else what the method and its arguments say."""
+    kinds = [kind for kind in ("list", "dict") if (kind, name) in _CHANGES and type_.may(kind)]
+    if name == "pop" and not arguments:
+        return "list" if type_.may("list") else "dict"
+    if len(kinds) == 2 and arguments:
+        kinds = ["dict" if arguments[0].type.only("str") else "list"] if not arguments[0].type.unknown else []
+    return kinds[0] if len(kinds) == 1 else ""
+
+
+def _narrowed(body: Body, holder: Value, kind: str, name: str) -> Value:
+    """The holder as a list or dict; where it may be something else the graph checks, as Python would."""
+    if holder.type.only(kind):
+        return holder
+    message = f"\"'\" & $PYTYPE({holder.code}) & \"' object has no attribute '{name}'\""
+    body.problem(f'$PYTYPE({holder.code}) = "{kind}" ? null : {error("AttributeError", message)}', "AttributeError")
+    known = holder.type.kind(kind)
+    any_ = t.list_of(t.ANY) if kind == "list" else t.dict_of(t.STR, t.ANY)
+    return dataclasses.replace(holder, type=any_ if known is None else Type(frozenset((known,))))
 
 
 def _is_variable(body: Body, node: ast.Name) -> bool:

@@ -7,7 +7,7 @@ import dataclasses
 
 from skylift.sdk.compiler import operators as op
 from skylift.sdk.compiler import types as t
-from skylift.sdk.compiler.assignment import assign, changeable, store
+from skylift.sdk.compiler.assignment import assign, changeable, rebuilt, store
 from skylift.sdk.compiler.body import Body, FinallyFrame, choice
 from skylift.sdk.compiler.calls import end_with, print_text
 from skylift.sdk.compiler.conditions import condition
@@ -115,20 +115,23 @@ def _augmented(body: Body, node: ast.AugAssign) -> None:
 @statement(ast.Delete)
 def _delete(body: Body, node: ast.Delete) -> None:
     for target in node.targets:
-        if not isinstance(target, ast.Subscript) or not isinstance(target.value, ast.Name):
+        if not isinstance(target, ast.Subscript):
             raise Refusal(target, "only an item can be deleted: del x[k]", "leave the name alone; it costs nothing")
         if isinstance(target.slice, ast.Slice):
             raise Refusal(target, "deleting a slice is not supported", "build the new list: xs = xs[:a] + xs[b:]")
         holder = changeable(body, target.value)
         key = expr(body, target.slice)
-        if holder.type.only("dict"):
+        kind = holder.type
+        if kind.only("dict") or (kind.kinds and kind.may("dict") and key.type.only("str")):
+            op.require(body, target, holder, "dict", "this object does not support item deletion")
             op.require_key(body, target, key)
             body.problem(
                 f"$exists($lookup({holder.code}, {key.code})) ? null : {error('KeyError', f'$PYREPR({key.code})')}",
                 "KeyError",
             )
             new = Value(code=f"$PYWITHOUT({holder.code}, {key.code})", type=holder.type, sources=holder.sources)
-        elif holder.type.only("list") and key.type.only("int"):
+        elif kind.kinds and kind.may("list") and key.type.only("int"):
+            op.require(body, target, holder, "list", "this object does not support item deletion")
             count = f"$count({holder.code})"
             message = '"list assignment index out of range"'
             body.problem(
@@ -141,7 +144,7 @@ def _delete(body: Body, node: ast.Delete) -> None:
         else:
             raise Refusal(target, f"items of a {holder.type} cannot be deleted", "annotate it as a list or a dict")
         flush(body, node)
-        store(body, {target.value.id: new}, node)
+        store(body, dict([rebuilt(body, target.value, new)]), node)
 
 
 @statement(ast.Return)
