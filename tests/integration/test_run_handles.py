@@ -128,6 +128,25 @@ def test_a_failure_is_an_exception_with_class_and_message(flows: ModuleType, tmp
     assert run.result(timeout=60) == "there"
 
 
+def test_a_run_goes_on_with_the_code_it_was_started_with(flows: ModuleType, tmp_path: Path) -> None:
+    """Also with fresh workers, after the file was edited."""
+    file = Path(str(flows.__file__))
+    text = file.read_text()
+    mark = tmp_path / "mark"
+    run = flows.steady.start(str(mark))
+    assert run.wait(timeout=60) == "FAILED"
+    mark.touch()
+    assert handles._default is not None
+    handles._default[1].close()
+    try:
+        file.write_text(text.replace('return "there"', 'return "edited"'))
+        again = find_run(run.id)
+        again.redrive()
+        assert again.result(timeout=60) == "there"
+    finally:
+        file.write_text(text)
+
+
 def test_cancel_reaches_the_worker(flows: ModuleType, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     run = flows.sleeping.start(str(mark))
