@@ -20,7 +20,7 @@ check: setup lint unit            ## the fast loop: format, lint, types, layers,
 lint: setup
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) -m mypy
+	$(PY) -m mypy src typing_tests
 	.venv/bin/lint-imports
 
 unit: setup
