@@ -444,8 +444,8 @@ chance into 55 % training, 15 % validation and 30 % test before any augmentation
 **Results.** Accuracy on {result.images} held-out images: {result.accuracy:.3f} (95 % interval {result.low:.3f} to
 {result.high:.3f}). False boxes in the held-out pictures: {result.false_boxes}.
 
-**Limits.** One split of few images: the figures above vary from split to split (`README.md` beside the program says how
-much). Few and unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone,
+**Limits.** One split of few images. Over ten splits not seen while the recipe was made, test accuracy was 0.957 on
+average, from 0.917 to 0.983, and the astronaut's face was found in eight (see `README.md` beside the program). Few and unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone,
 and not for decisions about people.
 
 ```
