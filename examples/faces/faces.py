@@ -445,8 +445,9 @@ chance into 55 % training, 15 % validation and 30 % test before any augmentation
 {result.high:.3f}). False boxes in the held-out pictures: {result.false_boxes}.
 
 **Limits.** One split of few images. Over ten splits not seen while the recipe was made, test accuracy was 0.957 on
-average, from 0.917 to 0.983, and the astronaut's face was found in eight (see `README.md` beside the program). Few and unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone,
-and not for decisions about people.
+average, from 0.917 to 0.983, and the astronaut's face was found in eight (see `README.md` beside the program). Few and
+unevenly chosen people: expect it to work less well for faces unlike those. Not for identifying anyone, and not for
+decisions about people.
 
 ```
 {table}
