@@ -26,6 +26,8 @@ INTERRUPTED = "INTERRUPTED"
 """Shown for an open run whose process has died; it is not a status of the journal."""
 CALLBACK = ".waitForTaskToken"
 FOLLOW_S = 0.1
+ORPHAN_S = 3.0
+"""How long the log of a run is followed after its process has died: somebody may take it over."""
 
 
 class RunReader:
@@ -175,9 +177,12 @@ class RunReader:
         """What tasks printed and logged and what the pipeline's body printed, by time, with the pipelines it called;
         with `follow` until the end."""
         log = RunLog(record.run_id, self._logs, self._look)
+        driven = time.monotonic()
         while True:
             record = self._journal.run(record.run_id) or record
-            ended = record.status in ENDED or not follow
+            if self.shown_status(record) != INTERRUPTED:
+                driven = time.monotonic()
+            ended = record.status in ENDED or not follow or time.monotonic() - driven > ORPHAN_S
             yield from log.read(step, attempt)
             if ended:
                 return

@@ -100,3 +100,15 @@ def test_trouble_with_the_journal_is_told_once(capsys: pytest.CaptureFixture[str
         "  help: free some space",
         "the journal works again",
     ]
+
+
+def test_a_file_is_given_by_its_path(folder: Any) -> None:
+    folder.write("given.txt", "hello")
+    folder.write(
+        "flow.py",
+        "from skylift import File, pipeline, task\n\n\n"
+        "@task\ndef read(file: File) -> str:\n    return file.read_text()\n\n\n"
+        "@pipeline\ndef flow(file: File) -> str:\n    return read(file)\n",
+    )
+    assert json.loads(folder.call("run", "flow.py", "--file", "given.txt").stdout) == "hello"
+    assert "no such file" in folder.call("run", "flow.py", "--file", "other.txt").stderr

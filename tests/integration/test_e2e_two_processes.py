@@ -85,3 +85,13 @@ def test_closed_standard_streams_are_no_bug(project: Any) -> None:
     done = project.python("-c", script, "run", "chain.py:chain")
     assert done.returncode == 0
     assert json.loads(done.stdout) == [0, 1, 2]
+
+
+def test_following_the_log_of_a_run_ends_when_nobody_goes_on_with_it(project: Any) -> None:
+    driver = project.start("run", "chain.py:chain")
+    run_id = run_in_second_step(project)
+    following = project.start("logs", "-f", run_id)
+    driver.kill()
+    driver.communicate()
+    following.communicate(timeout=30)
+    assert following.returncode == 0

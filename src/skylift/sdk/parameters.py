@@ -14,6 +14,7 @@ import msgspec
 
 from skylift.errors import SetupError
 from skylift.sdk.hints import evaluate_hints
+from skylift.values.files import Directory, File
 
 if TYPE_CHECKING:
     from skylift.sdk.definition import Definition
@@ -154,7 +155,17 @@ def _parse_scalar(annotation: Any, text: str) -> Any:
             return json.loads(text)
         except ValueError:
             return text
+    if annotation in (File, Directory):
+        return _located(annotation, text)
     return msgspec.convert(json.loads(text), annotation)
+
+
+def _located(kind: type[File | Directory], text: str) -> File | Directory:
+    found = kind(text)
+    there = found.path.is_file() if kind is File else found.path.is_dir()
+    if not there:
+        raise ValueError(f"no such {'file' if kind is File else 'folder'}")
+    return found
 
 
 def _parse_union(args: tuple[Any, ...], text: str | list[str]) -> Any:

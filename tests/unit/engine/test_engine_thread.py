@@ -180,7 +180,7 @@ def test_replies() -> None:
 class StuckAtTheEnd(MemoryJournal):
     """Works, but cannot be written any more when the engine leaves."""
 
-    def release(self, owner: str) -> int:
+    def release(self, owner: str) -> None:
         raise JournalUnavailable("locked")
 
 
