@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bench.machine import facts
+from bench.machine import facts, load
 from bench.measuring import Bench
 from bench.processes import adopt_orphans
 from bench.registry import SYSTEMS, System, find_system
@@ -76,6 +76,7 @@ def _measure(results: Results, rounds: int, keep: Callable[[Results], None]) -> 
         for number in range(1, rounds + 1):
             bench.round(number)
             results.rounds = number
+            results.machine["load at the end"] = load()
             keep(results)
     finally:
         bench.close()

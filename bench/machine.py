@@ -18,8 +18,13 @@ def facts() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release().split('-')[0]}, {_distribution()}",
         "Python": f"{platform.python_version()} ({platform.python_compiler()})",
         "SQLite": sqlite3.sqlite_version,
-        "load before the start": ", ".join(f"{load:.1f}" for load in os.getloadavg()) + " (1, 5, 15 minutes)",
+        "load before the start": load(),
     }
+
+
+def load() -> str:
+    """How busy the machine is; figures taken beside other work are worth less."""
+    return ", ".join(f"{value:.1f}" for value in os.getloadavg()) + " (1, 5, 15 minutes)"
 
 
 def _processor() -> str:
