@@ -73,7 +73,24 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script. Exit status: 0 done, 1 failed, 2 wrong usage or setup, 130 interrupted."""
     _open_standard_streams()
-    sys.exit(run_cli(sys.argv[1:] if arguments is None else arguments))
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] in (["run"], ["resume"], ["redrive"]):
+        _leave_on_interrupt()
+    sys.exit(run_cli(given))
+
+
+def _leave_on_interrupt() -> None:
+    """While such a command starts or ends. A KeyboardInterrupt can be lost in a callback of the interpreter, and then
+    the run would go on as if nobody had pressed Ctrl-C."""
+    import os
+    import signal
+
+    def leave(_number: int, _frame: object) -> None:
+        os.write(2, b"\ninterrupted\n")
+        os._exit(130)
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where Ctrl-C is ignored (`nohup`, `&`)
+        signal.signal(signal.SIGINT, leave)
 
 
 def _open_standard_streams() -> None:
