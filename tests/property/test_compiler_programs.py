@@ -327,7 +327,7 @@ def test_compiled_programs_do_what_python_does(source: str, values: dict[str, An
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=800, deadline=None, suppress_health_check=list(HealthCheck))
 @given(programs(), inputs, seeds)
 def test_many_compiled_programs_do_what_python_does(source: str, values: dict[str, Any], seed: int) -> None:
     check(source, values, seed)
