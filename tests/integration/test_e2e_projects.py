@@ -112,3 +112,10 @@ def test_a_file_is_given_by_its_path(folder: Any) -> None:
     )
     assert json.loads(folder.call("run", "flow.py", "--file", "given.txt").stdout) == "hello"
     assert "no such file" in folder.call("run", "flow.py", "--file", "other.txt").stderr
+
+
+def test_the_input_of_a_document_may_be_null(folder: Any) -> None:
+    folder.write("d.asl.json", '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}')
+    done = folder.call("run", "d.asl.json", "--input", "null", "--json")
+    assert json.loads(done.stdout)["output"] is None
+    assert json.loads(folder.call("run", "d.asl.json").stdout) == {}

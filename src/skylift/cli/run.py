@@ -112,7 +112,8 @@ def run(
     with open_runtime() as runtime:
         if found.pipeline is not None:
             runtime.warm_up()
-        submission, value = _prepare(runtime, found, loaded, params, read_input(input_text))
+        given = {} if input_text is None else read_input(input_text)
+        submission, value = _prepare(runtime, found, loaded, params, given)
         if every is not None:
             return _run_every(runtime, submission, value, every, as_json=as_json)
         return drive(
@@ -181,8 +182,7 @@ def _prepare(
     if found.document is not None:
         if params or loaded.given:
             raise ParameterInvalid("a States Language document takes no parameters", hint="use --input JSON")
-        value = {} if given_input is None else given_input
-        return document_submission(found.name, checked_document(found)), value
+        return document_submission(found.name, checked_document(found)), given_input
     add_params(loaded.given, params, loaded.parameters)
     return pipeline_submission(found.pipeline, runtime.blobs), _bind(runtime, found, loaded, given_input)
 
@@ -190,9 +190,9 @@ def _prepare(
 def _bind(runtime: Runtime, found: Target, loaded: Loaded, given_input: Any) -> Any:
     from skylift.sdk.parameters import bind_input, parse_argument
 
-    if given_input is not None and not isinstance(given_input, dict):
+    if not isinstance(given_input, dict):
         raise ParameterInvalid(f"--input must be a JSON object of parameters, not {type(given_input).__name__}")
-    values: dict[str, Any] = dict(given_input or {})
+    values: dict[str, Any] = dict(given_input)
     by_name = {p.name: p for p in loaded.parameters}
     for name, texts in loaded.given.items():
         parameter = by_name[name]
