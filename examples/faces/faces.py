@@ -111,7 +111,7 @@ class Report:
 
 
 @pipeline
-def faces(accuracy: float = 0.95, rounds: int = 5, shards: int = 4, seed: int = 7, out: str = "faces-out") -> Report:
+def faces(accuracy: float = 0.95, rounds: int = 5, shards: int = 4, seed: int = 101, out: str = "faces-out") -> Report:
     """Train, refine and test a face detector, then use it.
 
     accuracy: on validation images; the refinement stops when it is reached and faces stand out from false alarms
@@ -241,6 +241,7 @@ def mine(trial: Trial, name: str, seed: int) -> np.ndarray:
     """Features of windows of a picture without faces that the model takes for faces: what it must learn next."""
     from vision import named, sample
 
+    one_thread()
     random = np.random.default_rng([seed, trial.round])
     hard = []
     for turns in (trial.round, trial.round + 1):
@@ -377,11 +378,19 @@ def fit(features: np.ndarray, labels: np.ndarray, settings: Settings, seed: int)
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.neural_network import MLPClassifier
 
+    one_thread()
     weights = np.where(labels == 1, (labels == 0).sum() / max(1, (labels == 1).sum()), 1.0)
     model = MLPClassifier((settings.hidden,), alpha=settings.alpha, max_iter=40, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early is part of the recipe
         return model.fit(features, labels, sample_weight=weights)
+
+
+def one_thread() -> None:
+    """Tasks already run side by side: threads that a library starts for such small work only wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)
 
 
 def judge(model: Any, parts: list[Part]) -> tuple[float, float]:
@@ -395,6 +404,7 @@ def scan(model: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The chance of a face in every window of a grey picture, and the windows' boxes."""
     from vision import views
 
+    one_thread()
     windows = list(views(picture))
     chances = [model.predict_proba(view.features())[:, 1] for view in windows]
     return np.concatenate(chances), np.concatenate([view.boxes() for view in windows])
