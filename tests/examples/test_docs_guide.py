@@ -53,7 +53,7 @@ def _split(text: str) -> tuple[list[str], list[str]]:
 def _run(commands: list[str], folder: Path) -> Iterator[str]:
     """What each command prints, in one shell, so that `$!` and variables last."""
     script = "\n".join(f"echo '{MARK.format(number)}'\n{command}" for number, command in enumerate(commands))
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("SKYLIFT_")}
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("SKYLIFT_", "PYTEST_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     output = folder / ".output"
     with output.open("w", encoding="utf-8") as file:
