@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 from skylift.collecting import collect_garbage
@@ -56,6 +58,8 @@ def test_a_nested_run_whose_starter_is_gone_goes_too(tmp_path: Path) -> None:
 def test_young_artifacts_stay_while_an_engine_lives(tmp_path: Path) -> None:
     blobs = FileBlobStore(tmp_path / "blobs")
     digest = blobs.put(b"just being recorded")
+    for file in (tmp_path / "blobs").rglob("*"):
+        os.utime(file, (time.time() - 1, time.time() - 1))
     with EngineLock.acquire(tmp_path):
         assert any_alive(tmp_path)
         left(journal_of(), tmp_path)
