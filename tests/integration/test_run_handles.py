@@ -17,8 +17,9 @@ import psutil
 import pytest
 
 from skylift import RunFailed
+from skylift.errors import RunAlreadyExists
 from skylift.sdk import handles
-from skylift.sdk.handles import find_run, start
+from skylift.sdk.handles import find_run
 
 PIPELINES = """
 import os, time
@@ -171,10 +172,13 @@ def test_pause_resume_and_answer(flows: ModuleType) -> None:
 
 
 def test_the_same_name_is_the_same_run(flows: ModuleType) -> None:
-    first = start(flows.best, {"rates": [0.2]}, name="monday")
-    again = start(flows.best, {"rates": [0.2]}, name="monday")
+    first = flows.best.named("monday").start([0.2])
+    again = flows.best.named("monday").start([0.2])
     assert first.id == again.id
-    assert first.result(timeout=60) == again.result() == flows.Model(0.4, 1)
+    assert first.result(timeout=60) == flows.best.named("monday").run([0.2]) == flows.Model(0.4, 1)
+    assert flows.best.start([0.2]).id != first.id
+    with pytest.raises(RunAlreadyExists, match="monday"):
+        flows.best.named("monday").start([0.3])
 
 
 def test_async_forms(flows: ModuleType) -> None:

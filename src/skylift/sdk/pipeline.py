@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from typing import TYPE_CHECKING, Any, overload
 
 from skylift.sdk.definition import Definition, P, PipelineInvalid, R
@@ -20,6 +21,7 @@ class Pipeline(Definition[P, R]):
     ) -> None:
         super().__init__(function, name=name, timeout=timeout)
         self._compiled: CompiledPipeline | None = None
+        self._run_name: str | None = None
 
     def compile(self) -> CompiledPipeline:
         """The States Language document with its task table; raises CompileError. Compiled once, but in a
@@ -34,13 +36,25 @@ class Pipeline(Definition[P, R]):
         """Run durably on this machine, wait, and return the result. Raises RunFailed."""
         from skylift.sdk.handles import execute
 
+        if self._run_name is not None:
+            return self.start(*args, **kwargs).result()
         return execute(self, self.bind(*args, **kwargs))
 
     def start(self, *args: P.args, **kwargs: P.kwargs) -> Run[R]:
         """Start a durable run on this machine; a handle on it."""
         from skylift.sdk.handles import start
 
-        return start(self, self.bind(*args, **kwargs))
+        return start(self, self.bind(*args, **kwargs), name=self._run_name)
+
+    def named(self, run_name: str) -> Pipeline[P, R]:
+        """This pipeline, whose runs are started under a name: `nightly.named("2026-11-21").start()`.
+
+        Starting a name again with the same input gives the run that was started first, in whatever process that was;
+        with another input RunAlreadyExists is raised.
+        """
+        same = copy(self)
+        same._run_name = run_name
+        return same
 
     async def run_async(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """`run` for asyncio code."""
