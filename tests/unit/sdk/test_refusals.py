@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import linecache
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -98,6 +99,28 @@ def test_aliases() -> None:
     error = refused(flow)
     assert "may be shared" in error.message
     assert "list(a)" in str(error.hint)
+
+
+@pytest.mark.parametrize("returned", ["[0, log]", "log", "{'log': log}"])
+def test_a_finally_that_changes_what_is_returned(returned: str) -> None:
+    """Python's caller sees the change; a graph has made the result by then."""
+    body = f"    log = []\n    try:\n        return {returned}\n    finally:\n        log.append(1)\n"
+    error = refused(made(f"def flow(n: int):\n{body}"))
+    assert "the returned value since line 4" in error.message
+    assert error.hint == "share a copy in line 4: list(log)"
+
+
+def test_a_finally_that_changes_what_a_copy_was_returned_of() -> None:
+    body = "    log = []\n    try:\n        return list(log)\n    finally:\n        log.append(1)\n"
+    pipeline(made(f"def flow(n: int):\n{body}")).compile()
+
+
+def made(source: str) -> Any:
+    file = f"<refusal {len(linecache.cache)}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    names: dict[str, Any] = {"__name__": "made"}
+    exec(compile(source, file, "exec", dont_inherit=True), names)  # noqa: S102
+    return names["flow"]
 
 
 def test_changing_a_parameter() -> None:

@@ -24,6 +24,7 @@ _WITH_ITS_ITEMS = ("list", "dict", "sorted", "reversed", "tuple")
 _GIVING_SCALARS = ("len", "int", "float", "str", "bool", "sum", "abs", "round", "isinstance", "any", "all", "range")
 _IN_PAIRS = ("enumerate", "zip")
 _LAZY = ("enumerate", "zip", "reversed")
+_RETURNED = "the returned value"
 _VIEWS = ("items", "keys", "values")
 
 
@@ -54,6 +55,8 @@ class _Follower:
         self._around: list[ast.stmt] = []
         self._watched: list[list[Heap]] = []
         """For each `try` around: the heap after every statement in it."""
+        self._finals: list[list[Heap]] = []
+        """For each `finally` around: the heaps it may begin with."""
         self._shared: dict[Any, ast.expr] = {}
         """Where an object got a second holder."""
 
@@ -108,10 +111,20 @@ class _Follower:
     def _leave(self, node: ast.stmt, heap: Heap) -> None:
         for watching in self._watched:
             watching.append(heap)
+        if isinstance(node, ast.Return) and node.value is not None and self._finals:
+            self._return(node.value, heap)
         if isinstance(node, ast.Break):
             self._loops[-1].breaks.append(heap)
         elif isinstance(node, ast.Continue):
             self._loops[-1].continues.append(heap)
+
+    def _return(self, value: ast.expr, heap: Heap) -> None:
+        """The `finally` around runs with the returned value at hand."""
+        returned = heap.copy()
+        objects = self.value(value, returned)
+        self._note(objects, returned, value)
+        returned.variables[_RETURNED] = objects
+        self._finals[-1].append(returned)
 
     def _assign(self, node: ast.Assign, heap: Heap) -> None:
         first = node.targets[0]
@@ -189,6 +202,8 @@ class _Follower:
     def _try(self, node: ast.Try, heap: Heap) -> list[Heap]:
         every, seen = [heap], [heap]
         self._watched += [every, seen]
+        if node.finalbody:
+            self._finals.append(every)
         ends = self.block(node.body, [heap])
         self._watched.pop()
         ends = self.block(node.orelse, ends)
@@ -198,6 +213,7 @@ class _Follower:
         self._watched.pop()
         if not node.finalbody:
             return _few(ends)
+        self._finals.pop()
         self.block(node.finalbody, _few(every))
         return self.block(node.finalbody, _few(ends))
 
@@ -402,7 +418,7 @@ class _Follower:
             if root is not holder and heap.ways_to(one, start) > 1:
                 self._refuse_shared(root.id, one, node, None)
         for name, held in heap.variables.items():
-            if name != root.id and self._is_read_after(name, node):
+            if name != root.id and held and self._is_read_after(name, node):
                 for one in heap.reach(held) & changed:
                     self._refuse_shared(root.id, one, node, name)
         return changed
@@ -418,7 +434,7 @@ class _Follower:
         place = self._shared.get(one[0])
         line = getattr(place, "lineno", 0)
         shown = ast.unparse(place) if isinstance(place, (ast.Name, ast.Subscript, ast.Attribute)) else name
-        with_ = f"{other}, which is used later," if other else "another value"
+        with_ = other if other == _RETURNED else f"{other}, which is used later," if other else "another value"
         since = f" since line {line}" if line else ""
         kind = self._types.get(name) if shown == name else None
         copied = f"dict({shown})" if kind is not None and kind.only("dict") else f"list({shown})"
@@ -435,6 +451,8 @@ class _Follower:
                 self._shared[place] = value
 
     def _is_read_after(self, name: str, node: ast.AST) -> bool:
+        if name == _RETURNED:
+            return True
         here = (getattr(node, "end_lineno", 0) or 0, getattr(node, "end_col_offset", 0) or 0)
         outermost = self._around[0] if self._around else None
         for place in self._read.get(name, ()):

@@ -78,7 +78,12 @@ HELPERS = {
     "PYREPEATLIST": "function($l, $n){$n <= 0 ? [] : $reduce([1..$n], function($a, $_){$append($a, $l)}, [])}",
     "PYITEMS": (
         'function($v){($t := $PYTYPE($v); $t = "list" ? $v : $t = "tuple" ? $v.items : $t = "dict" ? [$keys($v)] : '
-        '$v = "" ? [] : $split($v, ""))}'
+        '$v = "" ? [] : $PYCHARS($v))}'
+    ),
+    # JavaScript splits a character beyond U+FFFF in two.
+    "PYCHARS": (
+        'function($s){($c := $split($s, ""); $n := $length($s); $count($c) = $n ? $c : '
+        "[$map([0..$n - 1], function($i){$substring($s, $i, 1)})[]])}"
     ),
     "PYITEMS_P": (
         'function($v){$PYTYPE($v) in ["list", "tuple", "dict", "str"] ? null : {"Error": "TypeError", "Cause": "\'" & '
