@@ -8,6 +8,7 @@ import inspect
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
@@ -28,10 +29,10 @@ def fingerprint(function: Callable[..., Any]) -> str:
         key = _key(name, found)
         if key is None or key in parts:
             continue
-        tree = _tree(found)
-        parts[key] = _constant(found) if tree is None else ast.dump(tree)
-        if tree is not None:
-            waiting += _reached(found, tree)
+        code = _code(found)
+        parts[key] = _constant(found) if code is None else code.text
+        if code is not None:
+            waiting += _reached(found, code.names)
     text = "\n".join(f"{key}={parts[key]}" for key in sorted(parts))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -66,7 +67,33 @@ def _constant(found: Any) -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """What a function or class is made of: as text, and the names in it (`a`, or `a.b` in two parts), each once."""
+
+    text: str
+    names: tuple[tuple[str, str | None], ...]
+
+
 @lru_cache(maxsize=4096)
+def _code_of(found: Any) -> _Code | None:
+    """Once for each object: many tasks reach the same ones."""
+    tree = _tree(found)
+    return None if tree is None else _Code(ast.dump(tree), tuple(dict.fromkeys(_named(tree))))
+
+
+def _code(found: Any) -> _Code | None:
+    return _code_of(found) if isinstance(found, (FunctionType, type)) else None
+
+
+def _named(tree: ast.AST) -> Iterator[tuple[str, str | None]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            yield node.id, None
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            yield node.value.id, node.attr
+
+
 def _parsed(found: Any) -> ast.AST | None:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(found)))
@@ -79,8 +106,6 @@ def _parsed(found: Any) -> ast.AST | None:
 
 
 def _tree(found: Any) -> ast.AST | None:
-    if not isinstance(found, (FunctionType, type)):
-        return None
     tree = _parsed(found)
     if tree is None and isinstance(found, FunctionType):
         return ast.Constant(value=repr((found.__code__.co_code, found.__code__.co_consts)))
@@ -100,7 +125,7 @@ def _is_task(node: ast.expr) -> bool:
     return (name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")) in ("task", "pipeline")
 
 
-def _reached(found: Any, tree: ast.AST) -> Iterator[tuple[str, Any]]:
+def _reached(found: Any, named: tuple[tuple[str, str | None], ...]) -> Iterator[tuple[str, Any]]:
     """Objects that the code names: globals, closure variables, attributes of project modules, base classes."""
     if isinstance(found, FunctionType):
         names = dict(found.__globals__)
@@ -108,13 +133,14 @@ def _reached(found: Any, tree: ast.AST) -> Iterator[tuple[str, Any]]:
         names.update({name: cell.cell_contents for name, cell in cells if _filled(cell)})
     else:
         names = dict(vars(sys.modules.get(found.__module__, found)))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in names:
-            yield node.id, names[node.id]
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            owner = names.get(node.value.id)
-            if isinstance(owner, ModuleType) and is_local(getattr(owner, "__file__", None)):
-                yield f"{owner.__name__}.{node.attr}", getattr(owner, node.attr, None)
+    for name, attribute in named:
+        if attribute is None:
+            if name in names:
+                yield name, names[name]
+            continue
+        owner = names.get(name)
+        if isinstance(owner, ModuleType) and is_local(getattr(owner, "__file__", None)):
+            yield f"{owner.__name__}.{attribute}", getattr(owner, attribute, None)
 
 
 def _filled(cell: Any) -> bool:

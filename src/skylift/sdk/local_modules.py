@@ -40,8 +40,11 @@ def local_files(module: ModuleType, root: Path) -> list[Path]:
 
 def is_local(file: str | None) -> bool:
     """Is this file the user's, and not the standard library's, an installed package's or Skylift's own?"""
-    if not file:
-        return False
+    return bool(file) and _is_local(str(file))
+
+
+@lru_cache(maxsize=4096)
+def _is_local(file: str) -> bool:
     path = os.path.realpath(file)
     return not any(path.startswith(place + os.sep) for place in _installed())
 

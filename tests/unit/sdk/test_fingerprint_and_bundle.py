@@ -8,6 +8,7 @@ import sys
 import textwrap
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -125,3 +126,18 @@ def test_a_program_run_as_a_script_is_found_by_its_file(tmp_path: Path) -> None:
         assert bundle.resolve("__main__:inc")(2) == 3
     finally:
         bundle.deactivate()
+
+
+def test_many_functions_that_share_code_read_it_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling a pipeline of many tasks took ten times as long when each task read all the code again."""
+    from skylift.sdk import fingerprint as module
+
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec("def shared(): return 1\n" + "".join(f"def f{i}(): return shared()\n" for i in range(30)), names)  # noqa: S102
+    read: list[Any] = []
+    tree = module._tree
+    monkeypatch.setattr(module, "_tree", lambda found: read.append(found) or tree(found))
+    for _ in range(3):
+        for index in range(30):
+            module.fingerprint(names[f"f{index}"])
+    assert len(read) <= 31
