@@ -94,6 +94,7 @@ def compile_pipeline(pipeline: Definition[..., Any]) -> CompiledPipeline:
 
 def compile_pipeline_parts(pipeline: Definition[..., Any]) -> tuple[CompiledPipeline, dict[str, Task[..., Any]]]:
     """Also the task objects by name: for bundling, and for running the document in this process."""
+    t.class_hints.cache_clear()
     done: dict[str, _Compiled] = {}
     waiting = [pipeline]
     while waiting:

@@ -7,6 +7,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import pathlib
 import types
 import typing
@@ -158,9 +159,15 @@ def has_own_truth(cls: Any) -> bool:
     return any(hasattr(cls, name) for name in ("__bool__", "__len__"))
 
 
+@functools.lru_cache(maxsize=1024)
+def class_hints(cls: Any) -> dict[str, Any]:
+    """Evaluated once while a pipeline compiles; cleared between, as a notebook may define a named class anew."""
+    return typing.get_type_hints(cls)
+
+
 def _hints(cls: Any) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(cls)
+        return class_hints(cls)
     except Exception:  # noqa: BLE001 - an annotation that cannot be evaluated tells nothing
         return {}
 
