@@ -60,8 +60,8 @@ class Heap:
         before = self.contents.pop((place, 0), NOTHING)
         self.repeated |= before & self.contents.get((place, 1), NOTHING) - {(place, 1)}
         self.contents[(place, 1)] = self.contents.get((place, 1), NOTHING) | before
-        self.variables = {name: frozenset(map(older, held)) for name, held in self.variables.items()}
-        self.contents = {one: frozenset(map(older, held)) for one, held in self.contents.items()}
+        self.variables = {name: older.all(held) for name, held in self.variables.items()}
+        self.contents = {one: older.all(held) for one, held in self.contents.items()}
         self.repeated = set(map(older, self.repeated))
         self._age_keys(place, first)
 
@@ -70,9 +70,7 @@ class Heap:
         new, old = self.keyed.pop((place, 0), None), self.keyed.pop((place, 1), None)
         if new is not None and (old is not None or first):
             self.keyed[(place, 1)] = _union(new, old or {})
-        self.keyed = {
-            one: {key: frozenset(map(older, held)) for key, held in parts.items()} for one, parts in self.keyed.items()
-        }
+        self.keyed = {one: {key: older.all(held) for key, held in parts.items()} for one, parts in self.keyed.items()}
 
     def put(self, holders: Objects, held: Objects, key: str | None = None) -> None:
         """Into each of the holders; under a key, if that is known."""
@@ -134,6 +132,9 @@ def _union(left: dict[str, Objects], right: dict[str, Objects]) -> dict[str, Obj
 @dataclass(frozen=True, slots=True)
 class _Older:
     place: int | str
+
+    def all(self, objects: Objects) -> Objects:
+        return frozenset(map(self, objects)) if (self.place, 0) in objects else objects
 
     def __call__(self, one: Object) -> Object:
         return (self.place, 1) if one == (self.place, 0) else one
