@@ -1,0 +1,14 @@
+"""How property tests draw their examples: at random where people work, the same ones every time where CI runs.
+
+A random find belongs on a desk, where somebody can follow it up, not in the way of an unrelated change.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
