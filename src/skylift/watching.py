@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from skylift.ports.journal import Entry, Journal, RunRecord
 
 
+_SETTLED = (*ENDED, "PAUSED")
+
+
 class Watch:
     """A fold of the run that `poll` keeps up to date. Close it when done.
 
@@ -30,17 +33,15 @@ class Watch:
         self._journal = journal
         self._run_id = run_id
         self._machine = machine
-        self._state = machine.begin()
         self._told: queue.SimpleQueue[Progress] = queue.SimpleQueue()
-        self.fold = Fold(print_states(machine.document))
         self._subscription = subscribe(run_id, self._told.put) if subscribe is not None else None
-        self._catch_up()
+        self._start_over()
 
     def poll(self, seconds: float) -> RunRecord | None:
         """Take in what has happened, waiting up to `seconds` for something to; the run's record when it has ended or
         is paused."""
         record = self._listen(seconds) if self._subscription is not None else self._look(seconds)
-        return record if record is not None and record.status in (*ENDED, "PAUSED") else None
+        return record if record is not None and record.status in _SETTLED else None
 
     def close(self) -> None:
         if self._subscription is not None:
@@ -55,7 +56,20 @@ class Watch:
                 last = self._told.get_nowait()
                 self._take(last)
         except queue.Empty:
-            return self._journal.run(self._run_id)
+            record = self._journal.run(self._run_id)
+            if record is not None and record.status in _SETTLED and self._is_behind():
+                self._start_over()
+            return record
+
+    def _is_behind(self) -> bool:
+        """The journal knows an event before its listeners are told of it."""
+        return next(self._journal.entries(self._run_id, after=self._state.sequence), None) is not None
+
+    def _start_over(self) -> None:
+        """From the journal's first event: what we are told changes the fold only, not the state it could go on from."""
+        self._state = self._machine.begin()
+        self.fold = Fold(print_states(self._machine.document))
+        self._catch_up()
 
     def _look(self, seconds: float) -> RunRecord | None:
         record = self._journal.run(self._run_id)
