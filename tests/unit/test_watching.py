@@ -34,7 +34,7 @@ def test_an_end_that_is_durable_before_it_is_told_is_shown_whole() -> None:
     record = RunRecord(
         run_id="r", name="r", pipeline="p", definition=definition, input_digest="", created_ms=0, owner=OWNER
     )
-    begun = Entry(1, 0, RunStarted(input={}, context={}))
+    begun = Entry(1, 0, RunStarted(input={}, seed=0, context={}))
     journal.commit(Batch(owner=OWNER, created=[record], appends=[Append(run_id="r", entries=[begun])]))
     watch = Watch(journal, machine, "r", _never_tells)
     assert watch.poll(0) is None
