@@ -49,6 +49,38 @@ class SecretSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A command line, run without a shell, whose standard output, less the final newline, is the secret."""
 
 
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[server]`: `skylift server` and what an administrator allows on it."""
+
+    host: str = "127.0.0.1"
+    port: int = 8083
+    auth: Literal["auto", "required", "off"] = "auto"
+    """`auto`: off on loopback while no key exists, else required. `off` is refused beyond loopback."""
+    allow_code: tuple[str, ...] = ()
+    """Accounts whose code the process workers run; `*` for all."""
+    allow_paths: tuple[str, ...] = ()
+    """Folders of this machine that definitions may read from and write to."""
+    allow_http: tuple[str, ...] = ()
+    """Hosts that `http:invoke` may call, `*.example.org` for subdomains, `*` for every public address."""
+    allow_services: tuple[str, ...] = ()
+    """`service:action` patterns (`sqs:*`) that definitions may call with the server's credentials."""
+    requests_per_second: float = 200.0
+    """Of one key, or of everybody where authentication is off; bursts may be five times as large. 0 is no limit."""
+    body_bytes: int = 1_048_576
+    """Longest request to the Step Functions API."""
+
+
+class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[services]`: where service integrations go."""
+
+    endpoint_url: str | None = None
+    """For all services; None for AWS itself."""
+    endpoints: dict[str, str] = {}
+    """By service (`sqs`, `lambda`), before `endpoint_url`."""
+    region: str | None = None
+    """None for the one of the state machine, else of the environment."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Everything `Runtime` needs to put its parts together."""
 
@@ -64,14 +96,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     functions: dict[str, FunctionBinding] = {}
     """Lambda function name or ARN → handler."""
     secrets: dict[str, SecretSource] = {}
+    store: str | None = None
+    """`sqlite:///PATH` or `postgresql://…`; None for `home/journal.db`."""
+    url: str | None = None
+    """The server that the commands and handles talk to; None to run here."""
+    server: ServerSettings = ServerSettings()
+    services: ServiceSettings = ServiceSettings()
     source: Path | None = None
     """The skylift.toml that was read."""
 
 
 Kind = TypeVar("Kind", bound=msgspec.Struct)
 
-_TOP_KEYS = ("skylift", "functions", "secrets")
-_SKYLIFT_KEYS = ("home", "durability", "artifacts", "workers")
+_TOP_KEYS = ("skylift", "functions", "secrets", "server", "services")
+_SKYLIFT_KEYS = ("home", "durability", "artifacts", "workers", "store", "url")
 
 
 def load_config(
@@ -96,6 +134,10 @@ def load_config(
         workers=_workers(environ.get("SKYLIFT_WORKERS") or settings.get("workers"), source),
         functions={name: _function(name, value, source) for name, value in table.get("functions", {}).items()},
         secrets={name: _secret(name, value, source) for name, value in table.get("secrets", {}).items()},
+        store=environ.get("SKYLIFT_STORE") or settings.get("store"),
+        url=environ.get("SKYLIFT_URL") or settings.get("url"),
+        server=_convert(table.get("server", {}), ServerSettings, "server", source),
+        services=_convert(table.get("services", {}), ServiceSettings, "services", source),
         source=source,
     )
 
@@ -120,7 +162,7 @@ def _read(source: Path) -> dict[str, Any]:
         if not isinstance(table.get(name, {}), dict):
             raise InvalidConfig(f"{source}: [{name}] must be a table, not {table[name]!r}")
     _known(table.get("skylift", {}), _SKYLIFT_KEYS, source, "skylift.")
-    for key in ("home", "artifacts"):
+    for key in ("home", "artifacts", "store", "url"):
         value = table.get("skylift", {}).get(key)
         if value is not None and not isinstance(value, str):
             raise InvalidConfig(f"{source}: skylift.{key} must be text, not {value!r}")

@@ -41,6 +41,12 @@ class TaskSubmitted(Event, frozen=True, kw_only=True):
     output: Any
 
 
+class TaskHeartbeat(Event, frozen=True, kw_only=True):
+    """A signal between engines, never journaled: the worker of a task that waits for a callback is alive."""
+
+    token: str
+
+
 class TaskSucceeded(Event, frozen=True, kw_only=True):
     token: str
     output: Any
@@ -146,6 +152,7 @@ AnyEvent = (
     RunStarted
     | TaskStarted
     | TaskSubmitted
+    | TaskHeartbeat
     | TaskSucceeded
     | TaskFailed
     | TaskTimedOut

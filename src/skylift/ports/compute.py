@@ -55,11 +55,19 @@ class TaskCall(msgspec.Struct, frozen=True, kw_only=True):
     code: CodeRef
     arguments: Any
     """JSON. For convention `task`: an object of keyword arguments, values encoded by skylift.values.
-    For convention `handler`: the event of a Lambda-style `handler(event, context)`, plain JSON."""
-    convention: Literal["task", "handler"] = "task"
+    For convention `handler`: the event of a Lambda-style `handler(event, context)`, plain JSON.
+    For convention `service`: the arguments of a service integration, whose resource ARN is `code.target`."""
+    convention: Literal["task", "handler", "service"] = "task"
     inline_result: bool = False
     """The graph looks inside the result: JSON parts of it must not become references, however large."""
     requirements: Requirements = Requirements()
+    credentials: Any = None
+    """The state's evaluated Credentials, for convention `service`."""
+    account: str = ""
+    """The account that the run belongs to; empty for a run of this project."""
+    submitted: Any = msgspec.UNSET
+    """For convention `service`, after a restart of the engine: the output that was reported as Submitted before. The
+    request must not be made again, only its end awaited."""
     log: str | None = None
     """File to which stdout, stderr and logging of the attempt are appended."""
 
@@ -105,7 +113,13 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 Outcome = Succeeded | Failed | TimedOut | OutOfMemory | Lost | Cancelled
 
-Report = Callable[[str, Outcome], None]
+class Submitted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """No outcome yet: the service has accepted the request of a `.sync` integration and goes on with it."""
+
+    output: Any
+
+
+Report = Callable[[str, Outcome | Submitted], None]
 """`report(token, outcome)`: the one way a backend tells how an attempt ended. Thread-safe, never blocks, may be called
 again for the same token (the first call counts)."""
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from skylift.asl.events import AnyEvent
+
+
+MachineType = Literal["STANDARD", "EXPRESS"]
+LimitsName = Literal["local", "service"]
 
 
 class RunRecord(msgspec.Struct, kw_only=True):
@@ -18,6 +22,12 @@ class RunRecord(msgspec.Struct, kw_only=True):
     name: str
     """Unique per pipeline; starting the same name with the same input again gives the same run."""
     pipeline: str
+    """The pipeline's name; of a server's state machine its ARN, without version or alias."""
+    account: str = ""
+    """The account that the run belongs to, on a server; empty for a run of this project."""
+    type: MachineType = "STANDARD"
+    limits: LimitsName = "local"
+    """Which limits hold for it: those of a local run, or the service's."""
     definition: str
     """Digest of the States Language document (see `document`)."""
     tasks: str | None = None
@@ -81,6 +91,19 @@ class CacheEntry(msgspec.Struct, kw_only=True):
     created_ms: int
 
 
+class OfferedTask(msgspec.Struct, frozen=True, kw_only=True):
+    """A task that waits for a worker who asks for work: an activity's."""
+
+    queue: str
+    """The activity's ARN."""
+    token: str
+    """Unique over all runs: the task token that the worker answers with."""
+    run_id: str
+    input: str
+    """JSON text."""
+    offered_ms: int
+
+
 class Batch(msgspec.Struct, kw_only=True):
     """Everything one turn of the engine made durable together, or not at all."""
 
@@ -91,6 +114,9 @@ class Batch(msgspec.Struct, kw_only=True):
     cached: list[CacheEntry] = []
     signals_done: list[int] = []
     """Numbers of signals whose events are in `appends`."""
+    offered: list[OfferedTask] = []
+    withdrawn: list[str] = []
+    """Tokens of offers that nobody shall take any more; unknown ones are ignored."""
 
 
 class Signal(msgspec.Struct, kw_only=True):
@@ -143,6 +169,7 @@ class Journal(Protocol):
         self,
         *,
         pipeline: str | None = None,
+        account: str | None = None,
         status: Sequence[str] | None = None,
         parent: str | None = None,
         before: tuple[int, str] | None = None,
@@ -165,6 +192,20 @@ class Journal(Protocol):
 
     def claim(self, run_id: str, owner: str, expected: str | None) -> bool:
         """Make `owner` the owner if the owner is still `expected`. The caller has made sure that `expected` is dead."""
+        ...
+
+    def owners(self) -> list[str | None]:
+        """Every owner of runs that have not ended, once; None among them when some have none."""
+        ...
+
+    def adopt(self, owner: str, expected: str | None, limit: int) -> list[str]:
+        """Make `owner` the owner of up to `limit` open runs of `expected`, which the caller knows to be dead, oldest
+        first; their ids. Two engines that do this at once get different runs."""
+        ...
+
+    def take(self, queue: str, worker: str | None) -> OfferedTask | None:
+        """Remove the oldest offer of this queue and leave TaskStarted as a signal for its run, both or neither: no two
+        workers get the same task."""
         ...
 
     def release(self, owner: str) -> None:
