@@ -29,8 +29,9 @@ unit: setup
 test: setup lint            ## set up, all checks and all tests
 	$(PY) -m pytest -n $(JOBS) --dist worksteal
 
-bench: setup            ## the measurements, written to bench/RESULTS.md
+bench: setup            ## the measurements, written to bench/RESULTS.md and bench/SERVICE.md
 	$(PY) -m bench
+	$(PY) -m bench.service
 
 clean:            ## remove what the tools leave behind; .venv and .skylift stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
