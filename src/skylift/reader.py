@@ -13,7 +13,7 @@ from skylift.engine.views import PRINT_COMMENT, Attempt, RunView, label
 from skylift.engine.views import history as derive_history
 from skylift.engine.views import view as fold_view
 from skylift.errors import RunNotFound
-from skylift.run_logs import LogLine, RunLog
+from skylift.run_logs import AttemptLogs, FileLogs, LogLine, RunLog
 
 if TYPE_CHECKING:
     from skylift.asl.document import Document, Flow
@@ -33,9 +33,9 @@ ORPHAN_S = 3.0
 class RunReader:
     """Answers questions about the runs of one journal. `is_alive` tells whether an owner still lives."""
 
-    def __init__(self, journal: Journal, logs: Path, is_alive: Callable[[str], bool]) -> None:
+    def __init__(self, journal: Journal, logs: Path | AttemptLogs, is_alive: Callable[[str], bool]) -> None:
         self._journal = journal
-        self._logs = logs
+        self._logs: AttemptLogs = FileLogs(logs) if isinstance(logs, Path) else logs
         self._is_alive = is_alive
         self.library = Library(journal)
 
@@ -90,16 +90,16 @@ class RunReader:
 
     def document(self, record: RunRecord) -> Document:
         """The run's States Language document."""
-        return self.library.machine(record.definition).document
+        return self.library.machine(record.definition, record.limits).document
 
     def view(self, record: RunRecord) -> RunView:
         """Steps, attempts, prints and what the run waits for."""
-        machine = self.library.machine(record.definition)
+        machine = self.library.machine(record.definition, record.limits)
         return fold_view(machine, self._journal.entries(record.run_id), print_states(machine.document))
 
     def history(self, record: RunRecord, *, reverse: bool = False, limit: int | None = None) -> Iterator[HistoryEvent]:
         """The run's own history events (not those of a Distributed Map's children), derived by replay."""
-        machine = self.library.machine(record.definition)
+        machine = self.library.machine(record.definition, record.limits)
         events: Iterator[HistoryEvent] = (
             e for e in derive_history(machine, self._journal.entries(record.run_id)) if e.child is None
         )
@@ -166,7 +166,7 @@ class RunReader:
         since = time.strftime("%H:%M:%S", time.localtime(command.scheduled_ms / 1000))
         if command.resource.endswith(CALLBACK):
             return f"an answer to {where}, since {since}: skylift answer {record.run_id}"
-        begun = self._log_file(record.run_id, command.token).exists()
+        begun = self._logs.begun(record.run_id, command.token)
         return f"{where}, attempt {command.attempt}: {'running' if begun else 'queued'} since {since}"
 
     # -- logs ----------------------------------------------------------------------------------------------------------
@@ -200,9 +200,6 @@ class RunReader:
     def _look(self, run_id: str) -> RunView | None:
         record = self._journal.run(run_id)
         return None if record is None else self.view(record)
-
-    def _log_file(self, run_id: str, token: str) -> Path:
-        return self._logs / run_id / f"{token}.log"
 
 
 def _task_name(attempt: Attempt) -> str:

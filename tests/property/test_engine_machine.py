@@ -278,7 +278,7 @@ class EngineMachine(RuleBasedStateMachine):
                 e.event.token for e in entries if isinstance(e.event, TaskSucceeded | TaskFailed | TaskTimedOut)
             ]
             assert len(outcomes) == len(set(outcomes))
-            machine = self.library.machine(record.definition)
+            machine = self.library.machine(record.definition, record.limits)
             state = machine.begin()
             for entry in entries:
                 machine.advance(state, entry.event, entry.at_ms)

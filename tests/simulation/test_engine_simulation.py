@@ -41,7 +41,7 @@ def check_run(world: Simulation, record: RunRecord) -> None:
         entry.event.token for entry in entries if isinstance(entry.event, TaskSucceeded | TaskFailed | TaskTimedOut)
     ]
     assert len(outcomes) == len(set(outcomes)), "an outcome was recorded twice"
-    machine = world.library.machine(record.definition)
+    machine = world.library.machine(record.definition, record.limits)
     state = machine.begin()
     asked = set()
     for entry in entries:

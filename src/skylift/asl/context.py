@@ -70,11 +70,17 @@ def _execution(state: RunState, frame: Frame) -> dict[str, Any]:
         return execution
     execution["Input"] = state.input
     execution["StartTime"] = timestamp(state.started_ms)
-    if ":express:" not in str(execution.get("Id", "")):
+    if not is_express(state):
         execution["RedriveCount"] = state.redrives
         if state.redrives:
             execution["RedriveTime"] = timestamp(state.redriven_ms)
     return execution
+
+
+def is_express(state: RunState) -> bool:
+    """Whether the run is an EXPRESS execution, by its ARN."""
+    execution = state.context.get("Execution")
+    return isinstance(execution, dict) and ":express:" in str(execution.get("Id", ""))
 
 
 def child_arn(state: RunState, home: Frame) -> str:

@@ -21,6 +21,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     transitions_per_event: int
     """After so many states entered while handling one event the run lets others go first: it goes on by a timer that
     is due at once, so that an endless loop can be stopped and starves nobody."""
+    standard_run_ms: int | None = None
+    """Longest life of a STANDARD execution; longer is States.Timeout."""
+    express_run_ms: int | None = None
+    """Longest life of an EXPRESS execution."""
 
 
 LOCAL = Limits(
@@ -39,6 +43,8 @@ SERVICE = Limits(
     inline_window=40,
     distributed_window=10_000,
     page_items=1_000,
+    standard_run_ms=365 * 24 * 3_600_000,
+    express_run_ms=300_000,
     transitions_per_event=30_000,
 )
 """Machines that came through the Step Functions API keep the service's limits."""

@@ -16,6 +16,7 @@ from typing import Any
 from skylift.asl import events
 from skylift.asl.commands import CancelTask, Command, FinishRun
 from skylift.asl.compiler import compile_document
+from skylift.asl.context import is_express
 from skylift.asl.document import Document
 from skylift.asl.history import HistoryEvent
 from skylift.asl.limits import LOCAL, Limits
@@ -75,8 +76,18 @@ class Machine:
         root = Frame(turn.new_frame_number(), 0, 0, 0, ROOT, (), flow.start, event.input, NO_VARIABLES)
         turn.start_thread(root)
         turn.aside(root, "ExecutionStarted", {"input": event.input, "roleArn": turn.role_arn})
-        if self.document.timeout_seconds is not None:
-            turn.limit_run(self.document.timeout_seconds * 1000)
+        self._limit_run(turn)
+
+    def _limit_run(self, turn: Turn) -> None:
+        """Arm the shorter of the document's TimeoutSeconds, which counts anew after a redrive, and the longest life."""
+        state, limits = turn.state, self.limits
+        longest = limits.express_run_ms if is_express(state) else limits.standard_run_ms
+        left = None if longest is None else max(0, state.started_ms + longest - turn.now_ms)
+        own = self.document.timeout_seconds
+        if own is not None:
+            turn.limit_run(own * 1000 if left is None else min(own * 1000, left))
+        elif left is not None:
+            turn.limit_run(left)
 
     def _stopped(self, turn: Turn, event: events.StopRequested) -> None:
         if not turn.live:
@@ -109,8 +120,7 @@ class Machine:
         state.redriven_ms = turn.now_ms
         root = state.frames[ROOT]
         turn.emit(root, "ExecutionRedriven", {"redriveCount": state.redrives})
-        if self.document.timeout_seconds is not None:
-            turn.limit_run(self.document.timeout_seconds * 1000)
+        self._limit_run(turn)
         turn.redrive_thread(root)
 
     # Tasks

@@ -43,9 +43,11 @@ from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
 from skylift.engine.loader import Loader
 from skylift.engine.names import new_run_id
+from skylift.engine.nested import input_of
 from skylift.engine.observe import Observers, Progress, Subscription
-from skylift.engine.planner import Planner, Resolve, RunBroken, name_taken, same_start
+from skylift.engine.planner import Planner, RunBroken, name_taken, same_start
 from skylift.engine.reply import Reply
+from skylift.engine.resolve import Resolve
 from skylift.engine.router import Router, WorkerRoute, event_for_handler, limits_of
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.scheduler import Scheduler, Tick
@@ -370,7 +372,7 @@ class Engine:
 
     def _start_or_find(self, start: StartRun, turn: Turn) -> str:
         known = None
-        if start.name is not None:
+        if start.name is not None and start.type != "EXPRESS":
             known = self._planner.find(start.pipeline, start.name, turn)
         if known is None and start.run_id is not None:
             known = self.journal.run(start.run_id)
@@ -524,7 +526,7 @@ class Engine:
                 self._load(child, turn)
             return
         for attempt in list(self._book.parents.get(child, ())):
-            self._planner.child_ended(attempt, record, _input_of(attempt), turn)
+            self._planner.child_ended(attempt, record, input_of(attempt), turn)
 
     def _leave_signal(self, run_id: str, event: AnyEvent) -> None:
         try:
@@ -645,12 +647,6 @@ def _not_now(record: RunRecord, event: AnyEvent) -> SkyliftError | None:
     if record.status == "SUCCEEDED":
         return SetupError(f"run {record.run_id} has succeeded: there is nothing to redrive", code="NOT-REDRIVABLE")
     return None
-
-
-def _input_of(attempt: Attempt) -> Any:
-    arguments = attempt.command.arguments
-    given = arguments.get("Input") if isinstance(arguments, dict) else None
-    return {} if given is None else given
 
 
 def _unknown_run(run_id: str) -> RunNotFound:

@@ -10,7 +10,7 @@ import msgspec
 from skylift.asl.events import AnyEvent
 from skylift.engine.reply import Reply
 from skylift.ports.compute import Outcome
-from skylift.ports.journal import RunRecord
+from skylift.ports.journal import LimitsName, MachineType, RunRecord
 
 
 class StartRun(msgspec.Struct, kw_only=True):
@@ -19,6 +19,7 @@ class StartRun(msgspec.Struct, kw_only=True):
     definition: str
     """Digest of the States Language document, as `Journal.put_document` gave it."""
     pipeline: str
+    """Its name; of a server's state machine the ARN, without version or alias."""
     tasks: str | None = None
     """Digest of the encoded TaskTable."""
     input: Any = None
@@ -27,9 +28,13 @@ class StartRun(msgspec.Struct, kw_only=True):
     """None for a name that nobody else has."""
     parent: str | None = None
     run_id: str | None = None
+    """Chosen by a starter that must know whether its start made the run or found it: it compares."""
     context: Mapping[str, Any] = {}
     """Further parts of the context object, by its top keys (`Execution`, `StateMachine`); they win over ours."""
     attributes: dict[str, str] = {}
+    account: str = ""
+    type: MachineType = "STANDARD"
+    limits: LimitsName = "local"
     started: Reply[str] | None = None
     """Gets the run's id once the start is durable."""
     finished: Reply[RunRecord] | None = None

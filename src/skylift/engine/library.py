@@ -6,12 +6,15 @@ from collections import OrderedDict
 
 import msgspec
 
+from skylift.asl.limits import LOCAL, SERVICE, Limits
 from skylift.asl.machine import Machine
 from skylift.asl.parse import load
 from skylift.engine.router import NO_TASKS
 from skylift.errors import JournalDamaged
-from skylift.ports.journal import Journal
+from skylift.ports.journal import Journal, LimitsName
 from skylift.ports.tasks import TaskTable
+
+LIMITS: dict[LimitsName, Limits] = {"local": LOCAL, "service": SERVICE}
 
 MOST = 256
 """Definitions kept compiled."""
@@ -22,14 +25,16 @@ class Library:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._machines: OrderedDict[str, Machine] = OrderedDict()
+        self._machines: OrderedDict[tuple[str, LimitsName], Machine] = OrderedDict()
         self._tables: OrderedDict[str, TaskTable] = OrderedDict()
 
-    def machine(self, digest: str) -> Machine:
-        """Raises InvalidDefinition for a document that is none, JournalDamaged for one that is not there."""
-        known = self._machines.get(digest)
+    def machine(self, digest: str, limits: LimitsName = "local") -> Machine:
+        """Compiled, under the limits of that name. Raises InvalidDefinition for a document that is none,
+        JournalDamaged for one that is not there."""
+        key = digest, limits
+        known = self._machines.get(key)
         if known is None:
-            known = self._machines[digest] = Machine(load(self._journal.document(digest)))
+            known = self._machines[key] = Machine(load(self._journal.document(digest)), LIMITS[limits])
             _trim(self._machines)
         return known
 
@@ -49,6 +54,6 @@ class Library:
             raise JournalDamaged(f"task table {digest} cannot be read: {problem}") from problem
 
 
-def _trim(kept: OrderedDict[str, Machine] | OrderedDict[str, TaskTable]) -> None:
+def _trim(kept: OrderedDict[tuple[str, LimitsName], Machine] | OrderedDict[str, TaskTable]) -> None:
     while len(kept) > MOST:
         kept.popitem(last=False)

@@ -26,7 +26,7 @@ class Loader:
 
     def load(self, record: RunRecord, turn: Turn) -> LiveRun:
         """Put the run into the book and give out again what it waits for. Raises what reading its journal raises."""
-        machine = self._library.machine(record.definition)
+        machine = self._library.machine(record.definition, record.limits)
         table = self._library.table(record.tasks)
         snapshot = self._journal.snapshot(record.run_id)
         state: RunState = machine.begin() if snapshot is None else decode_state(snapshot.state)

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from skylift.errors import AuthorError
+from skylift.ports.journal import MachineType, RunRecord
 
 _ACCOUNT = "arn:aws:states:local:000000000000"
 _canonical = msgspec.json.Encoder(order="deterministic")
@@ -51,9 +52,44 @@ def split_token(token: str) -> tuple[str, str]:
     return run_id, local
 
 
-def execution_arn(pipeline: str, name: str) -> str:
-    return f"{_ACCOUNT}:execution:{pipeline}:{name}"
-
-
 def machine_arn(pipeline: str) -> str:
-    return f"{_ACCOUNT}:stateMachine:{pipeline}"
+    """Of a server's state machine the pipeline is its ARN."""
+    return pipeline if _is_arn(pipeline) else f"{_ACCOUNT}:stateMachine:{pipeline}"
+
+
+def machine_name(pipeline: str) -> str:
+    """What people call the machine."""
+    return pipeline.rpartition(":")[2] if _is_arn(pipeline) else pipeline
+
+
+def execution_arn(pipeline: str, name: str, type: MachineType = "STANDARD", run_id: str = "") -> str:
+    """A run's ARN; an EXPRESS execution's ends with the run's id."""
+    head, _, machine = machine_arn(pipeline).rpartition(":stateMachine:")
+    if type == "EXPRESS":
+        return f"{head}:express:{machine}:{express_name(name, run_id)}"
+    return f"{head}:execution:{machine}:{name}"
+
+
+def express_name(name: str, run_id: str) -> str:
+    """What an EXPRESS execution is called in the journal: the service lets several have one name."""
+    return name if name.endswith(f":{run_id}") else f"{name}:{run_id}"
+
+
+def plain_name(record: RunRecord) -> str:
+    """The name that the run was started with."""
+    return record.name.removesuffix(f":{record.run_id}") if record.type == "EXPRESS" else record.name
+
+
+def sibling(pipeline: str, name: str) -> str:
+    """The pipeline `name` beside another one: of the same account and region, where that is a server's."""
+    head, found, _ = pipeline.rpartition(":stateMachine:")
+    return f"{head}{found}{name}" if _is_arn(pipeline) else name
+
+
+def arn_of(record: RunRecord) -> str:
+    """The ARN of a run that there is."""
+    return execution_arn(record.pipeline, record.name, record.type, record.run_id)
+
+
+def _is_arn(pipeline: str) -> bool:
+    return pipeline.startswith("arn:") and ":stateMachine:" in pipeline

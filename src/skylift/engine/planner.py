@@ -6,7 +6,7 @@ Everything here may be thrown away again: nothing leaves the process before the 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -27,8 +27,20 @@ from skylift.engine.cache import cache_key
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import StartRun
 from skylift.engine.library import Library
-from skylift.engine.names import child_run_id, execution_arn, global_token, input_digest, machine_arn, seed_of
+from skylift.engine.names import (
+    arn_of,
+    child_run_id,
+    express_name,
+    global_token,
+    input_digest,
+    machine_arn,
+    machine_name,
+    plain_name,
+    seed_of,
+    sibling,
+)
 from skylift.engine.observe import Observers, Progress
+from skylift.engine.resolve import Resolve, ResolvedMachine
 from skylift.engine.router import NestedRoute, Refused, Router, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.turn import Turn
@@ -36,14 +48,6 @@ from skylift.errors import JournalUnavailable, RunAlreadyExists, SkyliftError
 from skylift.ports.journal import CacheEntry, Entry, Journal, RunRecord, RunUpdate
 
 ROLE = "arn:aws:iam::000000000000:role/skylift-local"
-
-
-class Resolve(Protocol):
-    """Finds a state machine that is neither in the run's table nor its own: a server's registered machines."""
-
-    def __call__(self, machine: str) -> tuple[str, str | None] | None:
-        """Digests of definition and task table, by StateMachineArn or name."""
-        ...
 
 
 class RunBroken(Exception):
@@ -161,12 +165,15 @@ class Planner:
         """A new run; its first event is applied. Raises what the definition's or table's loading raises."""
         run_id = start.run_id
         assert run_id is not None
-        machine = self._library.machine(start.definition)
+        machine = self._library.machine(start.definition, start.limits)
         table = self._library.table(start.tasks)
         record = RunRecord(
             run_id=run_id,
-            name=start.name or run_id,
+            name=express_name(start.name or run_id, run_id) if start.type == "EXPRESS" else start.name or run_id,
             pipeline=start.pipeline,
+            account=start.account,
+            type=start.type,
+            limits=start.limits,
             definition=start.definition,
             tasks=start.tasks,
             input_digest=input_digest(start.input),
@@ -290,7 +297,7 @@ class Planner:
 
     def _start_nested(self, attempt: Attempt, route: NestedRoute, turn: Turn) -> None:
         try:
-            child = self._child(attempt, turn)
+            child = self._child(attempt, route, turn)
         except nested.BadRequest as refused:
             self.fail(attempt, refused.error, refused.cause, turn)
             return
@@ -300,7 +307,7 @@ class Planner:
             self.fail(attempt, "States.Runtime", f"{problem.code}: {problem}", turn)
             return
         token, run = attempt.command.token, attempt.run
-        started = nested.started_output(child)
+        started = nested.started_output(child, nested.service_of(attempt, route))
         if route.mode == "fire":
             turn.todo.append((run, TaskSucceeded(token=token, output=started)))
             return
@@ -310,55 +317,62 @@ class Planner:
         else:
             self.attach(attempt, child, turn)
 
-    def _child(self, attempt: Attempt, turn: Turn) -> RunRecord:
+    def _child(self, attempt: Attempt, route: NestedRoute, turn: Turn) -> RunRecord:
         """The nested run's record: created now, or found by its name."""
-        request = nested.read_request(attempt.command.arguments)
-        definition, tasks = self._find_machine(attempt.run, request)
+        parent, service = attempt.run.record, nested.service_of(attempt, route)
+        request = nested.read_request(attempt.command.arguments, service)
+        found = self._find_machine(attempt.run, request)
+        if found is None:
+            raise service.no_machine(request.machine)
+        if route.mode == "express" and found.type != "EXPRESS":
+            raise service.not_supported(request.machine)
         run_id = child_run_id(attempt.token)
         name = request.name or run_id
-        known = self.find(request.pipeline, name, turn)
+        known = self.find(found.pipeline, name, turn) if found.type != "EXPRESS" else self._known_child(run_id)
         if known is not None:
             if known.parent == attempt.token or (
                 known.input_digest == input_digest(request.input) and known.status in OPEN
             ):
                 return known
-            arn = execution_arn(request.pipeline, name)
-            raise nested.BadRequest(
-                "StepFunctions.ExecutionAlreadyExistsException", f"Execution Already Exists: '{arn}'"
-            )
+            raise service.name_taken(arn_of(known))
         start = StartRun(
-            definition=definition,
-            pipeline=request.pipeline,
-            tasks=tasks,
+            definition=found.definition,
+            pipeline=found.pipeline,
+            tasks=found.tasks,
             input=request.input,
             name=name,
+            account=parent.account,
+            type=found.type,
+            limits=found.limits,
             parent=attempt.token,
             run_id=run_id,
-            attributes=_inherited(attempt.run.record.attributes),
+            context={} if found.role_arn is None else {"Execution": {"RoleArn": found.role_arn}},
+            attributes={**_inherited(parent.attributes), **found.attributes},
         )
         return self.create(start, turn).record
 
-    def _find_machine(self, run: LiveRun, request: nested.Request) -> tuple[str, str | None]:
+    def _known_child(self, run_id: str) -> RunRecord | None:
+        """EXPRESS executions may share a name, so this one is known by its id alone."""
+        live = self._book.runs.get(run_id)
+        return live.record if live is not None else self._journal.run(run_id)
+
+    def _find_machine(self, run: LiveRun, request: nested.Request) -> ResolvedMachine | None:
+        """A pipeline's own parts first: its code calls them. A server's machines are what they are now."""
         record = run.record
         digest = run.table.machines.get(request.pipeline)
+        if digest is None and request.pipeline == record.pipeline:
+            digest = record.definition
         if digest is not None:
-            return digest, record.tasks
-        if request.pipeline == record.pipeline:
-            return record.definition, record.tasks
-        found = self._resolve(request.machine) if self._resolve is not None else None
-        if found is None:
-            raise nested.BadRequest(
-                "StepFunctions.StateMachineDoesNotExistException",
-                f"State Machine Does Not Exist: '{request.machine}'",
-            )
-        return found
+            pipeline = sibling(record.pipeline, request.pipeline)
+            return ResolvedMachine(pipeline=pipeline, definition=digest, tasks=record.tasks, limits=record.limits)
+        return self._resolve(request.machine, record) if self._resolve is not None else None
 
     def attach(self, attempt: Attempt, child: RunRecord, turn: Turn) -> None:
         """Wait for a nested run, which may have ended."""
         self._book.await_child(attempt, child.run_id)
         self.wait_for_callback(attempt, turn.now_ms)
         if child.status not in OPEN:
-            self.child_ended(attempt, child, nested.read_request(attempt.command.arguments).input, turn)
+            self.child_ended(attempt, child, nested.input_of(attempt), turn)
 
     def child_ended(self, attempt: Attempt, child: RunRecord, input_: Any, turn: Turn) -> None:
         """The parent learns how its nested run ended."""
@@ -434,7 +448,7 @@ class Planner:
         if route.mode == "callback":
             self.wait_for_callback(attempt, turn.now_ms)
             return
-        self.attach(attempt, self._child(attempt, turn), turn)
+        self.attach(attempt, self._child(attempt, route, turn), turn)
 
     def _submitted(self, run: LiveRun) -> frozenset[str]:
         """Tokens whose request was accepted. Only asked for runs that have such tasks in flight."""
@@ -444,8 +458,8 @@ class Planner:
 
 def context_of(record: RunRecord, further: Any) -> dict[str, Any]:
     """What the outside knows of a run's context object."""
-    execution = {"Id": execution_arn(record.pipeline, record.name), "Name": record.name, "RoleArn": ROLE}
-    machine = {"Id": machine_arn(record.pipeline), "Name": record.pipeline}
+    execution = {"Id": arn_of(record), "Name": plain_name(record), "RoleArn": ROLE}
+    machine = {"Id": machine_arn(record.pipeline), "Name": machine_name(record.pipeline)}
     return {
         **further,
         "Execution": {**execution, **further.get("Execution", {})},

@@ -30,7 +30,8 @@ _LAMBDA = "arn:aws:states:::lambda:invoke"
 _NESTED = "arn:aws:states:::states:startExecution"
 _CALLBACK = ".waitForTaskToken"
 
-NestedMode = Literal["fire", "sync", "sync:2", "callback"]
+NestedMode = Literal["fire", "sync", "sync:2", "callback", "express"]
+"""`express` is startSyncExecution: the answer is that of the run's end, whatever it is."""
 
 
 class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,6 +53,8 @@ class NestedRoute(msgspec.Struct, frozen=True):
     """A run of its own."""
 
     mode: NestedMode
+    sdk: bool = False
+    """Named as `aws-sdk:sfn`, which answers and fails in words of its own."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -62,6 +65,13 @@ class Refused(msgspec.Struct, frozen=True):
 
 
 Route = WorkerRoute | CallbackRoute | NestedRoute | Refused
+
+_SDK = "arn:aws:states:::aws-sdk:sfn:"
+_NESTED_SDK = {
+    "startExecution": NestedRoute("fire", sdk=True),
+    f"startExecution{_CALLBACK}": NestedRoute("callback", sdk=True),
+    "startSyncExecution": NestedRoute("express", sdk=True),
+}
 
 WAITS = CallbackRoute()
 NO_TASKS = TaskTable(bundle=None, tasks={})
@@ -92,7 +102,7 @@ class Router:
             name = resource[len(_SKYLIFT) :]
             callback = name.endswith(_CALLBACK)
             return self._task(name.removesuffix(_CALLBACK), callback, record, table)
-        if resource.startswith(_NESTED):
+        if resource.startswith(_NESTED) or resource.removeprefix(_SDK) in _NESTED_SDK:
             return _nested(resource)
         if ":function:" in resource:
             return self._function(resource, record, table)
@@ -186,6 +196,8 @@ def _plain_name(name: str) -> str:
 
 
 def _nested(resource: str) -> Route:
+    if resource.startswith(_SDK):
+        return _NESTED_SDK[resource[len(_SDK) :]]
     modes: dict[str, NestedMode] = {"": "fire", ".sync": "sync", ".sync:2": "sync:2", _CALLBACK: "callback"}
     mode = modes.get(resource[len(_NESTED) :])
     if mode is None:

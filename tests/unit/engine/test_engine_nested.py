@@ -10,6 +10,7 @@ from engine_world import SKYLIFT, World
 
 from skylift.asl.events import StopRequested
 from skylift.engine.inputs import Recover, Reported, Send
+from skylift.engine.resolve import ResolvedMachine
 from skylift.ports.compute import Failed, Succeeded
 
 NESTED = "arn:aws:states:::states:startExecution"
@@ -140,7 +141,8 @@ def test_an_unknown_machine_is_refused(world: World) -> None:
 
 def test_a_server_may_know_further_machines(world: World) -> None:
     definition = world.document({"P": {"Type": "Pass"}})
-    world.restart(resolve=lambda machine: (definition, None) if machine.endswith(":far") else None)
+    far = ResolvedMachine(pipeline="far", definition=definition, limits="local")
+    world.restart(resolve=lambda machine, record: far if machine.endswith(":far") else None)
     parent = world.start(call(".sync:2", StateMachineArn=MACHINE.replace("child", "far")), 3)
     assert world.record(parent).output["Output"] == {"n": 3}
 
