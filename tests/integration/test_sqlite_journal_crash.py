@@ -139,7 +139,7 @@ def test_readers_do_not_wait_for_a_writer_in_the_middle(tmp_path: Path) -> None:
 
 def test_a_lock_held_for_long_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "journal.db"
-    monkeypatch.setattr("skylift.stores.sqlite._BUSY_S", 0.1)
+    monkeypatch.setattr("skylift.stores.sqlite_file.BUSY_S", 0.1)
     two_runs(path)
     journal = SqliteJournal(path)
     other = sqlite3.connect(path, isolation_level=None)

@@ -9,7 +9,6 @@ import msgspec
 
 from skylift.asl.events import AnyEvent
 
-
 MachineType = Literal["STANDARD", "EXPRESS"]
 LimitsName = Literal["local", "service"]
 
@@ -204,8 +203,8 @@ class Journal(Protocol):
         ...
 
     def take(self, queue: str, worker: str | None) -> OfferedTask | None:
-        """Remove the oldest offer of this queue and leave TaskStarted as a signal for its run, both or neither: no two
-        workers get the same task."""
+        """Remove the oldest offer of this queue and leave TaskStarted (with the token inside the run) as a signal for
+        its run, both or neither: no two workers get the same task."""
         ...
 
     def release(self, owner: str) -> None:
@@ -233,7 +232,8 @@ class Journal(Protocol):
     def delete_schedule(self, name: str) -> bool: ...
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
-        """With their events, snapshots, signals and cache entries, and documents that no run or schedule uses any more.
+        """With their events, snapshots, signals, offers and cache entries, and documents that no run, schedule or
+        resource uses any more (see `ResourceStore.put`).
         Refuses (NotOwner) runs that are owned and not finished; ids it does not know are ignored."""
         ...
 

@@ -1,7 +1,8 @@
-"""What a server keeps besides runs: state machines, aliases, activities, keys, triggers. Small documents by kind and key."""
+"""What a server keeps besides runs: state machines, activities, keys, triggers. Small documents by kind and key."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -35,13 +36,27 @@ class ResourceStore(Protocol):
 
     def get(self, kind: str, key: str) -> Resource | None: ...
 
-    def put(self, kind: str, key: str, body: bytes, *, expected: int | None = None) -> Resource:
+    def put(
+        self, kind: str, key: str, body: bytes, *, expected: int | None = None, documents: Sequence[str] = ()
+    ) -> Resource:
         """Create or replace. With `expected` only if that is its present revision (0: only if there is none); else
-        ResourceChanged."""
+        ResourceChanged.
+
+        `documents`: digests of all documents of the journal (`Journal.put_document`) that the resource needs. They
+        stay in the journal, with the code that a task table among them names, as long as the resource names them; those
+        of the revision before are let go. ResourceChanged if one of them is not there: put it, then try again."""
         ...
 
     def delete(self, kind: str, key: str, *, expected: int | None = None) -> bool:
         """Whether there was one. ResourceChanged as for `put`."""
+        ...
+
+    def kinds(self) -> list[str]:
+        """Every kind of which there is one, in order."""
+        ...
+
+    def documents(self) -> set[str]:
+        """Digests of the documents that some resource needs."""
         ...
 
     def list(self, kind: str, prefix: str = "", *, after: str = "", limit: int = 100) -> list[Resource]:

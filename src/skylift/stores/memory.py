@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from skylift.asl.events import AnyEvent
+from skylift.asl.events import AnyEvent, TaskStarted
 from skylift.errors import JournalDamaged, NotOwner, RunAlreadyExists, RunNotFound
-from skylift.ports.journal import Append, Batch, CacheEntry, Entry, RunRecord, Schedule, Signal, Snapshot
+from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, Schedule, Signal, Snapshot
 from skylift.stores.encoding import decode_entries, decode_event, encode_entries, encode_event
 
 OPEN_STATUSES = ("RUNNING", "PAUSED")
@@ -36,6 +36,10 @@ class MemoryJournal:
         self._last_signal = 0
         self._documents: dict[str, bytes] = {}
         self._schedules: dict[str, Schedule] = {}
+        self._offers: dict[str, OfferedTask] = {}
+        """By token, oldest first."""
+        self.held: Callable[[], set[str]] = set
+        """Digests of the documents that resources need."""
         self._changed = True
 
     def commit(self, batch: Batch) -> None:
@@ -53,6 +57,11 @@ class MemoryJournal:
                 self._cache[entry.key] = _copy(entry)
             for number in batch.signals_done:
                 self._signals.pop(number, None)
+            for offer in batch.offered:
+                if offer.run_id in self._runs:
+                    self._offers.setdefault(offer.token, offer)
+            for token in batch.withdrawn:
+                self._offers.pop(token, None)
 
     def _check(self, batch: Batch) -> list[bytes]:
         """Refuse the batch before anything of it is kept; the encoded entries of its appends."""
@@ -121,6 +130,7 @@ class MemoryJournal:
         self,
         *,
         pipeline: str | None = None,
+        account: str | None = None,
         status: Sequence[str] | None = None,
         parent: str | None = None,
         before: tuple[int, str] | None = None,
@@ -131,6 +141,7 @@ class MemoryJournal:
                 record
                 for record in self._runs.values()
                 if (pipeline is None or record.pipeline == pipeline)
+                and (account is None or record.account == account)
                 and (status is None or record.status in status)
                 and (parent is None or record.parent == parent)
                 and (before is None or (record.created_ms, record.run_id) < before)
@@ -166,6 +177,28 @@ class MemoryJournal:
             record.owner = owner
             self._changed = True
             return True
+
+    def owners(self) -> list[str | None]:
+        with self._lock:
+            return list({record.owner for record in self._runs.values() if record.status in OPEN_STATUSES})
+
+    def adopt(self, owner: str, expected: str | None, limit: int) -> list[str]:
+        with self._lock:
+            orphans = [run for run in self._runs.values() if run.owner == expected and run.status in OPEN_STATUSES]
+            orphans = sorted(orphans, key=lambda run: run.created_ms)[:limit]
+            for run in orphans:
+                run.owner = owner
+            self._changed = True
+            return [run.run_id for run in orphans]
+
+    def take(self, queue: str, worker: str | None) -> OfferedTask | None:
+        with self._lock:
+            offer = next((offer for offer in self._offers.values() if offer.queue == queue), None)
+            if offer is None:
+                return None
+            del self._offers[offer.token]
+            self.send(offer.run_id, TaskStarted(token=local_token(offer.token, offer.run_id), worker=worker))
+            return offer
 
     def release(self, owner: str) -> None:
         with self._lock:
@@ -226,16 +259,22 @@ class MemoryJournal:
                 self._snapshots.pop(run_id, None)
             self._signals = {number: kept for number, kept in self._signals.items() if kept[0] not in doomed}
             self._cache = {key: entry for key, entry in self._cache.items() if entry.run_id not in doomed}
+            self._offers = {token: offer for token, offer in self._offers.items() if offer.run_id not in doomed}
             self._drop_documents()
             self._changed = True
 
     def _drop_documents(self) -> None:
         users: list[RunRecord | Schedule] = [*self._runs.values(), *self._schedules.values()]
-        used = {digest for user in users for digest in (user.definition, user.tasks)}
+        used = {digest for user in users for digest in (user.definition, user.tasks)} | self.held()
         self._documents = {digest: text for digest, text in self._documents.items() if digest in used}
 
     def close(self) -> None:
         """Nothing to give back; the content stays readable."""
+
+
+def local_token(token: str, run_id: str) -> str:
+    """The token inside its run of an offer's token."""
+    return token.removeprefix(f"{run_id}:")
 
 
 def check_sequence(append: Append, last: int) -> None:

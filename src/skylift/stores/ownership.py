@@ -1,4 +1,4 @@
-"""Who drives a run: an operating-system lock for each engine process, which dies with it.
+"""The Ownership port for engines of one machine: an operating-system lock for each engine process, which dies with it.
 
 An owner is the name of a lock file in `home/engines`. Being alive means that somebody holds the lock: no clock, no pid
 that may be used again. On a network file system `flock` works only where the server keeps locks (NFS 4 does); a home
@@ -21,7 +21,7 @@ _SUFFIX = ".lock"
 
 
 class EngineLock:
-    """Held for the life of an engine. `owner` goes into the records of the runs it drives."""
+    """The Ownership port: held for the life of an engine. `owner` goes into the records of the runs it drives."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -67,6 +67,10 @@ class EngineLock:
         os.close(self._descriptor)
         self._descriptor = None
         _held.discard(self)
+
+    def is_alive(self, owner: str) -> bool:
+        """See the function of this name."""
+        return is_alive(self.path.parent.parent, owner)
 
     def __enter__(self) -> EngineLock:
         return self

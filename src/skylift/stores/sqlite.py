@@ -8,21 +8,17 @@ fsync a batch). The file must lie on a local disk: locks and shared memory of ne
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
-from skylift.asl.events import AnyEvent
-from skylift.errors import JournalDamaged, SetupError
-from skylift.ports.journal import Append, Batch, CacheEntry, Entry, RunRecord, Schedule, Signal, Snapshot
+from skylift.asl.events import AnyEvent, TaskStarted
+from skylift.errors import JournalDamaged
+from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, Schedule, Signal, Snapshot
 from skylift.stores.encoding import (
     damaged,
     decode_entries,
@@ -35,22 +31,19 @@ from skylift.stores.encoding import (
 from skylift.stores.memory import (
     check_sequence,
     document_missing,
+    local_token,
     not_owner,
     refuse_deletion,
     run_exists,
     run_unknown,
 )
-from skylift.stores.sqlite_errors import translate, translated
-from skylift.stores.sqlite_schema import prepare
-
-T = TypeVar("T")
-Row = tuple[Any, ...]
+from skylift.stores.sqlite_file import Durability, Row, SqliteFile, fetch, fetch_one
 
 _COLUMNS = (
     "run_id, name, pipeline, definition, tasks, input_digest, status, created_ms, stopped_ms, output, error, cause, "
-    "owner, parent, engine_version, attributes"
+    "owner, parent, engine_version, attributes, account, type, limits"
 )
-_INSERT_RUN = f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('?' * 16)})"
+_INSERT_RUN = f"INSERT INTO runs ({_COLUMNS}) VALUES ({', '.join('?' * 19)})"
 _UPDATE_RUN = "UPDATE runs SET status = ?, stopped_ms = ?, output = ?, error = ?, cause = ? WHERE number = ?"
 _INSERT_APPEND = "INSERT INTO appends (id, last, checksum, entries) VALUES (?, ?, ?, ?)"
 _INSERT_SNAPSHOT = (
@@ -68,9 +61,15 @@ _POSITION = (
 _ENTRIES = (
     "SELECT id, last, checksum, entries FROM appends WHERE id > ? AND id < ? ORDER BY id LIMIT 4"  # immutable rows
 )
+_INSERT_OFFER = (
+    "INSERT OR IGNORE INTO offers (queue, token, input, offered_ms, run) SELECT ?, ?, ?, ?, number FROM runs "
+    "WHERE run_id = ?"
+)
+_OLDEST_OFFER = (
+    "SELECT token, run_id, input, offered_ms, offers.number, run FROM offers JOIN runs ON runs.number = run "
+    "WHERE queue = ? ORDER BY offers.number LIMIT 1"
+)
 _LAST_CHAR = "\U0010ffff"
-_BUSY_S = 10.0
-_READERS_KEPT = 8
 _LONGEST_ROW = 16 * 1024 * 1024
 """SQLite holds at most 1 GB in a row, and a reader should not need that much memory at once."""
 
@@ -93,26 +92,18 @@ class SqliteJournal:
     child.
     """
 
-    def __init__(self, path: str | Path, durability: Literal["normal", "full"] = "normal") -> None:
-        if durability not in ("normal", "full"):
-            raise SetupError(
-                f"durability must be 'normal' or 'full', not {durability!r}", hint="see `durability` in skylift.toml"
-            )
-        self.path = os.fspath(path)
-        self.durability = durability
-        self._lock = threading.RLock()
-        self._readers: list[sqlite3.Connection] = []
-        self._closed = False
+    def __init__(self, path: str | Path | SqliteFile, durability: Durability = "normal") -> None:
+        self.file = path if isinstance(path, SqliteFile) else SqliteFile(path, durability)
+        self.path = self.file.path
         self._positions: dict[str, _Position] = {}
-        self._written_version = -1
-        self._seen_version = -1
-        self._told = True
-        self._db = self._open()
-        self._execute = self._db.cursor().execute
+        self._generation = -1
+        self._db = self.file.db
+        self._execute = self.file.execute
 
     def commit(self, batch: Batch) -> None:
         rows = [_rows_of(append.entries) for append in batch.appends]
-        with self._writing():
+        with self.file.writing():
+            self._forget_if_stale()
             for record in batch.created:
                 self._create(record)
             for append, encoded in zip(batch.appends, rows, strict=True):
@@ -124,6 +115,16 @@ class SqliteJournal:
                 self._execute(_INSERT_CACHE, (entry.key, entry.created_ms, encode_json(entry.output), entry.run_id))
             for number in batch.signals_done:
                 self._execute("DELETE FROM signals WHERE number = ?", (number,))
+            for offer in batch.offered:
+                self._execute(_INSERT_OFFER, (offer.queue, offer.token, offer.input, offer.offered_ms, offer.run_id))
+            for token in batch.withdrawn:
+                self._execute("DELETE FROM offers WHERE token = ?", (token,))
+
+    def _forget_if_stale(self) -> None:
+        """What is known of runs holds as long as no other connection has written."""
+        if self._generation != self.file.generation:
+            self._positions.clear()
+            self._generation = self.file.generation
 
     def _create(self, record: RunRecord) -> None:
         try:
@@ -155,13 +156,13 @@ class SqliteJournal:
 
     def put_document(self, text: bytes) -> str:
         digest = hashlib.sha256(text).hexdigest()
-        if not self._read(lambda db: db.execute("SELECT 1 FROM documents WHERE digest = ?", (digest,)).fetchone()):
-            with self._writing():
+        if not self.file.read(lambda db: db.execute("SELECT 1 FROM documents WHERE digest = ?", (digest,)).fetchone()):
+            with self.file.writing():
                 self._execute("INSERT OR IGNORE INTO documents (digest, text) VALUES (?, ?)", (digest, text))
         return digest
 
     def document(self, digest: str) -> bytes:
-        row = self._read(lambda db: db.execute("SELECT text FROM documents WHERE digest = ?", (digest,)).fetchone())
+        row = self.file.read(lambda db: db.execute("SELECT text FROM documents WHERE digest = ?", (digest,)).fetchone())
         if row is None:
             raise document_missing(digest)
         text = bytes(row[0])
@@ -182,6 +183,7 @@ class SqliteJournal:
         self,
         *,
         pipeline: str | None = None,
+        account: str | None = None,
         status: Sequence[str] | None = None,
         parent: str | None = None,
         before: tuple[int, str] | None = None,
@@ -192,6 +194,9 @@ class SqliteJournal:
         if pipeline is not None:
             conditions.append("pipeline = ?")
             values.append(pipeline)
+        if account is not None:
+            conditions.append("account = ? AND account <> ''" if account else "account = ?")  # so the index serves
+            values.append(account)
         if status is not None:
             conditions.append(f"status IN ({', '.join('?' * len(status))})")
             values.extend(status)
@@ -213,12 +218,12 @@ class SqliteJournal:
         )
 
     def entries(self, run_id: str, after: int = 0) -> Iterator[Entry]:
-        row = self._read(lambda db: db.execute("SELECT number FROM runs WHERE run_id = ?", (run_id,)).fetchone())
+        row = self.file.read(lambda db: db.execute("SELECT number FROM runs WHERE run_id = ?", (run_id,)).fetchone())
         if row is None:
             return
         base = row[0] << 32
         expected = self._first_of_append(base, after + 1)
-        while rows := self._read(_fetch(_ENTRIES, (base + expected - 1, base + (1 << 32)))):
+        while rows := self.file.read(fetch(_ENTRIES, (base + expected - 1, base + (1 << 32)))):
             for identity, last, checksum, data in rows:
                 first = identity - base
                 if first != expected:
@@ -233,7 +238,7 @@ class SqliteJournal:
 
     def _first_of_append(self, base: int, sequence: int) -> int:
         """The first entry of the append that holds `sequence`, or `sequence` itself where none does."""
-        row = self._read(
+        row = self.file.read(
             lambda db: db.execute(
                 "SELECT id, last FROM appends WHERE id BETWEEN ? AND ? ORDER BY id DESC LIMIT 1",
                 (base, base + sequence),
@@ -242,7 +247,7 @@ class SqliteJournal:
         return sequence if row is None or row[1] < sequence else int(row[0]) - base
 
     def snapshot(self, run_id: str) -> Snapshot | None:
-        row = self._read(
+        row = self.file.read(
             lambda db: db.execute(
                 "SELECT sequence, checksum, state FROM snapshots JOIN runs ON number = run WHERE run_id = ?",
                 (run_id,),
@@ -253,15 +258,44 @@ class SqliteJournal:
         return Snapshot(run_id=run_id, sequence=row[0], state=bytes(row[2]))
 
     def claim(self, run_id: str, owner: str, expected: str | None) -> bool:
-        with self._writing(tell=True):
+        with self.file.writing(tell=True):
             changed = self._execute(
                 "UPDATE runs SET owner = ? WHERE run_id = ? AND owner IS ?", (owner, run_id, expected)
             )
             self._positions.pop(run_id, None)
             return changed.rowcount == 1
 
+    def owners(self) -> list[str | None]:
+        rows = self.file.read(fetch("SELECT DISTINCT owner FROM runs WHERE status IN ('RUNNING', 'PAUSED')"))
+        return [owner for (owner,) in rows]
+
+    def adopt(self, owner: str, expected: str | None, limit: int) -> list[str]:
+        with self.file.writing(tell=True):
+            rows = self._execute(
+                "UPDATE runs SET owner = ? WHERE number IN (SELECT number FROM runs WHERE owner IS ? "
+                "AND status IN ('RUNNING', 'PAUSED') ORDER BY created_ms, number LIMIT ?) "
+                "RETURNING created_ms, number, run_id",
+                (owner, expected, limit),
+            ).fetchall()
+            for row in rows:
+                self._positions.pop(row[2], None)
+        return [run_id for _, _, run_id in sorted(rows)]
+
+    def take(self, queue: str, worker: str | None) -> OfferedTask | None:
+        if not self.file.read(fetch_one("SELECT 1 FROM offers WHERE queue = ? LIMIT 1", (queue,))):
+            return None  # the usual answer to a worker who polls costs the writer nothing
+        with self.file.writing(tell=True):
+            row = self._execute(_OLDEST_OFFER, (queue,)).fetchone()
+            if row is None:
+                return None
+            token, run_id, given, offered_ms, number, run = row
+            self._execute("DELETE FROM offers WHERE number = ?", (number,))
+            event = encode_event(TaskStarted(token=local_token(token, run_id), worker=worker))
+            self._execute("INSERT INTO signals (run, event) VALUES (?, ?)", (run, event))
+        return OfferedTask(queue=queue, token=token, run_id=run_id, input=given, offered_ms=offered_ms)
+
     def release(self, owner: str) -> None:
-        with self._writing(tell=True):
+        with self.file.writing(tell=True):
             self._execute(
                 "UPDATE runs SET owner = NULL WHERE owner = ? AND status IN ('RUNNING', 'PAUSED')",
                 (owner,),
@@ -269,7 +303,7 @@ class SqliteJournal:
             self._positions.clear()
 
     def send(self, run_id: str, event: AnyEvent) -> int:
-        with self._writing(tell=True):
+        with self.file.writing(tell=True):
             sent = self._execute(
                 "INSERT INTO signals (run, event) SELECT number, ? FROM runs WHERE run_id = ?",
                 (encode_event(event), run_id),
@@ -279,8 +313,8 @@ class SqliteJournal:
             return sent.lastrowid or 0
 
     def signals(self, owner: str) -> list[Signal]:
-        rows = self._read(
-            _fetch(
+        rows = self.file.read(
+            fetch(
                 "SELECT signals.number, run_id, event FROM signals CROSS JOIN runs ON runs.number = signals.run "
                 "WHERE owner = ? ORDER BY signals.number",
                 (owner,),
@@ -289,14 +323,10 @@ class SqliteJournal:
         return [Signal(number=number, run_id=run_id, event=decode_event(event)) for number, run_id, event in rows]
 
     def changed(self) -> bool:
-        with self._lock, translated(self.path):
-            version = self._execute("PRAGMA data_version").fetchone()[0]
-            changed = self._told or version != self._seen_version
-            self._told, self._seen_version = False, version
-            return changed
+        return self.file.changed()
 
     def cached(self, key: str) -> CacheEntry | None:
-        row = self._read(
+        row = self.file.read(
             lambda db: db.execute(
                 "SELECT run_id, cache.output, cache.created_ms FROM cache JOIN runs ON number = run WHERE key = ?",
                 (key,),
@@ -307,22 +337,22 @@ class SqliteJournal:
         return CacheEntry(key=key, run_id=row[0], output=decode_json(row[1]), created_ms=row[2])
 
     def schedules(self) -> list[Schedule]:
-        rows = self._read(_fetch("SELECT schedule FROM schedules ORDER BY name"))
+        rows = self.file.read(fetch("SELECT schedule FROM schedules ORDER BY name"))
         return [msgspec.json.decode(row[0], type=Schedule) for row in rows]
 
     def put_schedule(self, schedule: Schedule) -> None:
-        with self._writing(tell=True):
+        with self.file.writing(tell=True):
             self._execute(
                 "INSERT OR REPLACE INTO schedules (name, schedule) VALUES (?, ?)",
                 (schedule.name, encode_json(schedule)),
             )
 
     def delete_schedule(self, name: str) -> bool:
-        with self._writing(tell=True):
+        with self.file.writing(tell=True):
             return self._execute("DELETE FROM schedules WHERE name = ?", (name,)).rowcount == 1
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:
-        with self._writing(tell=True):
+        with self.file.writing(tell=True):
             for run_id in run_ids:
                 self._delete_run(run_id)
             self._drop_documents()
@@ -334,159 +364,39 @@ class SqliteJournal:
         refuse_deletion(_record_of(row[1:]))
         number = row[0]
         self._execute("DELETE FROM appends WHERE id BETWEEN ? AND ?", (number << 32, (number << 32) + 0xFFFFFFFF))
-        for table, column in (("snapshots", "run"), ("signals", "run"), ("cache", "run"), ("runs", "number")):
+        for table, column in (
+            ("snapshots", "run"),
+            ("signals", "run"),
+            ("cache", "run"),
+            ("offers", "run"),
+            ("runs", "number"),
+        ):
             self._execute(f"DELETE FROM {table} WHERE {column} = ?", (number,))
         self._positions.pop(run_id, None)
 
     def _drop_documents(self) -> None:
-        """Those that no run uses any more, nor a schedule."""
+        """Those that no run uses any more, nor a schedule, nor a resource."""
         scheduled = {
             digest for schedule in self.schedules() for digest in (schedule.definition, schedule.tasks) if digest
         }
         unused = self._execute(
             "SELECT digest FROM documents WHERE digest NOT IN (SELECT definition FROM runs) "
-            "AND digest NOT IN (SELECT tasks FROM runs WHERE tasks IS NOT NULL)"
+            "AND digest NOT IN (SELECT tasks FROM runs WHERE tasks IS NOT NULL) "
+            "AND digest NOT IN (SELECT digest FROM held)"
         ).fetchall()
         for (digest,) in unused:
             if digest not in scheduled:
                 self._execute("DELETE FROM documents WHERE digest = ?", (digest,))
 
     def close(self) -> None:
-        with self._lock:
-            if self._closed:
-                return
-            self._closed = True
-            for reader in self._readers:
-                reader.close()
-            self._readers.clear()
-            self._db.close()
-
-    @contextmanager
-    def _writing(self, *, tell: bool = False) -> Iterator[None]:
-        """One transaction of the writer. With `tell`, `changed` says so in this process too."""
-        with self._lock:
-            self._check_open()
-            try:
-                self._execute("BEGIN IMMEDIATE")
-                self._refresh()
-                yield
-                self._execute("COMMIT")
-            except BaseException as error:
-                self._roll_back()
-                if isinstance(error, sqlite3.Error):
-                    raise translate(error, self.path) from error
-                raise
-            self._told = self._told or tell
-
-    def _refresh(self) -> None:
-        """What is known of runs holds as long as no other connection has written."""
-        version = self._execute("PRAGMA data_version").fetchone()[0]
-        if version != self._written_version:
-            self._positions.clear()
-            self._written_version = version
-
-    def _roll_back(self) -> None:
-        self._positions.clear()
-        try:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-        except sqlite3.Error:  # SQLite has rolled back by itself
-            return
-
-    def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
-        """Run a query on a connection of its own, so that it neither waits for the writer nor sees half a batch."""
-        with translated(self.path):
-            reader = self._take_reader()
-            try:
-                return query(reader)
-            finally:
-                self._put_reader_back(reader)
-
-    def _take_reader(self) -> sqlite3.Connection:
-        with self._lock:
-            self._check_open()
-            if self._readers:
-                return self._readers.pop()
-        reader = self._connect()
-        reader.execute("PRAGMA query_only = ON")
-        return reader
-
-    def _put_reader_back(self, reader: sqlite3.Connection) -> None:
-        with self._lock:
-            if not self._closed and len(self._readers) < _READERS_KEPT:
-                self._readers.append(reader)
-                return
-        reader.close()
+        self.file.close()
 
     def _one(self, where: str, values: Row) -> RunRecord | None:
         records = self._many(where, values)
         return records[0] if records else None
 
     def _many(self, where: str, values: Row) -> list[RunRecord]:
-        return [_record_of(row) for row in self._read(_fetch(f"SELECT {_COLUMNS} FROM runs {where}", values))]
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise translate(sqlite3.ProgrammingError("it was closed"), self.path)
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            Path(self.path).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise translate(sqlite3.OperationalError(str(error)), self.path) from error
-        _check_header(self.path)
-        with translated(self.path):
-            db = self._connect()
-            try:
-                _use_write_ahead_log(db)
-                prepare(db, self.path)
-                db.execute(f"PRAGMA synchronous = {self.durability.upper()}")
-                db.execute(f"PRAGMA fullfsync = {int(self.durability == 'full')}")
-                db.execute("PRAGMA wal_autocheckpoint = 2000")
-                db.execute("PRAGMA journal_size_limit = 67108864")
-            except BaseException:
-                db.close()
-                raise
-            return db
-
-    def _connect(self) -> sqlite3.Connection:
-        db = sqlite3.connect(self.path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA cache_size = -8000")
-        db.execute("PRAGMA temp_store = MEMORY")
-        return db
-
-
-def _check_header(path: str) -> None:
-    """SQLite takes a file of a few bytes for an empty one and would write over it."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123
-            header = file.read(16)
-    except OSError:
-        return  # there is none, or SQLite will say what is wrong with it
-    if header and header != b"SQLite format 3\0":
-        raise JournalDamaged(
-            f"the journal {path} is not a SQLite database",
-            hint="move the file away to start with a new journal, or restore it from a backup",
-        )
-
-
-def _use_write_ahead_log(db: sqlite3.Connection) -> None:
-    """Set once for the life of the file. Two processes that make it at the same moment get in each other's way."""
-    deadline = time.monotonic() + _BUSY_S
-    while True:
-        try:
-            if db.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                db.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            busy = (error.sqlite_errorcode & 0xFF) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-            if not busy or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
-
-
-def _fetch(sql: str, values: Row = ()) -> Callable[[sqlite3.Connection], list[Row]]:
-    return lambda db: db.execute(sql, values).fetchall()
+        return [_record_of(row) for row in self.file.read(fetch(f"SELECT {_COLUMNS} FROM runs {where}", values))]
 
 
 def _rows_of(entries: Sequence[Entry]) -> list[tuple[int, int, bytes]]:
@@ -518,6 +428,9 @@ def _row_of(record: RunRecord) -> Row:
         record.parent,
         record.engine_version,
         encode_json(record.attributes),
+        record.account,
+        record.type,
+        record.limits,
     )
 
 
@@ -544,4 +457,7 @@ def _record_of(row: Row) -> RunRecord:
         parent=row[13],
         engine_version=row[14],
         attributes=attributes,
+        account=row[16],
+        type=row[17],
+        limits=row[18],
     )

@@ -67,7 +67,41 @@ CREATE TABLE schedules (
 ) WITHOUT ROWID;
 """
 
-MIGRATIONS = (_VERSION_1,)
+_VERSION_2 = """
+ALTER TABLE runs ADD COLUMN account TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN type TEXT NOT NULL DEFAULT 'STANDARD';
+ALTER TABLE runs ADD COLUMN limits TEXT NOT NULL DEFAULT 'local';
+CREATE INDEX runs_by_account ON runs (account, created_ms, run_id) WHERE account <> '';
+CREATE INDEX runs_by_pipeline ON runs (pipeline, created_ms, run_id);
+DROP INDEX runs_by_owner;
+CREATE INDEX runs_open ON runs (owner, created_ms) WHERE status IN ('RUNNING', 'PAUSED');
+CREATE TABLE offers (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    queue TEXT NOT NULL,
+    token TEXT NOT NULL UNIQUE,
+    run INTEGER NOT NULL,
+    input TEXT NOT NULL,
+    offered_ms INTEGER NOT NULL
+);
+CREATE INDEX offers_by_queue ON offers (queue, number);
+CREATE INDEX offers_by_run ON offers (run);
+CREATE TABLE resources (
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (kind, key)
+) WITHOUT ROWID;
+CREATE TABLE held ( -- documents that a resource needs
+    kind TEXT NOT NULL,
+    key TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (kind, key, digest)
+) WITHOUT ROWID;
+CREATE INDEX held_by_digest ON held (digest);
+"""
+
+MIGRATIONS = (_VERSION_1, _VERSION_2)
 """Number n leads from version n to n + 1. Never change one that was released: add the next."""
 
 VERSION = len(MIGRATIONS)

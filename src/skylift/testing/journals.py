@@ -18,6 +18,7 @@ from skylift.asl.events import (
     RunStarted,
     StopRequested,
     TaskFailed,
+    TaskStarted,
     TaskSucceeded,
     TimerFired,
     Usage,
@@ -29,6 +30,7 @@ from skylift.ports.journal import (
     CacheEntry,
     Entry,
     Journal,
+    OfferedTask,
     RunRecord,
     RunUpdate,
     Schedule,
@@ -53,6 +55,10 @@ def append(run_id: str, first: int, count: int = 1, update: RunUpdate | None = N
     return Append(run_id=run_id, entries=timers(first, count), update=update)
 
 
+def offer(token: str, *, run_id: str = "r1", queue: str = "q", offered_ms: int = 5) -> OfferedTask:
+    return OfferedTask(queue=queue, token=f"{run_id}:{token}", run_id=run_id, input='{"a": 1}', offered_ms=offered_ms)
+
+
 def sequences(journal: Journal, run_id: str, after: int = 0) -> list[int]:
     return [entry.sequence for entry in journal.entries(run_id, after)]
 
@@ -70,6 +76,9 @@ class JournalConformance:
             cause="c",
             parent="r0/t3",
             attributes={"file": "faces.py"},
+            account="123456789012",
+            type="EXPRESS",
+            limits="service",
         )
         journal.commit(Batch(owner="me", created=[whole]))
         assert journal.run("r1") == whole
@@ -178,6 +187,47 @@ class JournalConformance:
         assert journal.runs(pipeline="b", status=["FAILED"]) == []
         assert journal.runs(status=[]) == []
 
+    def test_listing_by_account(self, journal: Journal) -> None:
+        created = [
+            record("r1", account="111111111111", created_ms=1),
+            record("r2", account="222222222222", created_ms=2),
+            record("r3", account="111111111111", created_ms=3, pipeline="b"),
+            record("r4", created_ms=4),
+        ]
+        journal.commit(Batch(owner="me", created=created))
+        assert [run.run_id for run in journal.runs(account="111111111111")] == ["r3", "r1"]
+        assert [run.run_id for run in journal.runs(account="111111111111", limit=1, before=(3, "r3"))] == ["r1"]
+        assert [run.run_id for run in journal.runs(account="111111111111", pipeline="b")] == ["r3"]
+        assert [run.run_id for run in journal.runs(account="")] == ["r4"]
+        assert journal.runs(account="333333333333") == []
+
+    def test_texts_with_anything_in_them(self, journal: Journal) -> None:
+        """Names, errors and causes come from users: NUL, quotes, what looks like an escape."""
+        strange = "a\0b\\u0000'\"%_\U0010fffdé"
+        whole = record(
+            name=strange,
+            status="FAILED",
+            output={strange: [strange]},
+            error=strange,
+            cause=strange,
+            attributes={strange: strange},
+        )
+        journal.commit(Batch(owner="me", created=[whole]))
+        assert journal.run("r1") == whole
+        assert journal.run_named("p", strange) == whole
+        assert [run.run_id for run in journal.find_runs("a\0")] == ["r1"]
+        with pytest.raises(RunAlreadyExists):
+            journal.commit(Batch(owner="me", created=[record("r2", name=strange)]))
+        update = RunUpdate(status="FAILED", stopped_ms=9, error="x\0", cause="\0")
+        entries = [Entry(1, 1, TaskFailed(token="t", error=strange, cause=strange))]
+        journal.commit(Batch(owner="me", appends=[Append(run_id="r1", entries=entries, update=update)]))
+        assert list(journal.entries("r1")) == entries
+        found = journal.run("r1")
+        assert found is not None
+        assert (found.error, found.cause) == ("x\0", "\0")
+        journal.send("r1", StopRequested(cause=strange))
+        assert journal.signals("me")[0].event == StopRequested(cause=strange)
+
     def test_finds_by_prefix_of_id_or_name(self, journal: Journal) -> None:
         created = [record("abc1", name="one"), record("abd2", name="two"), record("xyz", name="ab%_*"), record("q")]
         journal.commit(Batch(owner="me", created=created))
@@ -221,6 +271,103 @@ class JournalConformance:
         with pytest.raises(NotOwner):
             journal.commit(Batch(owner="me", appends=[append("r1", 1)]))
         assert journal.claim("r1", "new", None)
+
+    def test_owners_of_open_runs(self, journal: Journal) -> None:
+        assert journal.owners() == []
+        created = [
+            record("r1", owner="a"),
+            record("r2", owner="a", status="PAUSED"),
+            record("r3", owner="b"),
+            record("r4", owner="c", status="SUCCEEDED"),
+        ]
+        journal.commit(Batch(owner="a", created=created))
+        assert sorted(journal.owners(), key=str) == ["a", "b"]
+        journal.release("a")
+        assert set(journal.owners()) == {None, "b"}
+        assert len(journal.owners()) == 2
+
+    def test_adopting_takes_the_oldest_open_runs_of_one_owner(self, journal: Journal) -> None:
+        created = [record(f"r{number}", owner="dead", created_ms=10 - number) for number in range(5)]
+        created += [record("p", owner="dead", status="PAUSED", created_ms=50), record("x", owner="other")]
+        created += [record("done", owner="dead", status="FAILED", created_ms=0), record("loose", owner=None)]
+        journal.commit(Batch(owner="dead", created=created))
+        assert journal.adopt("me", "dead", 2) == ["r4", "r3"]
+        assert journal.adopt("you", "dead", 100) == ["r2", "r1", "r0", "p"]
+        assert journal.adopt("me", "dead", 100) == []
+        assert journal.adopt("me", None, 100) == ["loose"]
+        with pytest.raises(NotOwner):
+            journal.commit(Batch(owner="dead", appends=[append("r4", 1)]))
+        journal.commit(Batch(owner="me", appends=[append("r4", 1)]))
+        owners = {run.run_id: run.owner for run in journal.runs()}
+        assert (owners["done"], owners["x"], owners["p"]) == ("dead", "other", "you")
+
+    def test_engines_that_adopt_at_once_get_different_runs(self, journal: Journal) -> None:
+        journal.commit(Batch(owner="dead", created=[record(f"r{number}", owner="dead") for number in range(60)]))
+        taken: dict[str, list[str]] = {}
+
+        def adopt(owner: str) -> None:
+            mine: list[str] = []
+            while found := journal.adopt(owner, "dead", 7):
+                mine += found
+            taken[owner] = mine
+
+        threads = [threading.Thread(target=adopt, args=(f"engine-{number}",)) for number in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(run for runs in taken.values() for run in runs) == sorted(f"r{number}" for number in range(60))
+        assert all(journal.run(run_id).owner == owner for owner, runs in taken.items() for run_id in runs)  # type: ignore[union-attr]
+
+    def test_offers_are_taken_once_oldest_first(self, journal: Journal) -> None:
+        journal.commit(Batch(owner="me", created=[record("r1"), record("r2")]))
+        assert journal.take("q", "w") is None
+        offers = [offer("t1"), offer("t2", run_id="r2"), offer("t3", queue="other")]
+        journal.commit(Batch(owner="me", offered=offers[:1]))
+        journal.commit(Batch(owner="me", appends=[append("r2", 1)], offered=offers[1:]))
+        journal.changed()
+        assert journal.take("q", "worker\0 1") == offers[0]
+        assert journal.changed()
+        assert [(signal.run_id, signal.event) for signal in journal.signals("me")] == [
+            ("r1", TaskStarted(token="t1", worker="worker\0 1"))
+        ]
+        assert journal.take("q", None) == offers[1]
+        assert journal.signals("me")[1].event == TaskStarted(token="t2", worker=None)
+        assert journal.take("q", None) is None
+        assert journal.take("other", None) == offers[2]
+
+    def test_withdrawn_offers_are_not_taken(self, journal: Journal) -> None:
+        journal.commit(Batch(owner="me", created=[record("r1")], offered=[offer("t1"), offer("t2"), offer("t3")]))
+        journal.commit(Batch(owner="me", withdrawn=["r1:t1", "unknown"]))
+        journal.commit(Batch(owner="me", offered=[offer("t4"), offer("t5")], withdrawn=["r1:t5"]))
+        tokens = []
+        while taken := journal.take("q", None):
+            tokens.append(taken.token)
+        assert tokens == ["r1:t2", "r1:t3", "r1:t4"]
+
+    def test_an_offer_of_a_refused_batch_is_not_there(self, journal: Journal) -> None:
+        journal.commit(Batch(owner="me", created=[record("r1")], offered=[offer("t1")]))
+        with pytest.raises(NotOwner):
+            journal.commit(Batch(owner="you", appends=[append("r1", 1)], offered=[offer("t2")], withdrawn=["r1:t1"]))
+        assert journal.take("q", None) == offer("t1")
+        assert journal.take("q", None) is None
+
+    def test_workers_who_ask_at_once_get_different_tasks(self, journal: Journal) -> None:
+        offers = [offer(f"t{number:02}") for number in range(40)]
+        journal.commit(Batch(owner="me", created=[record("r1")], offered=offers))
+        taken: list[str] = []
+
+        def work(worker: str) -> None:
+            while found := journal.take("q", worker):
+                taken.append(found.token)
+
+        threads = [threading.Thread(target=work, args=(f"w{number}",)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(taken) == [one.token for one in offers]
+        assert len(journal.signals("me")) == 40
 
     def test_signals_wait_for_the_owner(self, journal: Journal) -> None:
         journal.commit(Batch(owner="me", created=[record("r1"), record("r2", owner=None)]))
@@ -282,6 +429,7 @@ class JournalConformance:
         batch.cached = [CacheEntry(key="k", run_id="r1", output=1, created_ms=1)]
         journal.commit(batch)
         journal.send("r1", StopRequested())
+        journal.commit(Batch(owner="me", offered=[offer("t1"), offer("t2", run_id="r2")]))
         with pytest.raises(NotOwner):
             journal.delete_runs(["r1", "r3"])
         assert journal.run("r1") is not None
@@ -291,6 +439,8 @@ class JournalConformance:
         assert journal.snapshot("r1") is None
         assert journal.cached("k") is None
         assert journal.signals("me") == []
+        assert journal.take("q", None) == offer("t2", run_id="r2")
+        assert journal.take("q", None) is None
         assert journal.document(kept) == b"kept"
         assert journal.document(scheduled) == b"scheduled"
         with pytest.raises(JournalDamaged):

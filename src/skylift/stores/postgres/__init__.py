@@ -1,0 +1,1 @@
+"""Journal, resources and leases in a PostgreSQL database. Needs the extra `postgres`."""
