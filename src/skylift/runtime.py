@@ -71,7 +71,7 @@ class Runtime:
     def __init__(self, config: Config) -> None:
         """Raises SetupError when the project's home cannot be made or written."""
         self.config = config
-        _make_home(config.home)
+        self._prepare()
         self.closed = False
         self._making = threading.RLock()
         self._journal: Journal | None = None
@@ -79,6 +79,9 @@ class Runtime:
         self._lock: EngineLock | None = None
         self._backends: list[Any] = []
         self._submitted: tuple[Submission, tuple[str, str]] | None = None
+
+    def _prepare(self) -> None:
+        _make_home(self.config.home)
 
     def __enter__(self) -> Runtime:
         return self
@@ -285,7 +288,7 @@ class Runtime:
         """Follow a run event by event, whoever drives it."""
         from skylift.watching import Watch
 
-        machine = self.reader.library.machine(record.definition)
+        machine = self.reader.library.machine(record.definition, record.limits)
         subscribe = self.engine.subscribe if self.drives(record) else None
         return Watch(self.journal, machine, record.run_id, subscribe)
 
