@@ -7,9 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from skylift.asl.diagnostics import Diagnostic, InvalidDefinition
-from skylift.asl.document import Document
+from skylift.asl.document import Document, State
 from skylift.asl.validation.check import Check
-from skylift.asl.validation.flow import read_document
+from skylift.asl.validation.flow import read_document, read_state_alone
 from skylift.asl.validation.json_reader import MISSING, SourceText, read_json
 from skylift.asl.validation.report import Report
 from skylift.asl.validation.variables import check_scopes
@@ -49,6 +49,25 @@ def parse(source: str | bytes | dict[str, Any], *, machine_type: MachineType = "
     document = read_document(value, check)
     check_scopes(check.scopes, report)
     return Parsed(document=None if report.errors else document, diagnostics=_placed(report, text))
+
+
+class ParsedState(msgspec.Struct, frozen=True, kw_only=True):
+    """What `parse_state` found. `state` is None if any diagnostic is an error."""
+
+    state: State | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def parse_state(source: str | bytes | dict[str, Any], name: str) -> ParsedState:
+    """Read and check one state that stands alone; the states it leads to need not be there. Never raises."""
+    report = Report()
+    value, text = read_json(source, report)
+    if value is MISSING:
+        return ParsedState(state=None, diagnostics=_placed(report, text))
+    check = Check(report)
+    state = read_state_alone(value, name, check)
+    check_scopes(check.scopes, report)
+    return ParsedState(state=None if report.errors else state, diagnostics=_placed(report, text))
 
 
 def load(source: str | bytes | dict[str, Any], *, machine_type: MachineType = "STANDARD") -> Document:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import UNSET
 
-from skylift.asl.context import build_context
 from skylift.asl.dataflow import Evaluate, named_path_reader, path_reader, template
 from skylift.asl.document import Map
 from skylift.asl.scope import EvaluationFailed, Scope
@@ -118,8 +117,10 @@ class MapStep(Step):
         if fan.selector_input is not UNSET:
             scope.input = fan.selector_input
 
+        around = scope.context
+
         def context() -> dict[str, Any]:
-            found = build_context(turn.state, frame, True)
+            found = dict(around())
             found["Map"] = {"Item": {"Index": index, "Value": item}}
             if source is not UNSET:
                 found["Map"]["Item"]["Source"] = source

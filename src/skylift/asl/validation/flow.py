@@ -34,6 +34,13 @@ def read_document(value: dict[str, Any], check: Check) -> Document:
     )
 
 
+def read_state_alone(value: dict[str, Any], name: str, check: Check) -> State | None:
+    """A state without its document: where it leads to is not looked for."""
+    language = value.get("QueryLanguage")
+    check.language = language if language in LANGUAGES else "JSONPath"
+    return _read_state(name, value, "", check)
+
+
 def read_nested(value: dict[str, Any], pointer: str, what: str, check: Check, closed: bool) -> Flow:
     """A `FlowReader`."""
     fields = Fields(value, pointer, what, check, EVERYWHERE)
