@@ -11,7 +11,7 @@ from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 
 Handler = Callable[[ServerContext, Caller, dict[str, Any]], Awaitable[dict[str, Any]]]
-"""Takes the request's JSON object, gives the answer's. Raises ApiError. Timestamps are seconds since 1970 as numbers."""
+"""Takes the checked request, gives the answer. Raises ApiError. Timestamps are seconds since 1970 as numbers."""
 
 
 class Action(msgspec.Struct, frozen=True):
