@@ -19,10 +19,11 @@ from skylift.ports.blobs import BlobStore
 from skylift.ports.journal import Journal, RunRecord
 from skylift.ports.tasks import TaskTable
 from skylift.values.bundle import bundle_blobs
-from skylift.values.tags import ARTIFACT, digest_of
+from skylift.values.tags import ARTIFACT, ValueNotLoadable, digest_of
 
 DAY_MS = 24 * 3600 * 1000
 _PAGE = 500
+_HEX = frozenset("0123456789abcdef")
 
 
 class Collected(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,26 +60,42 @@ def collect(
 def reachable(journal: Journal, blobs: BlobStore) -> set[str]:
     """Digests that the journal's runs and schedules need, directly or through other blobs."""
     found: set[str] = set()
-    bundles: set[str] = set()
     tables: set[str] = set()
     for run in all_runs(journal):
-        _follow(run.output, blobs, found)
-        for entry in journal.entries(run.run_id):
-            for value in _values(entry.event):
-                _follow(value, blobs, found)
+        _follow_run(run, journal, blobs, found)
         if run.tasks is not None:
             tables.add(run.tasks)
     for schedule in journal.schedules():
         _follow(schedule.input, blobs, found)
         if schedule.tasks is not None:
             tables.add(schedule.tasks)
+    _follow_tables(tables, journal, blobs, found)
+    return found
+
+
+def run_blobs(journal: Journal, blobs: BlobStore, run: RunRecord) -> set[str]:
+    """Digests that one run needs, directly or through other blobs."""
+    found: set[str] = set()
+    _follow_run(run, journal, blobs, found)
+    _follow_tables({run.tasks} if run.tasks is not None else set(), journal, blobs, found)
+    return found
+
+
+def _follow_run(run: RunRecord, journal: Journal, blobs: BlobStore, found: set[str]) -> None:
+    _follow(run.output, blobs, found)
+    for entry in journal.entries(run.run_id):
+        for value in _values(entry.event):
+            _follow(value, blobs, found)
+
+
+def _follow_tables(tables: set[str], journal: Journal, blobs: BlobStore, found: set[str]) -> None:
+    bundles: set[str] = set()
     for digest in tables:
         bundle = msgspec.json.decode(journal.document(digest), type=TaskTable).bundle
         if bundle is not None:
             bundles.add(bundle)
     for digest in bundles:
         found |= bundle_blobs(digest, blobs) if blobs.exists(digest) else {digest}
-    return found
 
 
 def all_runs(journal: Journal) -> Iterator[RunRecord]:
@@ -115,7 +132,24 @@ def _follow(value: Any, blobs: BlobStore, found: set[str]) -> None:
         elif kind is dict:
             if ARTIFACT not in node:
                 waiting.extend(node.values())
-            elif (digest := digest_of(node)) not in found:
+            elif (digest := _referred(node)) is not None and digest not in found:
                 found.add(digest)
                 if node.get("nested") and blobs.exists(digest):
-                    waiting.append(msgspec.json.decode(blobs.get(digest)))
+                    waiting.append(_content(digest, blobs))
+
+
+def _referred(node: dict[str, Any]) -> str | None:
+    """The digest of a reference; None for an object that only looks like one: a run may hold any JSON."""
+    try:
+        digest = digest_of(node)
+    except ValueNotLoadable:
+        return None
+    return digest if len(digest) == 64 and set(digest) <= _HEX else None
+
+
+def _content(digest: str, blobs: BlobStore) -> Any:
+    """The JSON of a nested value's blob; None where it is none."""
+    try:
+        return msgspec.json.decode(blobs.get(digest))
+    except (BlobMissing, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
