@@ -17,9 +17,12 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from skylift.asl.commands import ReadItems
-from skylift.engine.buckets import Bucket, BucketError, open_bucket
+from skylift.engine.buckets import Access, Bucket, BucketError, open_bucket
+
+HERE = Access()
 
 KEPT = 16
 """Iterators kept open between pages."""
@@ -34,14 +37,14 @@ class ReaderFailed(Exception):
 Items = Iterator[Any]
 
 
-def read_page(command: ReadItems) -> tuple[list[Any], int | None]:
+def read_page(command: ReadItems, access: Access = HERE) -> tuple[list[Any], int | None]:
     """The next page, and the cursor for the one after; None when this was the last. Raises ReaderFailed."""
     given = command.cursor or 0
-    key = msgspec.json.encode([command.resource, command.arguments, command.config, given])
+    key = _key(command, access, given)
     try:
         items = _kept.take(key)
         if items is None:
-            items = itertools.islice(_open(command), given, None)
+            items = itertools.islice(_open(command, access), given, None)
         page = list(itertools.islice(items, max(1, command.limit)))
         following = list(itertools.islice(items, 1))
     except BucketError as problem:
@@ -51,9 +54,24 @@ def read_page(command: ReadItems) -> tuple[list[Any], int | None]:
     if not following:
         return page, None
     cursor = given + len(page)
-    after = msgspec.json.encode([command.resource, command.arguments, command.config, cursor])
-    _kept.put(after, itertools.chain(following, items))
+    _kept.put(_key(command, access, cursor), itertools.chain(following, items))
     return page, cursor
+
+
+def _key(command: ReadItems, access: Access, cursor: int) -> bytes:
+    return msgspec.json.encode([access.account, command.resource, command.arguments, command.config, cursor])
+
+
+def read_items(data: bytes, config: dict[str, Any]) -> list[Any]:
+    """All items of a file that is at hand. Raises ValueError, which says what is wrong with it."""
+    kind = config.get("InputType", "JSON")
+    reader = _IN_ONE_FILE.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        raise ValueError(f"InputType must be one of {', '.join(_IN_ONE_FILE)}, not {kind!r}")
+    try:
+        return list(reader(_NO_BUCKET, io.BytesIO(data), config, "the data"))
+    except (ReaderFailed, UnicodeDecodeError, csv.Error) as problem:
+        raise ValueError(str(problem)) from problem
 
 
 class _Kept:
@@ -77,13 +95,14 @@ class _Kept:
 _kept = _Kept()
 
 
-def _open(command: ReadItems) -> Items:
+def _open(command: ReadItems, access: Access) -> Items:
     resource, arguments = command.resource, command.arguments
-    bucket = open_bucket(arguments.get("Bucket"))
-    if resource.endswith(":s3:listObjectsV2"):
+    listing = resource.endswith(":s3:listObjectsV2")
+    bucket = open_bucket(arguments.get("Bucket"), replace(access, action="s3:listObjectsV2") if listing else access)
+    if listing:
         prefix = str(arguments.get("Prefix") or "")
         if command.config.get("Transformation") == "LOAD_AND_FLATTEN":
-            return _flattened(bucket, prefix, command.config)
+            return _flattened(bucket, prefix, command.config, access)
         return map(_listed, bucket.list(prefix))
     if not resource.endswith(":s3:getObject"):
         raise ReaderFailed(
@@ -93,13 +112,13 @@ def _open(command: ReadItems) -> Items:
     key = arguments.get("Key")
     if not isinstance(key, str) or not key:
         raise ReaderFailed(f"ItemReader needs Key as text, not {key!r}.")
-    return _items_of(bucket, key, arguments.get("VersionId"), command.config)
+    return _items_of(bucket, key, arguments.get("VersionId"), command.config, access)
 
 
-def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, Any]) -> Items:
+def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, Any], access: Access) -> Items:
     manifest = config.get("ManifestType")
     if manifest == "ATHENA_DATA":
-        return _athena_items(bucket, key, version, config)
+        return _athena_items(bucket, key, version, config, access)
     kind = "MANIFEST" if manifest == "S3_INVENTORY" else config.get("InputType")
     reader = _READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
@@ -112,21 +131,21 @@ def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, A
         raise
 
 
-def _athena_items(bucket: Bucket, key: str, version: str | None, config: dict[str, Any]) -> Items:
+def _athena_items(bucket: Bucket, key: str, version: str | None, config: dict[str, Any], access: Access) -> Items:
     """The manifest of an UNLOAD: a URL on each line, of a file of InputType."""
     with _unpacked(bucket.open(key, version)) as file:
         urls = [line.strip().strip('"') for line in file.read().decode().splitlines()]
     inner = {name: value for name, value in config.items() if name != "ManifestType"}
     for url in filter(None, urls):
         folder, _, name = url.rpartition("/")
-        place = (open_bucket(folder), name) if "://" in url else (bucket, url)
-        yield from _items_of(*place, None, inner)
+        place = (open_bucket(folder, access), name) if "://" in url else (bucket, url)
+        yield from _items_of(*place, None, inner, access)
 
 
-def _flattened(bucket: Bucket, prefix: str, config: dict[str, Any]) -> Items:
+def _flattened(bucket: Bucket, prefix: str, config: dict[str, Any], access: Access) -> Items:
     for listed in bucket.list(prefix):
         if listed.size and not listed.key.endswith("/"):
-            yield from _items_of(bucket, listed.key, None, config)
+            yield from _items_of(bucket, listed.key, None, config, access)
 
 
 def _listed(listed: Any) -> dict[str, Any]:
@@ -259,6 +278,11 @@ _READERS: dict[str, Callable[[Bucket, IO[bytes], dict[str, Any], str], Items]] =
     "MANIFEST": _read_manifest,
     "PARQUET": _read_parquet,
 }
+
+
+_IN_ONE_FILE = {kind: _READERS[kind] for kind in ("CSV", "JSON", "JSONL")}
+_NO_BUCKET = cast("Bucket", None)
+"""What these do not look at."""
 
 
 def _place(command: ReadItems) -> str:

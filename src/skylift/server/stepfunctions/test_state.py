@@ -1,0 +1,209 @@
+"""TestState: one state, tried out without a state machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from typing import Any
+
+import msgspec
+
+from skylift.asl.commands import StartTask
+from skylift.asl.inspection.inspect import Helpers, Inspected, inspect_state
+from skylift.asl.inspection.request import (
+    InspectionRequest,
+    Mock,
+    MockError,
+    Refused,
+    StateConfiguration,
+    Surroundings,
+    TaskAnswer,
+)
+from skylift.engine.inputs import StartRun
+from skylift.engine.item_reader import read_items
+from skylift.errors import SkyliftError
+from skylift.ports.journal import RunRecord
+from skylift.server.caller import Caller, Role
+from skylift.server.context import ServerContext
+from skylift.server.errors import ApiError
+from skylift.server.stepfunctions.actions import Actions
+from skylift.server.stepfunctions.names import STATE_MACHINE, check_role, make_arn
+from skylift.server.stepfunctions.test_state_models import service_models
+
+actions = Actions()
+
+LONGEST_S = 300
+"""A test may take so long; then the state has failed with States.Timeout."""
+
+_log = logging.getLogger(__name__)
+
+
+@actions.add("TestState", Role.ADMIN)
+async def test_state(context: ServerContext, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
+    if "roleArn" in request:
+        check_role(request["roleArn"])
+    wanted = read_inspection(request)
+    surroundings = _surroundings(caller, context.now_ms())
+    try:
+        try:
+            inspected = await context.blocking(inspect_state, wanted, surroundings, _helpers(_NotYet()))
+        except _TaskNeeded as needed:
+            if "roleArn" not in request:
+                raise ApiError(
+                    "ValidationException", "A roleArn is required to test a Task state without a mock"
+                ) from None
+            answer = await _run_task(context, caller, surroundings, wanted.role_arn, needed.task)
+            inspected = await context.blocking(inspect_state, wanted, surroundings, _helpers(_Known(answer)))
+    except Refused as problem:
+        raise ApiError(problem.code, problem.message) from None
+    return told(inspected)
+
+
+def read_inspection(request: dict[str, Any]) -> InspectionRequest:
+    """The request, whose members have the types and sizes of the protocol."""
+    mock, configuration = request.get("mock"), request.get("stateConfiguration")
+    return InspectionRequest(
+        definition=request["definition"],
+        state_name=request.get("stateName"),
+        input=request.get("input", "{}"),
+        variables=request.get("variables"),
+        context=request.get("context"),
+        role_arn=request.get("roleArn"),
+        level=request.get("inspectionLevel", "INFO"),
+        mock=None if mock is None else _mock(mock),
+        configuration=None if configuration is None else _configuration(configuration),
+        reveal_secrets=request.get("revealSecrets", False),
+    )
+
+
+def _mock(mock: dict[str, Any]) -> Mock:
+    error = mock.get("errorOutput")
+    return Mock(
+        result=mock.get("result"),
+        error_output=None if error is None else MockError(error=error.get("error"), cause=error.get("cause")),
+        field_validation_mode=mock.get("fieldValidationMode", "STRICT"),
+    )
+
+
+def _configuration(configuration: dict[str, Any]) -> StateConfiguration:
+    return StateConfiguration(
+        retrier_retry_count=configuration.get("retrierRetryCount", 0),
+        error_caused_by_state=configuration.get("errorCausedByState"),
+        map_iteration_failure_count=configuration.get("mapIterationFailureCount"),
+        map_item_reader_data=configuration.get("mapItemReaderData"),
+    )
+
+
+def told(inspected: Inspected) -> dict[str, Any]:
+    """The answer of the protocol."""
+    answer = {
+        "output": inspected.output,
+        "error": inspected.error,
+        "cause": inspected.cause,
+        "inspectionData": inspected.data,
+        "nextState": inspected.next_state,
+        "status": inspected.status,
+    }
+    return {name: value for name, value in answer.items() if value is not None}
+
+
+def _surroundings(caller: Caller, now_ms: int) -> Surroundings:
+    """The machine and the execution that the context object tells of: there are none."""
+    machine, name, run = (f"{secrets.token_hex(4)}-{secrets.token_hex(6)}" for _ in range(3))
+    machine_arn = make_arn(STATE_MACHINE, caller.region, caller.account, machine)
+    return Surroundings(
+        execution_arn=f"{make_arn('express', caller.region, caller.account, machine)}:{name}:{run}",
+        execution_name=name,
+        machine_arn=machine_arn,
+        machine_name=machine,
+        now_ms=now_ms,
+        seed=secrets.randbits(63),
+    )
+
+
+# A Task without a mock. The inspection is pure and quick: it is begun, and where it comes upon the task it is left; the
+# task runs on the engine while no thread waits; then the inspection is done over with the answer.
+
+
+class _TaskNeeded(Exception):
+    def __init__(self, task: StartTask) -> None:
+        super().__init__(task.resource)
+        self.task = task
+
+
+class _NotYet:
+    def __call__(self, task: StartTask) -> TaskAnswer:
+        raise _TaskNeeded(task)
+
+
+class _Known:
+    def __init__(self, answer: TaskAnswer) -> None:
+        self._answer = answer
+
+    def __call__(self, task: StartTask) -> TaskAnswer:
+        return self._answer
+
+
+def _helpers(run_task: _NotYet | _Known) -> Helpers:
+    return Helpers(run_task=run_task, read_data=read_items, models=service_models())
+
+
+async def _run_task(
+    context: ServerContext, caller: Caller, surroundings: Surroundings, role_arn: str | None, task: StartTask
+) -> TaskAnswer:
+    """Have the engine run a machine of this one task; nothing is kept of it."""
+    definition = await context.blocking(context.journal.put_document, msgspec.json.encode(_machine_of(task)))
+    start = StartRun(
+        definition=definition,
+        pipeline=surroundings.machine_arn,
+        input=task.arguments,
+        name=surroundings.execution_name,
+        context={"Execution": {"RoleArn": role_arn}},
+        account=caller.account,
+        type="EXPRESS",
+        limits="service",
+    )
+    started, finished = context.engine.begin(start)
+    run_id = await context.reply(started)
+    try:
+        record = await context.reply(finished, LONGEST_S)
+    except (TimeoutError, asyncio.CancelledError) as end:
+        await asyncio.shield(context.blocking(_stop, context, run_id))
+        if isinstance(end, asyncio.CancelledError):
+            raise
+        return TaskAnswer(failed=True, error="States.Timeout")
+    await context.blocking(_forget, context, run_id)
+    return _answer_of(record)
+
+
+def _machine_of(task: StartTask) -> dict[str, Any]:
+    """The state's work alone: its arguments, evaluated already, are the input."""
+    state: dict[str, Any] = {"Type": "Task", "Resource": task.resource, "End": True}
+    if task.timeout_ms is not None:
+        state["TimeoutSeconds"] = task.timeout_ms // 1000
+    if task.heartbeat_ms is not None:
+        state["HeartbeatSeconds"] = task.heartbeat_ms // 1000
+    if isinstance(task.credentials, dict) and "RoleArn" in task.credentials:
+        state["Credentials"] = {"RoleArn": task.credentials["RoleArn"]}
+    return {"StartAt": task.state, "States": {task.state: state}}
+
+
+def _answer_of(record: RunRecord) -> TaskAnswer:
+    if record.status == "SUCCEEDED":
+        return TaskAnswer(output=record.output)
+    error = "States.Timeout" if record.status == "TIMED_OUT" else record.error
+    return TaskAnswer(failed=True, error=error, cause=record.cause)
+
+
+def _stop(context: ServerContext, run_id: str) -> None:
+    with contextlib.suppress(SkyliftError):
+        context.engine.stop(run_id)
+
+
+def _forget(context: ServerContext, run_id: str) -> None:
+    try:
+        context.journal.delete_runs([run_id])
+    except SkyliftError as problem:
+        _log.warning("the run %s of a tested task stays: %s", run_id, problem)
