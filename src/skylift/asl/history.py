@@ -24,3 +24,6 @@ class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Set for events of a Distributed Map's child execution: they belong to its history, not to the parent's."""
     token: str | None = None
     """The attempt that an event of a task belongs to."""
+    about: Any = None
+    """What the service's details do not show: of MapRunStarted its limits (maxConcurrency, toleratedFailureCount,
+    toleratedFailurePercentage), of a child's ExecutionStarted how many items it has."""

@@ -60,13 +60,27 @@ class Turn:
 
     # History
 
-    def emit(self, frame: Frame, kind: str, details: dict[str, Any] | None = None, token: str | None = None) -> int:
+    def emit(
+        self,
+        frame: Frame,
+        kind: str,
+        details: dict[str, Any] | None = None,
+        token: str | None = None,
+        about: Any = None,
+    ) -> int:
         """Add an event after the frame's last one; it becomes the last one."""
-        event_id = self.aside(frame, kind, details, token)
+        event_id = self.aside(frame, kind, details, token, about)
         frame.last_id = event_id
         return event_id
 
-    def aside(self, frame: Frame, kind: str, details: dict[str, Any] | None = None, token: str | None = None) -> int:
+    def aside(
+        self,
+        frame: Frame,
+        kind: str,
+        details: dict[str, Any] | None = None,
+        token: str | None = None,
+        about: Any = None,
+    ) -> int:
         """Add an event after the frame's last one; the next one will follow the same."""
         home = self.frames[frame.home]
         event_id = home.events = home.events + 1
@@ -80,6 +94,7 @@ class Turn:
                     details=details or {},
                     child=home.name,
                     token=token,
+                    about=about,
                 )
             )
         return event_id

@@ -71,6 +71,10 @@ class EngineThread:
         self._put(start)
         return start.started, start.finished
 
+    def put(self, given: Input) -> None:
+        """Ask without waiting: the input's own `Reply` is answered."""
+        self._put(given)
+
     def wait(self, run_id: str, timeout_s: float | None = None) -> RunRecord:
         """The record of the run once it has ended; also of a run that another process drives. Raises TimeoutError."""
         reply: Reply[RunRecord] = Reply()

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     from skylift.config import ServerSettings
@@ -32,6 +32,13 @@ class ServerContext:
         self.runtime = runtime
         self.settings = settings
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="skylift-server")
+        self._parts: dict[Any, Any] = {}
+
+    def part(self, make: Callable[[ServerContext], T]) -> T:
+        """What some module of the server keeps as long as the server runs: made on first use, on the event loop."""
+        if make not in self._parts:
+            self._parts[make] = make(self)
+        return cast(T, self._parts[make])
 
     @property
     def journal(self) -> Journal:

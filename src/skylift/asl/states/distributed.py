@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from skylift.asl.context import child_arn, timestamp
+from skylift.asl.context import child_arn, timestamp, token_prefix
 from skylift.asl.document import Map
 from skylift.asl.events import (
     Event,
@@ -20,6 +20,7 @@ from skylift.asl.events import (
     ResultsWriteFailed,
     ResultsWritten,
 )
+from skylift.asl.map_names import map_run_name
 from skylift.asl.map_results import json_lines, shaped
 from skylift.asl.scope import EvaluationFailed
 from skylift.asl.sizes import size_of
@@ -57,7 +58,9 @@ class DistributedMapStep(MapStep):
         run.writer = self._fields.writer(scope)
         frame.phase = "fan"
         fan = frame.fan = Fan(0, concurrency, None, self.selector_input(frame, effective), map_run=run)
-        run.started_id = turn.emit(frame, "MapRunStarted", {"mapRunArn": run.arn})
+        run.started_id = turn.emit(
+            frame, "MapRunStarted", {"mapRunArn": run.arn}, about=_limits(run, turn, concurrency)
+        )
         self._open_ports(turn, frame, run)
         self.pump(turn, frame, fan, 0)
 
@@ -67,7 +70,9 @@ class DistributedMapStep(MapStep):
         unique = f"{rng.getrandbits(64):016x}"
         execution = turn.state.context.get("Execution")
         parts = str(execution.get("Id", "")).split(":") if isinstance(execution, dict) else []
-        parts = parts if len(parts) == 8 else ["arn", "aws", "states", "local", "", "execution", "machine", "run"]
+        parts = parts if len(parts) in (8, 9) else ["arn", "aws", "states", "local", "", "execution", "machine", "run"]
+        if parts[3] != "local":
+            unique = map_run_name(token_prefix(turn.state).rstrip(":"), unique)
         arn = ":".join([*parts[:5], "mapRun", f"{parts[6]}/{label}", unique])
         return MapRun(arn, label, unique)
 
@@ -166,7 +171,8 @@ class DistributedMapStep(MapStep):
         child.started_ms = turn.now_ms
         fan.active[index] = number
         turn.start_thread(child)
-        turn.aside(child, "ExecutionStarted", {"input": given, "roleArn": turn.role_arn})
+        items = _run(fan).sizes.get(index, 1)
+        turn.aside(child, "ExecutionStarted", {"input": given, "roleArn": turn.role_arn}, about=items)
 
     # Children's endings
 
@@ -386,3 +392,11 @@ def _run(fan: Fan) -> MapRun:
 def _take(run: MapRun, count: int) -> None:
     run.taken += count
     run.numbered += count
+
+
+def _limits(run: MapRun, turn: Turn, concurrency: int) -> dict[str, Any]:
+    return {
+        "maxConcurrency": concurrency if concurrency < turn.limits.distributed_window else 0,
+        "toleratedFailureCount": run.tolerated_count,
+        "toleratedFailurePercentage": run.tolerated_percentage,
+    }
