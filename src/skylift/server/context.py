@@ -31,6 +31,8 @@ class ServerContext:
     def __init__(self, runtime: Runtime, settings: ServerSettings) -> None:
         self.runtime = runtime
         self.settings = settings
+        self.draining = asyncio.Event()
+        """Set once the server is asked to end: long polls are answered empty now, and nothing long is begun."""
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="skylift-server")
         self._parts: dict[Any, Any] = {}
 
