@@ -65,6 +65,8 @@ class TaskCall(msgspec.Struct, frozen=True, kw_only=True):
     """The state's evaluated Credentials, for convention `service`."""
     account: str = ""
     """The account that the run belongs to; empty for a run of this project."""
+    region: str = ""
+    """The region of the run's state machine, for convention `service`; empty for a run of this project."""
     submitted: Any = msgspec.UNSET
     """For convention `service`, after a restart of the engine: the output that was reported as Submitted before. The
     request must not be made again, only its end awaited."""
@@ -112,6 +114,7 @@ class Cancelled(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 
 
 Outcome = Succeeded | Failed | TimedOut | OutOfMemory | Lost | Cancelled
+
 
 class Submitted(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """No outcome yet: the service has accepted the request of a `.sync` integration and goes on with it."""
