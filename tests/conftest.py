@@ -8,6 +8,9 @@ from __future__ import annotations
 import os
 
 from hypothesis import settings
+from postgres import _postgres, postgres_server, postgres_url
+
+__all__ = ["_postgres", "postgres_server", "postgres_url"]
 
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
