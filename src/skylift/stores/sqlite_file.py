@@ -38,6 +38,8 @@ class SqliteFile:
         a transaction of ours was taken back."""
         self._lock = threading.RLock()
         self._readers: list[sqlite3.Connection] = []
+        self._pool = threading.Lock()
+        """Of the readers: they must not wait for a transaction."""
         self._closed = False
         self._written_version = -1
         self._seen_version = -1
@@ -84,10 +86,11 @@ class SqliteFile:
         with self._lock:
             if self._closed:
                 return
-            self._closed = True
-            for reader in self._readers:
-                reader.close()
-            self._readers.clear()
+            with self._pool:
+                self._closed = True
+                for reader in self._readers:
+                    reader.close()
+                self._readers.clear()
             self.db.close()
 
     def _look_for_others(self) -> None:
@@ -105,7 +108,7 @@ class SqliteFile:
             return
 
     def _take_reader(self) -> sqlite3.Connection:
-        with self._lock:
+        with self._pool:
             self._check_open()
             if self._readers:
                 return self._readers.pop()
@@ -114,7 +117,7 @@ class SqliteFile:
         return reader
 
     def _put_reader_back(self, reader: sqlite3.Connection) -> None:
-        with self._lock:
+        with self._pool:
             if not self._closed and len(self._readers) < _READERS_KEPT:
                 self._readers.append(reader)
                 return
