@@ -22,6 +22,7 @@ PREFIX = "AWSStepFunctions."
 
 _MODULES = (
     "machines",
+    "execution_machines",
     "versions",
     "aliases",
     "tags",
