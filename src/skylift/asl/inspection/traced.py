@@ -123,6 +123,11 @@ class TracedDistributedMap(TracedMap, DistributedMapStep):
         run = frame.fan.map_run if frame.fan is not None else None
         return run.reader.config if run is not None and run.reader is not None else None
 
+    def items(self, frame: Frame) -> int:
+        """How many there are."""
+        run = frame.fan.map_run if frame.fan is not None else None
+        return 0 if run is None else run.numbered + len(run.items) - run.taken
+
     def count_failures(self, turn: Turn, frame: Frame, failed: int) -> bool:
         """Fail the state if so many failed iterations are more than it tolerates. True: it failed.
 
