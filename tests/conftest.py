@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 
 from hypothesis import settings
+from moto_server import _aws, aws
 from postgres import _postgres, postgres_server, postgres_url
 
-__all__ = ["_postgres", "postgres_server", "postgres_url"]
+__all__ = ["_aws", "_postgres", "aws", "postgres_server", "postgres_url"]
 
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
