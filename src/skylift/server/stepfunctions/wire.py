@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -76,7 +75,7 @@ def validation_errors(broken: list[str]) -> ApiError:
 
 def constraint(value: Any, path: str, rule: str, *, sensitive: bool = False) -> str:
     """One broken constraint in the service's words."""
-    shown = "Value null at" if value is None else "Value at" if sensitive else f"Value '{_java(value)}' at"
+    shown = "Value null at" if value is None else "Value at" if sensitive else f"Value '{value}' at"
     return f"{shown} '{path}' failed to satisfy constraint: Member must {rule}"
 
 
@@ -149,14 +148,14 @@ def _typed_items(value: Any, shape: Items) -> list[Any]:
 
 
 def _typed_number(value: Any, shape: Number) -> int | float:
-    _expect(
-        isinstance(value, int | float) and not isinstance(value, bool), value, "Integer" if shape.whole else "Float"
-    )
-    if not shape.whole:
+    wanted = "Integer" if shape.whole else "Float"
+    _expect(isinstance(value, int | float) and not isinstance(value, bool), value, wanted)
+    if shape.whole:
+        return int(_expect(isinstance(value, int) or value.is_integer(), value, wanted))
+    try:
         return float(value)
-    if not math.isfinite(value) or value != int(value):
-        raise _serialization(f"{_kind(value)} cannot be converted to Integer")
-    return int(value)
+    except OverflowError:
+        raise _serialization(f"{_kind(value)} cannot be converted to {wanted}") from None
 
 
 def _expect(fits: bool, value: Any, wanted: str) -> Any:
@@ -191,9 +190,9 @@ def _broken_members(value: dict[str, Any], shape: Members, path: str) -> Iterato
 
 def _broken_items(value: list[Any], shape: Items, path: str) -> Iterator[str]:
     if shape.least is not None and len(value) < shape.least:
-        yield constraint(value, path, f"have length greater than or equal to {shape.least}")
+        yield constraint(_shown(value, shape), path, f"have length greater than or equal to {shape.least}")
     if shape.most is not None and len(value) > shape.most:
-        yield constraint(value, path, f"have length less than or equal to {shape.most}")
+        yield constraint(_shown(value, shape), path, f"have length less than or equal to {shape.most}")
     for number, item in enumerate(value, 1):
         here = f"{path}.{number}.member"
         if item is None:
@@ -231,12 +230,13 @@ def _broken_number(value: int | float, shape: Number, path: str) -> Iterator[str
         yield constraint(value, path, f"have value less than or equal to {shape.most}")
 
 
-def _java(value: Any) -> str:
-    """A value as the service quotes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return f"[{', '.join(_java(item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{name}={_java(given)}' for name, given in value.items())}}}"
+def _shown(value: Any, shape: Shape) -> str:
+    """A value as the service quotes it: as Java writes its classes."""
+    if isinstance(shape, Items):
+        return f"[{', '.join(_shown(item, shape.of) for item in value)}]"
+    if isinstance(shape, Members) and value is not None:
+        members = (f"{name}={_shown(value.get(name), inner)}" for name, inner in shape.of.items())
+        return f"{shape.name}({', '.join(members)})"
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
     return str(value)
