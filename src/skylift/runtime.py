@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ import msgspec
 from skylift.asl import events as e
 from skylift.config import Config, FunctionBinding, SecretSource
 from skylift.errors import RunNotFound, SetupError, SkyliftError
-from skylift.ports.compute import Failed, Outcome, Requirements, Succeeded
+from skylift.ports.compute import Backend, Failed, Outcome, Requirements, Submitted, Succeeded
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
 from skylift.reader import ENDED, RunReader
@@ -28,11 +28,17 @@ from skylift.units import parse_duration_ms, parse_memory_mib
 if TYPE_CHECKING:
     from skylift.collecting import Freed
     from skylift.engine.inputs import StartRun
+    from skylift.engine.observe import TurnReport
+    from skylift.engine.places import Places
+    from skylift.engine.resolve import Resolve
+    from skylift.engine.router import Router
     from skylift.engine.thread import EngineThread
     from skylift.ports.blobs import BlobStore
     from skylift.ports.journal import Journal
+    from skylift.ports.ownership import Ownership
+    from skylift.ports.resources import ResourceStore
     from skylift.recorded import RecordedCall
-    from skylift.stores.ownership import EngineLock
+    from skylift.stores.database import Store
     from skylift.values.codec import ValueCodec
     from skylift.watching import Watch
 
@@ -40,6 +46,10 @@ POLL_S = 0.05
 """How often a run that another process drives is looked at."""
 ASK_S = 10.0
 """How long to wait until another process has carried out a request."""
+
+
+SERVICES = "services"
+"""The backend that calls services."""
 
 
 class RunInterrupted(SetupError):
@@ -68,15 +78,33 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
 class Runtime:
     """A project's journal and artifacts, and an engine when one is needed. A context manager; thread-safe."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises SetupError when the project's home cannot be made or written."""
+    def __init__(
+        self,
+        config: Config,
+        *,
+        resolve: Resolve | None = None,
+        on_turn: Callable[[TurnReport], None] | None = None,
+        schedules: bool = False,
+        adopting: bool = False,
+    ) -> None:
+        """Raises SetupError when the project's home cannot be made or written.
+
+        `resolve` finds the state machines that nested runs name, `on_turn` is told of every committed turn. With
+        `schedules` the engine starts what the journal's schedules say, with `adopting` it takes over the runs of
+        engines that have died.
+        """
         self.config = config
         self._prepare()
         self.closed = False
+        self.resolve = resolve
+        """Read when the engine starts, like the three that follow."""
+        self.on_turn = on_turn
+        self.schedules = schedules
+        self.adopting = adopting
         self._making = threading.RLock()
-        self._journal: Journal | None = None
+        self._store: Store | None = None
         self._engine: EngineThread | None = None
-        self._lock: EngineLock | None = None
+        self._ownership: Ownership | None = None
         self._backends: list[Any] = []
         self._submitted: tuple[Submission, tuple[str, str]] | None = None
 
@@ -92,14 +120,25 @@ class Runtime:
     # -- parts ---------------------------------------------------------------------------------------------------------
 
     @property
-    def journal(self) -> Journal:
-        """The project's journal; made on first use."""
+    def store(self) -> Store:
+        """The database that holds runs and resources; opened on first use."""
         with self._making:
-            if self._journal is None:
-                from skylift.stores.sqlite import SqliteJournal
+            if self._store is None:
+                from skylift.stores.open import open_store
 
-                self._journal = SqliteJournal(self.config.home / "journal.db", durability=self.config.durability)
-            return self._journal
+                config = self.config
+                self._store = open_store(config.store, home=config.home, durability=config.durability)
+            return self._store
+
+    @property
+    def journal(self) -> Journal:
+        """The project's journal."""
+        return self.store.journal
+
+    @property
+    def resources(self) -> ResourceStore:
+        """What is kept beside runs: state machines, keys, triggers."""
+        return self.store.resources
 
     @cached_property
     def blobs(self) -> BlobStore:
@@ -147,10 +186,10 @@ class Runtime:
             self._engine.close()
         for backend in self._backends:
             backend.close()
-        if self._journal is not None:
-            self._journal.close()
-        if self._lock is not None:
-            self._lock.release()
+        if self._ownership is not None:
+            self._ownership.release()
+        if self._store is not None:
+            self._store.close()
 
     @cached_property
     def _process_backend(self) -> Any:
@@ -171,35 +210,81 @@ class Runtime:
     def _start_engine(self) -> EngineThread:
         from skylift.engine.clock import SystemClock
         from skylift.engine.engine import Engine
+        from skylift.engine.items import ItemStore
         from skylift.engine.thread import EngineThread
-        from skylift.stores.ownership import EngineLock
 
-        journal, backend = self.journal, self._process_backend
-        lock = self._lock = EngineLock.acquire(self.config.home)
+        journal, backends = self.journal, self._make_backends()
+        ownership = self._ownership = self.store.ownership()
         logs = str(self.config.home / "logs")  # once: paths are slow to make
         return EngineThread(
             lambda inbox: Engine(
                 journal=journal,
                 blobs=self.blobs,
                 clock=SystemClock(),
-                backends={backend.name: backend},
-                owner=lock.owner,
+                backends=backends,
+                owner=ownership.owner,
                 inbox=inbox,
+                router=self._router(backends),
+                items=ItemStore(places=self._places()),
                 is_alive=self._is_alive,
+                resolve=self.resolve,
+                on_turn=self.on_turn,
+                schedules=self.schedules,
+                adopting=self.adopting,
                 log_path=lambda run_id, token: f"{logs}/{run_id}/{token}.log",
             )
         )
 
-    def _report(self, token: str, outcome: Outcome) -> None:
+    def _make_backends(self) -> dict[str, Backend]:
+        """The first one is the default."""
+        from skylift.compute.deferred import DeferredBackend
+
+        services = DeferredBackend(SERVICES, self._make_services, self._report)
+        self._backends.append(services)
+        return {self._process_backend.name: self._process_backend, SERVICES: services}
+
+    def _make_services(self) -> Backend:
+        from skylift.compute.services.backend import ServicesBackend
+        from skylift.compute.services.policy import ServicePolicy
+
+        server = self.config.server
+        policy = ServicePolicy(services=server.allow_services, http=server.allow_http)
+        backend: Backend = ServicesBackend(self._report, self.config.services, policy)
+        return backend
+
+    def _router(self, backends: Mapping[str, Backend]) -> Router:
+        from skylift.engine.router import Router
+
+        settings, allowed = self.config.services, self.config.server.allow_code
+        elsewhere = settings.endpoint_url or settings.endpoints.get("lambda") or settings.region
+        return Router(
+            backends,
+            services=SERVICES,
+            functions=self._functions(),
+            lambda_elsewhere=bool(elsewhere),
+            may_run=lambda account: account == "" or "*" in allowed or account in allowed,
+        )
+
+    def _places(self) -> Places:
+        """What the runs of an account may read and write."""
+        from skylift.engine.places import Places
+
+        server, services = self.config.server, self.config.services
+        return Places(
+            folders=tuple(server.allow_paths),
+            services=tuple(server.allow_services),
+            endpoint_url=services.endpoints.get("s3") or services.endpoint_url,
+            region=services.region,
+        )
+
+    def _report(self, token: str, outcome: Outcome | Submitted) -> None:
         """Workers start before the engine does, but it alone gives them work: it is there when they report."""
         engine = self._engine
         if engine is not None:
             engine.engine.report(token, outcome)
 
     def _is_alive(self, owner: str) -> bool:
-        from skylift.stores.ownership import is_alive
-
-        return is_alive(self.config.home, owner)
+        return self.store.is_alive(owner)
 
     def _blobs_location(self) -> str:
         return self.config.artifacts or str(self.config.home / "blobs")
@@ -418,7 +503,7 @@ class Runtime:
         return recorded_call(chosen, table, self.blobs, self._bundles(), (str(self.config.project),))
 
     def drives(self, record: RunRecord) -> bool:
-        return self._lock is not None and record.owner == self._lock.owner
+        return self._ownership is not None and record.owner == self._ownership.owner
 
     def _must(self, run_id: str) -> RunRecord:
         record = self.journal.run(run_id)

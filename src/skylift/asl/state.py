@@ -226,6 +226,14 @@ class RunState(msgspec.Struct):
     held: dict[str, int] = {}
     """Frame number by token of each task that waits for the run to be resumed."""
 
+    def task(self, token: str) -> StartTask | None:
+        """The task under way that waits for this token."""
+        number, _, _ = token.partition("-")
+        frame = self.frames.get(int(number)) if number.isdecimal() and len(number) < 19 else None
+        if frame is None or frame.task is None or frame.task.token != token or token in self.held:
+            return None
+        return frame.task
+
     def pending(self) -> Iterator[Command]:
         """Everything asked of the shell and not answered yet: what a restarted shell must give out again."""
         if self.status not in ("RUNNING", "PAUSED"):

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from skylift.asl.events import TaskSubmitted, TaskTimedOut
-from skylift.engine.book import OPEN, AttemptDue, Book
+from msgspec import UNSET
+
+from skylift.asl.events import AnyEvent, TaskHeartbeat, TaskSubmitted, TaskTimedOut
+from skylift.engine.book import AttemptDue, Book
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import Callback, Heartbeat, ItemsDone, Reported
+from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
 from skylift.engine.names import split_token
 from skylift.engine.outcomes import event_of, lost_again_in_ms
 from skylift.engine.planner import Planner
 from skylift.engine.reply import Reply
-from skylift.engine.router import WorkerRoute, wrap_result
+from skylift.engine.router import ServiceRoute, WorkerRoute, wrap_result
 from skylift.engine.run import Attempt
+from skylift.engine.tokens import ForeignTasks, malformed, task_timed_out
 from skylift.engine.turn import Turn
-from skylift.errors import SetupError, SkyliftError
-from skylift.ports.compute import Cancelled, Lost, Outcome, Succeeded
+from skylift.errors import SkyliftError
+from skylift.ports.compute import Cancelled, Lost, Outcome, Submitted, Succeeded
 from skylift.ports.journal import Journal
 
 
@@ -25,8 +29,16 @@ class Answers:
     """Takes them into the runs. Touches memory only, as the planner does."""
 
     def __init__(
-        self, *, book: Book, journal: Journal, planner: Planner, dispatcher: Dispatcher, limits: EngineLimits
+        self,
+        *,
+        book: Book,
+        journal: Journal,
+        library: Library,
+        planner: Planner,
+        dispatcher: Dispatcher,
+        limits: EngineLimits,
     ) -> None:
+        self._foreign = ForeignTasks(journal, library)
         self._book = book
         self._journal = journal
         self._planner = planner
@@ -38,14 +50,24 @@ class Answers:
         if attempt is None:
             return  # superseded, cancelled, or told before
         outcome = reported.outcome
+        if isinstance(outcome, Submitted):
+            self._accepted(attempt, outcome, turn)
+            return
         route = attempt.route
-        if type(outcome) is Succeeded and type(route) is WorkerRoute:
+        if type(outcome) is Succeeded and (type(route) is WorkerRoute or type(route) is ServiceRoute):
             if route.callback:
                 self._submitted(attempt, outcome, turn)
                 return
-            if route.payload:
+            if type(route) is WorkerRoute and route.payload:
                 outcome = Succeeded(output=wrap_result(route, outcome.output), usage=outcome.usage)
         self._ended(attempt, outcome, turn)
+
+    def _accepted(self, attempt: Attempt, accepted: Submitted, turn: Turn) -> None:
+        """A service has taken the job of a `.sync` task on; it goes on with it."""
+        route = attempt.route
+        if type(route) is ServiceRoute and route.waits and attempt.submitted is UNSET:
+            attempt.submitted = accepted.output
+            self._planner.apply(attempt.run, TaskSubmitted(token=attempt.command.token, output=accepted.output), turn)
 
     def _submitted(self, attempt: Attempt, outcome: Succeeded, turn: Turn) -> None:
         """The worker of a `.waitForTaskToken` task is done; the outcome is still to come."""
@@ -56,6 +78,9 @@ class Answers:
         self._planner.apply(attempt.run, TaskSubmitted(token=attempt.command.token, output=outcome.output), turn)
         if attempt.open:
             self._planner.wait_for_callback(attempt, turn.now_ms)
+        early, attempt.early = attempt.early, None
+        if early is not None:
+            self.called_back(early, turn)
 
     def _ended(self, attempt: Attempt, outcome: Outcome, turn: Turn) -> None:
         if type(outcome) is Cancelled:
@@ -64,7 +89,7 @@ class Answers:
             return
         event = event_of(attempt.command.token, outcome)
         assert event is not None
-        self._planner.close(attempt)
+        self._planner.close(attempt, turn)
         if type(outcome) is Succeeded:
             self._planner.succeeded(attempt, outcome.output, turn)
         self._planner.apply(attempt.run, event, turn)
@@ -87,30 +112,44 @@ class Answers:
 
     def called_back(self, callback: Callback, turn: Turn) -> None:
         attempt = self._book.attempts.get(callback.token)
-        if attempt is not None:
-            event = event_of(attempt.command.token, callback.outcome)
-            if event is not None:
-                self._book.close_attempt(attempt)
-                turn.cancelled.append(attempt)
-                self._planner.apply(attempt.run, event, turn)
-            _answer(callback.reply, turn)
+        if attempt is None:
+            self._answer_elsewhere(callback.token, event_of(_local(callback.token), callback.outcome), callback, turn)
             return
-        run_id, local = split_token(callback.token)
-        record = None if run_id in self._book.runs else self._journal.run(run_id)
-        event = event_of(local, callback.outcome)
-        if record is None or record.status not in OPEN or event is None:
-            _refuse(callback.reply, _unknown_token(callback.token), turn)
+        if is_early(attempt):
+            if attempt.early is not None:
+                _refuse(callback.reply, task_timed_out(callback.token), turn)
+            else:
+                attempt.early = callback
             return
-        turn.sends.append((run_id, event))
+        event = event_of(attempt.command.token, callback.outcome)
+        if event is not None:
+            self._planner.retire(attempt, turn)
+            turn.cancelled.append(attempt)
+            self._planner.apply(attempt.run, event, turn)
         _answer(callback.reply, turn)
 
     def heartbeat(self, heartbeat: Heartbeat, turn: Turn) -> None:
         attempt = self._book.attempts.get(heartbeat.token)
         if attempt is None:
-            _refuse(heartbeat.reply, _unknown_token(heartbeat.token), turn)
+            self._answer_elsewhere(heartbeat.token, TaskHeartbeat(token=_local(heartbeat.token)), heartbeat, turn)
             return
-        attempt.beat_ms = turn.now_ms
+        attempt.beat_ms = max(attempt.beat_ms, turn.now_ms)
         _answer(heartbeat.reply, turn)
+
+    def _answer_elsewhere(self, token: str, event: AnyEvent | None, given: Callback | Heartbeat, turn: Turn) -> None:
+        """The run is another engine's, or waits no more."""
+        run_id, _ = split_token(token)
+        live = self._book.runs.get(run_id)
+        if live is not None and not malformed(token):
+            _refuse(given.reply, task_timed_out(token), turn)
+            return
+        problem = self._foreign.problem(token, self._journal.run(run_id))
+        if problem is not None:
+            _refuse(given.reply, problem, turn)
+            return
+        if event is not None:
+            turn.sends.append((run_id, event))
+        _answer(given.reply, turn)
 
     def items_done(self, done: ItemsDone, turn: Turn) -> None:
         run = self._book.runs.get(done.run_id)
@@ -141,8 +180,11 @@ def _refuse(reply: Reply[Any] | None, problem: SkyliftError, turn: Turn) -> None
         turn.failures.append((reply, problem))
 
 
-def _unknown_token(token: str) -> SetupError:
-    return SetupError(
-        f"no task waits for an answer with the token {token!r}: it was answered, it timed out, or its run has ended",
-        code="TASK-UNKNOWN",
-    )
+def _local(token: str) -> str:
+    return split_token(token)[1]
+
+
+def is_early(attempt: Attempt) -> bool:
+    """Whether the service's own answer is still to come, and must come first."""
+    route = attempt.route
+    return type(route) is ServiceRoute and route.holds and attempt.backend is not None

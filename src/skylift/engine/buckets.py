@@ -14,6 +14,8 @@ from typing import IO, Any, Protocol, cast
 
 import msgspec
 
+from skylift.engine.places import Places
+
 OBJECT_STORES = ("s3://", "s3a://", "gs://", "gcs://", "az://", "abfs://", "abfss://", "oss://")
 """They know no folders, and a bucket with a misspelt name must not be made."""
 
@@ -25,6 +27,17 @@ class Listed(msgspec.Struct, frozen=True):
     size: int
     modified_s: int
     etag: str
+
+
+S3 = ("s3://", "s3a://")
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """On whose behalf a bucket is opened, and for what."""
+
+    account: str = ""
+    places: Places = Places()
+    action: str = "s3:getObject"
 
 
 class BucketError(Exception):
@@ -45,17 +58,36 @@ class Bucket(Protocol):
         ...
 
 
-def open_bucket(name: Any) -> Bucket:
-    """Raises BucketError."""
+def open_bucket(name: Any, access: Access) -> Bucket:
+    """Raises BucketError, also for what the run may not use."""
     if not isinstance(name, str) or not name:
         raise BucketError(f"Bucket must be text that is not empty, not {name!r}")
+    if access.account:
+        return _open_allowed(name, access)
     if name.startswith("file://"):
         return Folder(Path(name.removeprefix("file://")))
     if "://" in name:
-        return Remote(name)
+        return Remote(name, access.places.s3_options() if name.startswith(S3) else {})
     if "/" in name or os.sep in name or name in (".", "..") or Path(name).is_dir():
         return Folder(Path(name).expanduser())
-    return Remote(f"s3://{name}")
+    return Remote(f"s3://{name}", access.places.s3_options())
+
+
+def _open_allowed(name: str, access: Access) -> Bucket:
+    """For a run of an account: a folder that is allowed, or S3. A plain name is never a folder here."""
+    path = name.removeprefix("file://")
+    if path != name or "/" in name.partition("://")[0]:
+        if not Path(path).is_absolute() or not access.places.allows_folder(Path(path)):
+            raise BucketError(f"The folder {path!r} is not among those that the server's administrator allows")
+        return Folder(Path(path), access.places)
+    url = name if "://" in name else f"s3://{name}"
+    if not url.startswith(S3):
+        raise BucketError(f"Definitions on a server may read and write S3 and allowed folders, not {name!r}")
+    if not access.places.allows(access.action):
+        raise BucketError(
+            f"The action {access.action} is not among those that the server's administrator allows (allow_services)"
+        )
+    return Remote(url, access.places.s3_options())
 
 
 def no_such_key(key: str, bucket: str) -> BucketError:
@@ -65,8 +97,10 @@ def no_such_key(key: str, bucket: str) -> BucketError:
 class Folder:
     """A folder of this machine."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, places: Places | None = None) -> None:
+        """With `places` no link may lead out of what they allow."""
         self._root = root.resolve()
+        self._places = places
 
     def open(self, key: str, version: str | None = None) -> IO[bytes]:
         if version is not None:
@@ -114,18 +148,20 @@ class Folder:
         path = Path(os.path.normpath(self._root / key))
         if not path.is_relative_to(self._root):
             raise BucketError(f"The key {key!r} leads out of the folder {str(self._root)!r}")
+        if self._places is not None and not self._places.allows_folder(path):
+            raise BucketError(f"The key {key!r} leads out of what the server's administrator allows")
         return path
 
 
 class Remote:
     """Anything that fsspec opens."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
         import fsspec  # slow to import, and only needed here
 
         self._url = url.rstrip("/")
         try:
-            self._system, self._root = fsspec.core.url_to_fs(self._url)
+            self._system, self._root = fsspec.core.url_to_fs(self._url, **options)
         except (ImportError, ValueError) as problem:
             raise BucketError(
                 f"{url} cannot be opened: {problem}. For a folder of this machine give its path, such as './{url}'"

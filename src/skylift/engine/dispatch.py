@@ -60,6 +60,14 @@ class Dispatcher:
         for name, asked in tokens.items():
             self._lanes[name].backend.cancel(asked)
 
+    def stop(self, sent: Iterable[tuple[str, str]]) -> None:
+        """Cancel by name of the backend and token, what no attempt here stands for any more."""
+        tokens: dict[str, list[str]] = {}
+        for name, token in sent:
+            tokens.setdefault(name, []).append(token)
+        for name, asked in tokens.items():
+            self._lanes[name].backend.cancel(asked)
+
     def sweep(self, live: Iterable[Attempt]) -> None:
         tokens: dict[str, set[str]] = {name: set() for name in self._lanes}
         for attempt in live:

@@ -10,6 +10,8 @@ journal, and what came in is taken in again.
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,14 +20,12 @@ import msgspec
 from skylift.asl.events import (
     AnyEvent,
     RedriveRequested,
-    TaskFailed,
-    TaskSucceeded,
-    TaskTimedOut,
     TimerFired,
 )
 from skylift.asl.state import encode_state
 from skylift.engine.answers import Answers
 from skylift.engine.book import OPEN, AttemptDue, Book, RunDue
+from skylift.engine.calls import call_of
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import (
     Callback,
@@ -44,15 +44,16 @@ from skylift.engine.limits import EngineLimits
 from skylift.engine.loader import Loader
 from skylift.engine.names import new_run_id
 from skylift.engine.nested import input_of
-from skylift.engine.observe import Observers, Progress, Subscription
+from skylift.engine.observe import Observers, Progress, Subscription, TurnReport
+from skylift.engine.orphans import Orphans
 from skylift.engine.planner import Planner, RunBroken, name_taken, same_start
 from skylift.engine.reply import Reply
 from skylift.engine.resolve import Resolve
-from skylift.engine.router import Router, WorkerRoute, event_for_handler, limits_of
+from skylift.engine.router import ActivityRoute, Router
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.scheduler import Scheduler, Tick
+from skylift.engine.signals import Signals
 from skylift.engine.turn import Turn
-from skylift.engine.views import label
 from skylift.engine.waiting import Waiting, timers_of, waiting_for
 from skylift.errors import (
     InternalError,
@@ -65,7 +66,7 @@ from skylift.errors import (
 )
 from skylift.ports.blobs import BlobStore
 from skylift.ports.clock import Clock
-from skylift.ports.compute import Backend, CodeRef, Outcome, TaskCall
+from skylift.ports.compute import Backend, Outcome, Submitted
 from skylift.ports.journal import Append, Batch, Journal, RunRecord, Snapshot
 
 
@@ -91,10 +92,13 @@ class Engine:
         version: str = "",
         schedules: bool = False,
         library: Library | None = None,
+        adopting: bool = False,
+        on_turn: Callable[[TurnReport], None] | None = None,
     ) -> None:
         """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
         `log_path(run_id, token)` names the file for an attempt's output. With `schedules` this engine starts what the
-        journal's schedules say. `library` keeps compiled definitions over several lives of an engine on one thread."""
+        journal's schedules say. `library` keeps compiled definitions over several lives of an engine on one thread.
+        With `adopting` it takes over runs of engines that are not alive. `on_turn` is told of every committed turn."""
         self.owner = owner
         self.journal = journal
         self.blobs = blobs
@@ -103,7 +107,7 @@ class Engine:
         self._clock = clock
         self._inbox = inbox
         self._items = items if items is not None else ItemStore()
-        self._is_alive = is_alive
+        self._on_turn = on_turn
         self._log_path = log_path
         self._new_id = new_id
         self._limits = limits if limits is not None else EngineLimits()
@@ -125,15 +129,26 @@ class Engine:
         self._answers = Answers(
             book=self._book,
             journal=journal,
+            library=self._library,
             planner=self._planner,
             dispatcher=self._dispatcher,
             limits=self._limits,
         )
         self._loader = Loader(self._book, journal, self._library, self._planner)
-        self._stale: dict[str, None] = {}
-        """Runs to rebuild from the journal."""
+        self._orphans = Orphans(journal, owner, is_alive, self._limits)
+        self._adopting = adopting
+        self._stale: dict[str, tuple[tuple[str, str], ...]] = {}
+        """Runs to rebuild from the journal, with backend and token of what they have running."""
         self._broken: dict[str, SkyliftError] = {}
         """Runs set aside, and why."""
+        self._signals = Signals(
+            book=self._book,
+            journal=journal,
+            planner=self._planner,
+            owner=owner,
+            broken=self._broken,
+            refusal=_not_now,
+        )
         self._kept: list[Input] = []
         """Inputs of a turn whose commit failed."""
         self._waiting: dict[str, list[Reply[RunRecord]]] = {}
@@ -148,7 +163,7 @@ class Engine:
         self._takers: dict[type, Callable[[Any, Turn], None]] = {
             StartRun: self._start,
             Reported: self._answers.reported,
-            Callback: self._answers.called_back,
+            Callback: self._call_back,
             Heartbeat: self._answers.heartbeat,
             Send: self._send,
             Watch: self._watch,
@@ -158,7 +173,7 @@ class Engine:
 
     # -- from any thread -----------------------------------------------------------------------------------------------
 
-    def report(self, token: str, outcome: Outcome) -> None:
+    def report(self, token: str, outcome: Outcome | Submitted) -> None:
         """Give this to the backends as their `Report`."""
         self._inbox(Reported(token, outcome))
 
@@ -202,7 +217,10 @@ class Engine:
 
     def _plan(self, inputs: Sequence[Input], turn: Turn) -> None:
         self._take_over_carry(turn)
-        self._reload(turn)
+        if self._adopting:
+            self._adopt_orphans(turn)
+        if self._stale:
+            self._reload(turn)
         if self._look or turn.now_ms - self._looked_ms >= self._limits.look_ms:
             self._look_into_journal(turn)
         takers = self._takers
@@ -225,10 +243,28 @@ class Engine:
         batch = turn.batch(self.owner, self._snapshots(turn))
         if batch is None:
             return
+        began = 0.0 if self._on_turn is None else time.perf_counter()
         try:
             self.journal.commit(batch)
         except (RecursionError, TypeError, ValueError, OverflowError) as problem:
             raise RunBroken(_unwritable(batch, problem), problem) from problem
+        if self._on_turn is not None:
+            self._tell_turn(self._on_turn, turn, batch, time.perf_counter() - began)
+
+    def _tell_turn(self, tell: Callable[[TurnReport], None], turn: Turn, batch: Batch, commit_s: float) -> None:
+        report = TurnReport(
+            now_ms=turn.now_ms,
+            created=batch.created,
+            ended=[run.record for run in turn.ended],
+            events=sum(len(append.entries) for append in batch.appends),
+            tasks=turn.tasks,
+            commit_s=commit_s,
+            open_runs=len(self._book.runs) - len(turn.ended),
+        )
+        try:
+            tell(report)
+        except Exception:  # whoever counts must not stop those who work
+            logging.getLogger("skylift.engine").exception("the listener to the engine's turns failed")
 
     def _snapshots(self, turn: Turn) -> list[Snapshot]:
         snapshots = []
@@ -249,9 +285,10 @@ class Engine:
             self._dispatcher.cancel(turn.cancelled)
         if turn.adopted:
             self._adopt(turn.adopted)
-        self._dispatcher.flush(self._call_of)
+        self._dispatcher.flush(lambda attempt: call_of(attempt, self._log_path))
         for run, ticket, command in turn.io:
-            self._items.submit(Job(command, run.record.run_id), self._item_done(run.record.run_id, ticket))
+            record = run.record
+            self._items.submit(Job(command, record.run_id, record.account), self._item_done(record.run_id, ticket))
         for listeners, progress in turn.progress:
             for listener in listeners:
                 listener.tell(progress)
@@ -294,16 +331,23 @@ class Engine:
         for run in turn.touched():
             runs.setdefault(run.record.run_id, run)
         for run_id, run in runs.items():
-            self._unload(run)
-            self._stale[run_id] = None  # also one that was just created: a store may fail after it has written
+            # Also one that was just created: a store may fail after it has written.
+            self._stale[run_id] = self._unload(run) + self._stale.get(run_id, ())
         for attempt in turn.cancelled:
             self._dispatcher.ended(attempt)
         self._kept = [given for given in inputs if type(given) is not ItemsDone]
         self._look = True
 
-    def _unload(self, run: LiveRun) -> None:
+    def _unload(self, run: LiveRun) -> tuple[tuple[str, str], ...]:
+        """Backend and token of what goes on running."""
+        sent = []
         for attempt in self._book.drop(run):
+            if attempt.sent and attempt.backend is not None:
+                sent.append((attempt.backend, attempt.token))
             self._dispatcher.ended(attempt)
+            if attempt.early is not None:
+                self._inbox(attempt.early)
+        return tuple(sent)
 
     def _back_off(self, problem: JournalUnavailable, now: int) -> int:
         pause = min(self._limits.backoff_most_ms, self._limits.backoff_ms * 2 ** min(self._failures, 10))
@@ -330,8 +374,15 @@ class Engine:
 
     def _reload(self, turn: Turn) -> None:
         for run_id in list(self._stale):
-            self._load(run_id, turn)
-            self._stale.pop(run_id, None)
+            live = self._load(run_id, turn)
+            sent = self._stale.pop(run_id, ())
+            if live is None and sent:  # another engine has it now, and runs its tasks
+                self._dispatcher.stop(sent)
+
+    def _adopt_orphans(self, turn: Turn) -> None:
+        for run_id in self._orphans.adopt(turn.now_ms):
+            if run_id not in self._book.runs:
+                self._stale.setdefault(run_id, ())
 
     def _load(self, run_id: str, turn: Turn) -> LiveRun | None:
         """From the journal, if we own it and it is open."""
@@ -433,29 +484,14 @@ class Engine:
         self._answer(send.reply, turn)
 
     def _deliver(self, record: RunRecord, run: LiveRun | None, event: AnyEvent, turn: Turn) -> None:
-        if run is None and self._claim(record):
+        if run is None and self._orphans.claim(record):
             run = self._loader.load(record, turn)
             if record.status not in OPEN:
-                self._forget_signals(record.run_id, turn)
+                self._signals.discard(record.run_id, turn)
         if run is None:
             turn.sends.append((record.run_id, event))
         else:
             self._planner.apply(run, event, turn)
-
-    def _forget_signals(self, run_id: str, turn: Turn) -> None:
-        """What was asked of the run after it had ended: it must not stop or pause the redrive."""
-        turn.signals_done += [signal.number for signal in self.journal.signals(self.owner) if signal.run_id == run_id]
-
-    def _claim(self, record: RunRecord) -> bool:
-        """Make the run ours unless its owner lives."""
-        if record.owner == self.owner:
-            return True
-        if record.owner is not None and self._is_alive(record.owner):
-            return False
-        if not self.journal.claim(record.run_id, self.owner, record.owner):
-            return False
-        record.owner = self.owner
-        return True
 
     def _recover(self, recover: Recover, turn: Turn) -> None:
         """Take over what nobody alive drives, and load what is ours and not loaded."""
@@ -465,7 +501,7 @@ class Engine:
             run_id = record.run_id
             if run_id in self._book.runs or record.status not in OPEN:
                 continue
-            if self._claim(record):
+            if self._orphans.claim(record):
                 self._broken.pop(run_id, None)
                 if self._load(run_id, turn) is not None:
                     taken.append(run_id)
@@ -487,26 +523,17 @@ class Engine:
         if not (self.journal.changed() or self._look):
             return
         self._look = False
-        for signal in self.journal.signals(self.owner):
-            run = self._book.runs.get(signal.run_id)
-            if run is None and signal.run_id in self._broken:
-                continue
-            turn.signals_done.append(signal.number)
-            if run is not None:
-                self._signalled(run, signal.event, turn)
+        self._look = self._signals.take(turn)
         self._look_at_foreign_runs(turn)
         if self._scheduler is not None:
             self._scheduler.read(turn.now_ms)
 
-    def _signalled(self, run: LiveRun, event: AnyEvent, turn: Turn) -> None:
-        if isinstance(event, TaskSucceeded | TaskFailed | TaskTimedOut):
-            attempt = run.attempts.get(event.token)
-            if attempt is None:
-                return
-            self._book.close_attempt(attempt)
-            turn.cancelled.append(attempt)
-        if _not_now(run.record, event) is None:
-            self._planner.apply(run, event, turn)
+    def _call_back(self, callback: Callback, turn: Turn) -> None:
+        """The worker's name and the time he began come before his answer."""
+        attempt = self._book.attempts.get(callback.token)
+        if attempt is not None and type(attempt.route) is ActivityRoute and not attempt.started:
+            self._look = self._signals.take(turn) or self._look
+        self._answers.called_back(callback, turn)
 
     def _look_at_foreign_runs(self, turn: Turn) -> None:
         """Runs of other engines that somebody here waits for."""
@@ -522,7 +549,7 @@ class Engine:
         if record is None:
             return
         if record.status in OPEN:
-            if self._claim(record):
+            if self._orphans.claim(record):
                 self._load(child, turn)
             return
         for attempt in list(self._book.parents.get(child, ())):
@@ -571,25 +598,6 @@ class Engine:
                 self._dispatcher.adopt(attempt)
             else:
                 self._dispatcher.add(attempt)
-
-    def _call_of(self, attempt: Attempt) -> TaskCall:
-        command, run, route = attempt.command, attempt.run, attempt.route
-        assert type(route) is WorkerRoute
-        spec = route.spec
-        run_id = run.record.run_id
-        return TaskCall(
-            token=attempt.token,
-            run_id=run_id,
-            task=spec.name,
-            label=label(command.path),
-            attempt=command.attempt,
-            code=CodeRef(bundle=run.table.bundle, target=spec.target),
-            arguments=event_for_handler(route, command.arguments),
-            convention=spec.convention,
-            inline_result=spec.inline_result,
-            requirements=spec.requirements if route.callback else limits_of(command, spec),
-            log=self._log_path(run_id, command.token) if self._log_path is not None else None,
-        )
 
     def abandon(self, problem: SkyliftError) -> None:
         """Tell everyone who waits that this engine is no more."""
@@ -644,6 +652,9 @@ def _not_now(record: RunRecord, event: AnyEvent) -> SkyliftError | None:
             f"run {record.run_id} is {record.status}: only a run that failed, timed out or was stopped can be redriven",
             code="NOT-REDRIVABLE",
         )
+    if record.type == "EXPRESS":
+        message = f"run {record.run_id} is an EXPRESS execution: these cannot be redriven"
+        return SetupError(message, code="NOT-REDRIVABLE")
     if record.status == "SUCCEEDED":
         return SetupError(f"run {record.run_id} has succeeded: there is nothing to redrive", code="NOT-REDRIVABLE")
     return None

@@ -9,7 +9,7 @@ import msgspec
 
 from skylift.asl.events import AnyEvent
 from skylift.engine.reply import Reply
-from skylift.ports.compute import Outcome
+from skylift.ports.compute import Outcome, Submitted
 from skylift.ports.journal import LimitsName, MachineType, RunRecord
 
 
@@ -44,7 +44,7 @@ class Reported(msgspec.Struct, frozen=True, gc=False):
     """A backend tells how an attempt ended."""
 
     token: str
-    outcome: Outcome
+    outcome: Outcome | Submitted
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ import msgspec
 
 from skylift.asl.commands import ReadItems, WriteResults
 from skylift.asl.events import AnyEvent, ItemsRead, ItemsReadFailed, ResultsWriteFailed, ResultsWritten
+from skylift.engine.places import Places
 
 THREADS = 2
 IDLE_S = 5.0
@@ -20,22 +21,24 @@ class Job(msgspec.Struct, frozen=True):
 
     command: ReadItems | WriteResults
     run_id: str
+    account: str = ""
 
 
 Done = Callable[[AnyEvent], None]
 
 
-def carry_out(job: Job) -> AnyEvent:
+def carry_out(job: Job, places: Places) -> AnyEvent:
     """Do the job here and now; whatever goes wrong becomes the event for it."""
     command = job.command
-    return _read(command) if type(command) is ReadItems else _write(command)  # type: ignore[arg-type]
+    return _read(command, job, places) if type(command) is ReadItems else _write(command, job, places)  # type: ignore[arg-type]
 
 
-def _read(command: ReadItems) -> AnyEvent:
+def _read(command: ReadItems, job: Job, places: Places) -> AnyEvent:
+    from skylift.engine.buckets import Access
     from skylift.engine.item_reader import ReaderFailed, read_page  # most runs never read: a start without it is faster
 
     try:
-        items, cursor = read_page(command)
+        items, cursor = read_page(command, Access(account=job.account, places=places))
     except ReaderFailed as problem:
         return ItemsReadFailed(reader=command.reader, error="States.ItemReaderFailed", cause=str(problem))
     except Exception as problem:  # noqa: BLE001  # a run must not wait for ever for a page that nobody reads
@@ -43,11 +46,12 @@ def _read(command: ReadItems) -> AnyEvent:
     return ItemsRead(reader=command.reader, items=items, cursor=cursor)
 
 
-def _write(command: WriteResults) -> AnyEvent:
+def _write(command: WriteResults, job: Job, places: Places) -> AnyEvent:
+    from skylift.engine.buckets import Access
     from skylift.engine.result_writer import WriterFailed, write_results
 
     try:
-        details = write_results(command)
+        details = write_results(command, Access(account=job.account, places=places, action="s3:putObject"))
     except WriterFailed as problem:
         return ResultsWriteFailed(writer=command.writer, error="States.ResultWriterFailed", cause=str(problem))
     except Exception as problem:  # noqa: BLE001  # as above
@@ -58,7 +62,9 @@ def _write(command: WriteResults) -> AnyEvent:
 class ItemStore:
     """A few threads, started when first needed and gone when idle. `submit` never blocks."""
 
-    def __init__(self, threads: int = THREADS) -> None:
+    def __init__(self, threads: int = THREADS, *, places: Places | None = None) -> None:
+        """`places` are what runs of an account may use; nothing without it."""
+        self.places = places if places is not None else Places()
         self._most = threads
         self._jobs: queue.SimpleQueue[tuple[Job, Done]] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -83,11 +89,11 @@ class ItemStore:
                         continue
                     self._running -= 1
                     return
-            done(carry_out(job))
+            done(carry_out(job, self.places))
 
 
 class InlineItems(ItemStore):
     """Does each job at once, in the caller's thread: for simulations."""
 
     def submit(self, job: Job, done: Done) -> None:
-        done(carry_out(job))
+        done(carry_out(job, self.places))

@@ -22,6 +22,23 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     history: Sequence[HistoryEvent]
 
 
+class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one committed turn did. Told on the engine's thread: whoever takes it must return at once."""
+
+    now_ms: int
+    created: Sequence[RunRecord]
+    """As they were born."""
+    ended: Sequence[RunRecord]
+    """As they ended; the engine's own, do not change them."""
+    events: int
+    """Events made durable."""
+    tasks: int
+    """Tasks started, those included that a service, an activity's worker or a callback ends."""
+    commit_s: float
+    open_runs: int
+    """Runs that this engine drives now."""
+
+
 class Subscription:
     """Iterate over it, or give it a callback. The callback is called on the engine's thread and must return at once."""
 

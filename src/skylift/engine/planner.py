@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from skylift.asl.commands import (
     CancelTask,
@@ -19,8 +20,18 @@ from skylift.asl.commands import (
     StartTask,
     WriteResults,
 )
-from skylift.asl.events import AnyEvent, RunStarted, StopRequested, TaskFailed, TaskSubmitted, TaskSucceeded, Usage
+from skylift.asl.events import (
+    AnyEvent,
+    RunStarted,
+    StopRequested,
+    TaskFailed,
+    TaskStarted,
+    TaskSubmitted,
+    TaskSucceeded,
+    Usage,
+)
 from skylift.asl.history import HistoryEvent
+from skylift.asl.json_text import json_text
 from skylift.engine import nested
 from skylift.engine.book import OPEN, AttemptDue, Book
 from skylift.engine.cache import cache_key
@@ -41,13 +52,23 @@ from skylift.engine.names import (
 )
 from skylift.engine.observe import Observers, Progress
 from skylift.engine.resolve import Resolve, ResolvedMachine
-from skylift.engine.router import NestedRoute, Refused, Router, WorkerRoute
+from skylift.engine.router import ActivityRoute, NestedRoute, Refused, Router, ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.tokens import task_timed_out
 from skylift.engine.turn import Turn
 from skylift.errors import JournalUnavailable, RunAlreadyExists, SkyliftError
-from skylift.ports.journal import CacheEntry, Entry, Journal, RunRecord, RunUpdate
+from skylift.ports.journal import CacheEntry, Entry, Journal, OfferedTask, RunRecord, RunUpdate
 
 ROLE = "arn:aws:iam::000000000000:role/skylift-local"
+
+
+class Told(msgspec.Struct):
+    """What the journal says of tasks between their start and their outcome."""
+
+    submitted: dict[str, Any]
+    """Output by token of those whose request was accepted."""
+    started: set[str]
+    """Tokens of those that a worker has taken."""
 
 
 class RunBroken(Exception):
@@ -130,22 +151,32 @@ class Planner:
                     self._start_nested(attempt, route, turn)
                 continue
             run, event = todo.popleft()
-            if run.open and run.state.status in OPEN and self._still_awaited(run, event):
+            if run.open and run.state.status in OPEN and self._still_awaited(run, event, turn):
                 self.apply(run, event, turn)
 
-    def _still_awaited(self, run: LiveRun, event: AnyEvent) -> bool:
+    def _still_awaited(self, run: LiveRun, event: AnyEvent, turn: Turn) -> bool:
         """The outcome of an attempt closes it here; an attempt that was cancelled meanwhile has no outcome."""
         if isinstance(event, TaskSucceeded | TaskFailed):
             attempt = run.attempts.get(event.token)
             if attempt is None:
                 return False
-            self.close(attempt)
+            self.close(attempt, turn)
         return True
 
-    def close(self, attempt: Attempt) -> None:
+    def close(self, attempt: Attempt, turn: Turn) -> None:
         """Its outcome is known."""
-        self._book.close_attempt(attempt)
+        self.retire(attempt, turn)
         self._dispatcher.ended(attempt)
+
+    def retire(self, attempt: Attempt, turn: Turn) -> None:
+        """Nothing more is expected of it."""
+        self._book.close_attempt(attempt)
+        offered = type(attempt.route) is ActivityRoute and not attempt.started
+        if offered and turn.offered.pop(attempt.token, None) is None:
+            turn.withdrawn.append(attempt.token)
+        if attempt.early is not None and attempt.early.reply is not None:
+            turn.failures.append((attempt.early.reply, task_timed_out(attempt.token)))
+            attempt.early = None
 
     def succeeded(self, attempt: Attempt, output: Any, turn: Turn) -> None:
         """Remember a cacheable result."""
@@ -235,14 +266,36 @@ class Planner:
         route = self._router.route(command, run.record, run.table, run.routes)
         attempt = Attempt(run, command, global_token(run.record.run_id, command.token), route)
         self._book.open_attempt(attempt)
+        turn.tasks += 1
         if type(route) is WorkerRoute:
             self._start_work(attempt, route, turn)
         elif type(route) is NestedRoute:
             turn.nested.append((attempt, route))
         elif type(route) is Refused:
             self.fail(attempt, route.error, route.cause, turn)
+        elif type(route) is ServiceRoute:
+            self._call_service(attempt, route)
+            self._dispatcher.add(attempt)
+        elif type(route) is ActivityRoute:
+            self._offer(attempt, route, turn)
         else:
             self.wait_for_callback(attempt, turn.now_ms)
+
+    def _call_service(self, attempt: Attempt, route: ServiceRoute) -> None:
+        """The time limit counts from the beginning, whatever the service does."""
+        attempt.backend = route.backend
+        self.limit(attempt)
+
+    def _offer(self, attempt: Attempt, route: ActivityRoute, turn: Turn) -> None:
+        command = attempt.command
+        turn.offered[attempt.token] = OfferedTask(
+            queue=route.queue,
+            token=attempt.token,
+            run_id=attempt.run.record.run_id,
+            input=json_text(command.arguments),
+            offered_ms=turn.now_ms,
+        )
+        self.limit(attempt)
 
     def _start_work(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
         attempt.backend = route.backend
@@ -265,12 +318,29 @@ class Planner:
 
     def wait_for_callback(self, attempt: Attempt, now_ms: int) -> None:
         """Arm the time limits of a task that nobody but us can time out."""
+        self.limit(attempt)
+        self.expect_heartbeats(attempt, now_ms)
+
+    def limit(self, attempt: Attempt) -> None:
+        """Arm the task's time limit, once."""
+        command = attempt.command
+        if command.timeout_ms is not None and not attempt.limited:
+            attempt.limited = True
+            self._book.timers.add(command.scheduled_ms + command.timeout_ms, AttemptDue(attempt, "timeout"))
+
+    def expect_heartbeats(self, attempt: Attempt, now_ms: int) -> None:
+        """From now on somebody has the task and must show that he lives."""
         command = attempt.command
         attempt.beat_ms = now_ms
-        if command.timeout_ms is not None:
-            self._book.timers.add(command.scheduled_ms + command.timeout_ms, AttemptDue(attempt, "timeout"))
         if command.heartbeat_ms is not None:
             self._book.timers.add(now_ms + command.heartbeat_ms, AttemptDue(attempt, "heartbeat"))
+
+    def taken(self, attempt: Attempt, event: TaskStarted, turn: Turn) -> None:
+        """A worker has taken an activity's task."""
+        if type(attempt.route) is ActivityRoute and not attempt.started:
+            attempt.started = True
+            self.expect_heartbeats(attempt, turn.now_ms)
+            self.apply(attempt.run, event, turn)
 
     def _cancel_task(self, run: LiveRun, command: CancelTask, turn: Turn) -> None:
         attempt = run.attempts.get(command.token)
@@ -280,7 +350,7 @@ class Planner:
     def cancel(self, attempt: Attempt, turn: Turn) -> None:
         """Stop an attempt, and the nested run that it started."""
         child, route = attempt.child, attempt.route
-        self._book.close_attempt(attempt)
+        self.retire(attempt, turn)
         turn.cancelled.append(attempt)
         if child is None or type(route) is not NestedRoute or route.mode == "callback":
             return
@@ -404,7 +474,7 @@ class Planner:
 
     def reissue(self, run: LiveRun, turn: Turn) -> None:
         """Give out again what a loaded run still waits for. Attempts on backends are gathered in `turn.adopted`."""
-        submitted: frozenset[str] | None = None
+        told: Told | None = None
         for command in list(run.state.pending()):
             if type(command) is not StartTask:
                 self._handlers[type(command)](run, command, turn)
@@ -414,9 +484,9 @@ class Planner:
             if type(route) is WorkerRoute and not route.callback:
                 self._readopt(attempt, route, turn)
                 continue
-            if submitted is None:
-                submitted = self._submitted(run)
-            self._rearm(attempt, command.token in submitted, turn)
+            if told is None:
+                told = self._told(run)
+            self._rearm(attempt, told, turn)
 
     def _readopt(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
         self._book.open_attempt(attempt)
@@ -425,21 +495,38 @@ class Planner:
             attempt.cache_key = cache_key(route.spec, attempt.command.arguments)
         turn.adopted.append(attempt)
 
-    def _rearm(self, attempt: Attempt, submitted: bool, turn: Turn) -> None:
-        route = attempt.route
+    def _rearm(self, attempt: Attempt, told: Told, turn: Turn) -> None:
+        route, token = attempt.route, attempt.command.token
+        submitted = token in told.submitted
         self._book.open_attempt(attempt)
         if type(route) is WorkerRoute:
-            attempt.backend = route.backend
             if submitted:
                 self.wait_for_callback(attempt, turn.now_ms)
             else:
+                attempt.backend = route.backend
                 turn.adopted.append(attempt)
+        elif type(route) is ServiceRoute:
+            self._rearm_service(attempt, route, told, turn)
+        elif type(route) is ActivityRoute:  # offered, and perhaps taken: never a second time
+            attempt.started = token in told.started
+            self.limit(attempt)
+            if attempt.started:
+                self.expect_heartbeats(attempt, turn.now_ms)
         elif type(route) is NestedRoute:
             self._rearm_nested(attempt, route, submitted, turn)
         elif type(route) is Refused:
             self.fail(attempt, route.error, route.cause, turn)
         else:
             self.wait_for_callback(attempt, turn.now_ms)
+
+    def _rearm_service(self, attempt: Attempt, route: ServiceRoute, told: Told, turn: Turn) -> None:
+        token = attempt.command.token
+        if token in told.submitted and not route.waits:
+            self.wait_for_callback(attempt, turn.now_ms)
+            return
+        self._call_service(attempt, route)
+        attempt.submitted = told.submitted.get(token, UNSET)
+        turn.adopted.append(attempt)
 
     def _rearm_nested(self, attempt: Attempt, route: NestedRoute, submitted: bool, turn: Turn) -> None:
         if not submitted:
@@ -450,10 +537,16 @@ class Planner:
             return
         self.attach(attempt, self._child(attempt, route, turn), turn)
 
-    def _submitted(self, run: LiveRun) -> frozenset[str]:
-        """Tokens whose request was accepted. Only asked for runs that have such tasks in flight."""
-        entries = self._journal.entries(run.record.run_id)
-        return frozenset(entry.event.token for entry in entries if isinstance(entry.event, TaskSubmitted))
+    def _told(self, run: LiveRun) -> Told:
+        """What is known of tasks in flight beside the state. Only asked for runs that have such tasks."""
+        told = Told({}, set())
+        for entry in self._journal.entries(run.record.run_id):
+            event = entry.event
+            if type(event) is TaskSubmitted:
+                told.submitted[event.token] = event.output
+            elif type(event) is TaskStarted:
+                told.started.add(event.token)
+        return told
 
 
 def context_of(record: RunRecord, further: Any) -> dict[str, Any]:

@@ -13,7 +13,9 @@ import msgspec
 
 from skylift.asl.commands import WriteResults
 from skylift.asl.map_results import json_lines, shaped
-from skylift.engine.buckets import Bucket, BucketError, open_bucket
+from skylift.engine.buckets import Access, Bucket, BucketError, open_bucket
+
+HERE = Access(action="s3:putObject")
 
 STATUSES = ("FAILED", "PENDING", "SUCCEEDED")
 
@@ -22,7 +24,7 @@ class WriterFailed(Exception):
     """States.ResultWriterFailed, with the service's message where it has one."""
 
 
-def write_results(command: WriteResults) -> dict[str, Any]:
+def write_results(command: WriteResults, access: Access = HERE) -> dict[str, Any]:
     """ResultWriterDetails: where the manifest is, or will be. Raises WriterFailed."""
     if not command.resource.endswith(":s3:putObject"):
         raise WriterFailed(
@@ -33,7 +35,7 @@ def write_results(command: WriteResults) -> dict[str, Any]:
         part for part in (str(arguments.get("Prefix") or "").strip("/"), command.map_run.rpartition(":")[2]) if part
     )
     try:
-        bucket = open_bucket(arguments.get("Bucket"))
+        bucket = open_bucket(arguments.get("Bucket"), access)
         _write_part(bucket, folder, command)
         if command.last:
             manifest = _manifest(bucket, folder, command)

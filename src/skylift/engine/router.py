@@ -6,13 +6,17 @@
 | the same with `.waitForTaskToken` | the task runs, and the outcome comes by callback; NAME `approve` needs no worker |
 | a Lambda function's ARN, `arn:aws:states:::lambda:invoke` | the table's handler of the function's name or ARN |
 | `arn:aws:states:::states:startExecution`, `.sync`, `.sync:2`, `.waitForTaskToken` | a nested run |
+| the same as `aws-sdk:sfn:startExecution`, and `aws-sdk:sfn:startSyncExecution` | a nested run |
+| an activity's ARN | whoever asks for that activity's tasks |
+| `arn:aws:states:::SERVICE:ACTION` in all forms, a Lambda function without a handler here | the services' backend |
 
 What cannot be routed is refused with an error that Retry and Catch see and a cause that says what to do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -27,6 +31,9 @@ APPROVE = "approve"
 
 _SKYLIFT = "arn:aws:states:::skylift:"
 _LAMBDA = "arn:aws:states:::lambda:invoke"
+_SERVICE = re.compile(r"arn:aws[^:]*:states:[^:]*:[^:]*:[a-z]")
+_ANSWERS_LATE = re.compile(r"arn:[^:]*:(lambda:|states:[^:]*:[^:]*:(aws-sdk:)?(lambda|http|apigateway):)")
+"""Services that answer only when code of the user's has run, which may be what calls back."""
 _NESTED = "arn:aws:states:::states:startExecution"
 _CALLBACK = ".waitForTaskToken"
 
@@ -43,6 +50,27 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """The worker's answer only submits; the outcome comes by callback."""
     payload: bool = False
     """`lambda:invoke`: the event stands in Payload, the result is wrapped."""
+    bundled: bool = True
+    """The code is the run's own, not importable where the worker runs."""
+
+
+class ServiceRoute(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a service, by the backend for them."""
+
+    backend: str
+    callback: bool = False
+    """The service's answer only submits; the outcome comes by callback."""
+    waits: bool = False
+    """`.sync`: the backend reports Submitted, and the end of the job later."""
+    holds: bool = False
+    """A callback that overtakes the service's answer waits for it: the service cannot be waiting for the callback."""
+
+
+class ActivityRoute(msgspec.Struct, frozen=True):
+    """Offered to whoever asks for work; the outcome comes by callback."""
+
+    queue: str
+    """The activity's ARN."""
 
 
 class CallbackRoute(msgspec.Struct, frozen=True):
@@ -64,7 +92,7 @@ class Refused(msgspec.Struct, frozen=True):
     cause: str
 
 
-Route = WorkerRoute | CallbackRoute | NestedRoute | Refused
+Route = WorkerRoute | ServiceRoute | ActivityRoute | CallbackRoute | NestedRoute | Refused
 
 _SDK = "arn:aws:states:::aws-sdk:sfn:"
 _NESTED_SDK = {
@@ -81,7 +109,25 @@ PLAIN = Requirements()
 class Router:
     """Chooses; starts nothing. A run's placement is in its attributes: `on` for all its tasks, `on.NAME` for one."""
 
-    def __init__(self, backends: Mapping[str, Backend], default: str | None = None) -> None:
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        default: str | None = None,
+        *,
+        services: str | None = None,
+        functions: Mapping[str, TaskSpec] | None = None,
+        lambda_elsewhere: bool = False,
+        may_run: Callable[[str], bool] = lambda account: True,
+        has_activity: Callable[[str], bool] = lambda arn: True,
+    ) -> None:
+        """`services` names the backend for services, `functions` are handlers for runs that bring none of a name. With
+        `lambda_elsewhere` functions without a handler are called as a service. `may_run(account)` tells whether an
+        account's own code may run here, `has_activity(arn)` whether there is such an activity."""
+        self._services = services
+        self._functions = TaskTable(bundle=None, tasks=dict(functions or {}))
+        self._lambda_elsewhere = lambda_elsewhere and services is not None
+        self._may_run = may_run
+        self._has_activity = has_activity
         self._backends = backends
         self._default = default if default is not None else next(iter(backends), None)
         self._feasible: dict[tuple[str, bytes], bool] = {}
@@ -106,11 +152,30 @@ class Router:
             return _nested(resource)
         if ":function:" in resource:
             return self._function(resource, record, table)
+        if is_activity(resource):
+            return self._activity(resource, record)
+        if self._services is not None and _SERVICE.match(resource):
+            return self._service(resource)
         return Refused(
             "Skylift.UnknownResource",
             f"No worker is known for the resource {resource}. Skylift runs its own tasks, Lambda functions that "
             "[functions] in skylift.toml maps to Python, and nested runs.",
         )
+
+    def _service(self, resource: str) -> ServiceRoute:
+        assert self._services is not None
+        callback, waits = resource.endswith(_CALLBACK), resource.endswith((".sync", ".sync:2"))
+        holds = callback and not _ANSWERS_LATE.match(resource)
+        return ServiceRoute(backend=self._services, callback=callback, waits=waits, holds=holds)
+
+    def _activity(self, arn: str, record: RunRecord) -> Route:
+        account = arn.split(":")[4]
+        if not record.account:
+            cause = f"The activity {arn} needs a server, which hands its tasks to workers: skylift server."
+            return Refused("Skylift.UnknownResource", cause)
+        if account != record.account or not self._has_activity(arn):
+            return Refused("States.Runtime", f"The activity '{arn}' does not exist.")
+        return ActivityRoute(arn)
 
     def _task(self, name: str, callback: bool, record: RunRecord, table: TaskTable) -> Route:
         spec = table.tasks.get(name)
@@ -122,8 +187,23 @@ class Router:
         return self._worker(spec, record, callback=callback)
 
     def _function(self, arn: str, record: RunRecord, table: TaskTable) -> Route:
-        spec = find_function(arn, table)
-        return _no_function(arn) if spec is None else self._worker(spec, record)
+        return self._handler(arn, record, table) or self._no_handler(arn, arn)
+
+    def _handler(
+        self, name: str, record: RunRecord, table: TaskTable, *, callback: bool = False, payload: bool = False
+    ) -> Route | None:
+        """The run's own handler of this function, else ours."""
+        spec = find_function(name, table)
+        if spec is not None:
+            return self._worker(spec, record, callback=callback, payload=payload)
+        spec = find_function(name, self._functions)
+        if spec is None:
+            return None
+        route = self._place(spec, record, callback=callback, payload=payload)
+        return msgspec.structs.replace(route, bundled=False) if type(route) is WorkerRoute else route
+
+    def _no_handler(self, resource: str, function: str) -> Route:
+        return self._service(resource) if self._lambda_elsewhere else _no_function(function)
 
     def _invoke(self, command: StartTask, record: RunRecord, table: TaskTable, known: dict[str, Route]) -> Route:
         arguments = command.arguments
@@ -133,14 +213,18 @@ class Router:
         key = f"{command.resource} {name}"
         route = known.get(key)
         if route is None:
-            spec = find_function(name, table)
             callback = command.resource.endswith(_CALLBACK)
-            route = known[key] = (
-                _no_function(name) if spec is None else self._worker(spec, record, callback=callback, payload=True)
-            )
+            found = self._handler(name, record, table, callback=callback, payload=True)
+            route = known[key] = found or self._no_handler(command.resource, name)
         return route
 
     def _worker(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
+        if record.account and not self._may_run(record.account):
+            cause = f"Account {record.account} may not run code on this server: see allow_code in its settings."
+            return Refused("States.Permissions", cause)
+        return self._place(spec, record, callback=callback, payload=payload)
+
+    def _place(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
         attributes = record.attributes
         name = attributes.get(f"on.{spec.name}") or attributes.get("on") or spec.on or self._default
         backend = self._backends.get(name) if name is not None else None
@@ -163,6 +247,11 @@ class Router:
         if feasible is None:
             feasible = self._feasible[key] = bool(backend.offers(requirements))
         return feasible
+
+
+def is_activity(resource: str) -> bool:
+    parts = resource.split(":")
+    return len(parts) == 7 and parts[2] == "states" and parts[5] == "activity"
 
 
 def find_function(name: str, table: TaskTable) -> TaskSpec | None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from msgspec import UNSET
+
 from skylift.asl.commands import StartTask
 from skylift.asl.machine import Machine
 from skylift.asl.state import RunState
+from skylift.engine.inputs import Callback
 from skylift.engine.router import Route
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskTable
@@ -56,11 +61,15 @@ class Attempt:
         "cache_key",
         "child",
         "command",
+        "early",
+        "limited",
         "losses",
         "open",
         "route",
         "run",
         "sent",
+        "started",
+        "submitted",
         "token",
     )
 
@@ -79,4 +88,12 @@ class Attempt:
         self.cache_key: str | None = None
         self.child: str | None = None
         """Id of the nested run."""
+        self.limited = False
+        """Whether its time limit is armed."""
+        self.started = False
+        """Whether a worker has taken the activity's task."""
+        self.submitted: Any = UNSET
+        """What the service answered when it took the job on."""
+        self.early: Callback | None = None
+        """A callback that has overtaken the service's answer."""
         self.open = True

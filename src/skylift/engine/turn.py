@@ -13,7 +13,7 @@ from skylift.engine.reply import Reply
 from skylift.engine.router import NestedRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.scheduler import Tick
-from skylift.ports.journal import Append, Batch, CacheEntry, Entry, RunRecord, RunUpdate, Snapshot
+from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, RunUpdate, Snapshot
 
 
 class Turn:
@@ -33,13 +33,16 @@ class Turn:
         "loaded",
         "nested",
         "now_ms",
+        "offered",
         "progress",
         "replies",
         "sends",
         "signals_done",
+        "tasks",
         "ticks",
         "todo",
         "updates",
+        "withdrawn",
     )
 
     def __init__(self, now_ms: int) -> None:
@@ -55,6 +58,12 @@ class Turn:
         self.created_names: dict[tuple[str, str], str] = {}
         self.cached: list[CacheEntry] = []
         self.signals_done: list[int] = []
+        self.tasks = 0
+        """Tasks started."""
+        self.offered: dict[str, OfferedTask] = {}
+        """Tasks for workers who ask, by token."""
+        self.withdrawn: list[str] = []
+        """Tokens of offers that nobody may take any more."""
         self.cancelled: list[Attempt] = []
         self.adopted: list[Attempt] = []
         """Attempts of runs that were loaded: a backend may have them already."""
@@ -102,4 +111,6 @@ class Turn:
             snapshots=snapshots,
             cached=self.cached,
             signals_done=self.signals_done,
+            offered=list(self.offered.values()),
+            withdrawn=self.withdrawn,
         )

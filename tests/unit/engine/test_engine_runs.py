@@ -224,7 +224,7 @@ def test_unknown_runs_and_tokens(world: World) -> None:
         world.ask(lambda reply: Send(run_id="nope", event=StopRequested(), reply=reply))
     with pytest.raises(RunNotFound):
         world.ask(lambda reply: Watch(run_id="nope", reply=reply))
-    with pytest.raises(SetupError, match="waits") as caught:
+    with pytest.raises(SetupError, match="no task has") as caught:
         world.ask(lambda reply: Callback(token="nope:1-1", outcome=Succeeded(output=1), reply=reply))
     assert caught.value.code == "TASK-UNKNOWN"
 

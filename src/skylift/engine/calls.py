@@ -1,0 +1,60 @@
+"""What a backend is given for an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from skylift.asl.resources import read_resource
+from skylift.engine.router import ServiceRoute, WorkerRoute, event_for_handler, limits_of
+from skylift.engine.run import Attempt
+from skylift.engine.views import label
+from skylift.ports.compute import CodeRef, Requirements, TaskCall
+
+LogPath = Callable[[str, str], str]
+
+
+def call_of(attempt: Attempt, log_path: LogPath | None) -> TaskCall:
+    route = attempt.route
+    if type(route) is ServiceRoute:
+        return _service_call(attempt)
+    assert type(route) is WorkerRoute
+    return _worker_call(attempt, route, log_path)
+
+
+def _worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) -> TaskCall:
+    command, run, spec = attempt.command, attempt.run, route.spec
+    run_id = run.record.run_id
+    return TaskCall(
+        token=attempt.token,
+        run_id=run_id,
+        task=spec.name,
+        label=label(command.path),
+        attempt=command.attempt,
+        code=CodeRef(bundle=run.table.bundle if route.bundled else None, target=spec.target),
+        arguments=event_for_handler(route, command.arguments),
+        convention=spec.convention,
+        inline_result=spec.inline_result,
+        requirements=spec.requirements if route.callback else limits_of(command, spec),
+        account=run.record.account,
+        log=log_path(run_id, command.token) if log_path is not None else None,
+    )
+
+
+def _service_call(attempt: Attempt) -> TaskCall:
+    """Its time limit is the engine's business."""
+    command, record = attempt.command, attempt.run.record
+    resource = read_resource(command.resource)
+    return TaskCall(
+        token=attempt.token,
+        run_id=record.run_id,
+        task=resource.arn if resource.family != "Task" else f"{resource.service}:{resource.action}",
+        label=label(command.path),
+        attempt=command.attempt,
+        code=CodeRef(bundle=None, target=command.resource),
+        arguments=command.arguments,
+        convention="service",
+        requirements=Requirements(cpus=0.0),
+        credentials=command.credentials,
+        account=record.account,
+        submitted=attempt.submitted,
+    )
