@@ -11,6 +11,7 @@ from skylift.compute.services.clients import Clients
 from skylift.compute.services.connection import Additions, Connections, TokenRequest, connection_name
 from skylift.compute.services.dialect import sdk_dialect
 from skylift.compute.services.encoding import form
+from skylift.compute.services.exchanges import EXCHANGES, Exchange, Sent
 from skylift.compute.services.failure import ServiceFailure
 from skylift.compute.services.http_call import Parameters, body_of, check_status, checked_url, result_of
 from skylift.compute.services.policy import ServicePolicy
@@ -52,9 +53,26 @@ class Web:
         url = checked_url(parameters, endpoint, {**asked, **added.query})
         sent = body_of(parameters, headers, body)
         parameters.done()
+        watched = EXCHANGES.of(call_.run_id)
+        if watched is not None:
+            watched.sent = self._shown(
+                parameters, watched, added, Sent(method=method, url=url.geturl(), headers=headers, body=sent)
+            )
         answer = self._send(call_.account, method, url, headers, sent)
+        if watched is not None:
+            watched.answer = answer
         check_status(answer, "States.Http.StatusCode")
         return result_of(answer)
+
+    @staticmethod
+    def _shown(parameters: Parameters, watched: Exchange, added: Additions, sent: Sent) -> Sent:
+        """The request as whoever watches it may see it: without what the connection adds, unless that is revealed."""
+        if watched.revealing:
+            return sent
+        headers = {name: value for name, value in sent.headers.items() if name not in added.headers}
+        url = checked_url(parameters, parameters.text("ApiEndpoint"), parameters.table("QueryParameters"))
+        body = body_of(parameters, dict(sent.headers), parameters.any("RequestBody")) if added.body else sent.body
+        return Sent(method=sent.method, url=url.geturl(), headers=headers, body=body)
 
     def gateway(self, call_: TaskCall, region: str, role: str | None) -> dict[str, Any]:
         """`apigateway:invoke`. Raises ServiceFailure."""

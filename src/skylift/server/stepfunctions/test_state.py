@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import uuid
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -13,6 +15,8 @@ import msgspec
 from skylift.asl.commands import StartTask
 from skylift.asl.inspection.inspect import Helpers, Inspected, inspect_state
 from skylift.asl.inspection.request import (
+    HttpRequest,
+    HttpResponse,
     InspectionRequest,
     Mock,
     MockError,
@@ -21,6 +25,8 @@ from skylift.asl.inspection.request import (
     Surroundings,
     TaskAnswer,
 )
+from skylift.compute.services.exchanges import EXCHANGES, Exchange
+from skylift.compute.services.result import text_of
 from skylift.engine.inputs import StartRun
 from skylift.engine.item_reader import read_items
 from skylift.errors import SkyliftError
@@ -54,7 +60,7 @@ async def test_state(context: ServerContext, caller: Caller, request: dict[str, 
                 raise ApiError(
                     "ValidationException", "A roleArn is required to test a Task state without a mock"
                 ) from None
-            answer = await _run_task(context, caller, surroundings, wanted.role_arn, needed.task)
+            answer = await _run_task(context, caller, surroundings, wanted, needed.task)
             inspected = await context.blocking(inspect_state, wanted, surroundings, _helpers(_Known(answer)))
     except Refused as problem:
         raise ApiError(problem.code, problem.message) from None
@@ -151,31 +157,41 @@ def _helpers(run_task: _NotYet | _Known) -> Helpers:
 
 
 async def _run_task(
-    context: ServerContext, caller: Caller, surroundings: Surroundings, role_arn: str | None, task: StartTask
+    context: ServerContext, caller: Caller, surroundings: Surroundings, wanted: InspectionRequest, task: StartTask
 ) -> TaskAnswer:
     """Have the engine run a machine of this one task; nothing is kept of it."""
     definition = await context.blocking(context.journal.put_document, msgspec.json.encode(_machine_of(task)))
+    run_id = uuid.uuid4().hex
     start = StartRun(
+        run_id=run_id,
         definition=definition,
         pipeline=surroundings.machine_arn,
         input=task.arguments,
         name=surroundings.execution_name,
-        context={"Execution": {"RoleArn": role_arn}},
+        context={"Execution": {"RoleArn": wanted.role_arn}},
         account=caller.account,
         type="EXPRESS",
         limits="service",
     )
+    with EXCHANGES.watch(run_id, revealing=wanted.reveal_secrets) as exchange:
+        record = await _ended(context, start)
+    if record is None:
+        return TaskAnswer(failed=True, error="States.Timeout")
+    await context.blocking(_forget, context, run_id)
+    return _answer_of(record, exchange)
+
+
+async def _ended(context: ServerContext, start: StartRun) -> RunRecord | None:
+    """The run's record once it has ended; None for one that took too long, which is stopped."""
     started, finished = context.engine.begin(start)
     run_id = await context.reply(started)
     try:
-        record = await context.reply(finished, LONGEST_S)
+        return await context.reply(finished, LONGEST_S)
     except (TimeoutError, asyncio.CancelledError) as end:
         await asyncio.shield(context.blocking(_stop, context, run_id))
         if isinstance(end, asyncio.CancelledError):
             raise
-        return TaskAnswer(failed=True, error="States.Timeout")
-    await context.blocking(_forget, context, run_id)
-    return _answer_of(record)
+        return None
 
 
 def _machine_of(task: StartTask) -> dict[str, Any]:
@@ -190,11 +206,47 @@ def _machine_of(task: StartTask) -> dict[str, Any]:
     return {"StartAt": task.state, "States": {task.state: state}}
 
 
-def _answer_of(record: RunRecord) -> TaskAnswer:
+def _answer_of(record: RunRecord, exchange: Exchange) -> TaskAnswer:
+    request, response = _request_of(exchange), _response_of(exchange)
     if record.status == "SUCCEEDED":
-        return TaskAnswer(output=record.output)
+        return TaskAnswer(output=record.output, request=request, response=response)
     error = "States.Timeout" if record.status == "TIMED_OUT" else record.error
-    return TaskAnswer(failed=True, error=error, cause=record.cause)
+    return TaskAnswer(failed=True, error=error, cause=record.cause, request=request, response=response)
+
+
+def _request_of(exchange: Exchange) -> HttpRequest | None:
+    sent = exchange.sent
+    if sent is None:
+        return None
+    return HttpRequest(
+        protocol=_protocol(sent.url),
+        method=sent.method,
+        url=sent.url,
+        headers=_headers(sent.headers.items()),
+        body=None if sent.body is None else text_of(sent.body),
+    )
+
+
+def _response_of(exchange: Exchange) -> HttpResponse | None:
+    sent, answer = exchange.sent, exchange.answer
+    if sent is None or answer is None:
+        return None
+    return HttpResponse(
+        protocol=_protocol(sent.url),
+        status_code=str(answer.status),
+        status_message=answer.reason,
+        headers=_headers((name, ", ".join(values)) for name, values in answer.headers.items()),
+        body=text_of(answer.body),
+    )
+
+
+def _headers(pairs: Iterable[tuple[str, str]]) -> str:
+    """As the service writes them."""
+    return f"[{', '.join(f'{name}: {value}' for name, value in pairs)}]"
+
+
+def _protocol(url: str) -> str:
+    return url.partition(":")[0]
 
 
 def _stop(context: ServerContext, run_id: str) -> None:

@@ -11,9 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from skylift.asl.resources import Resource
-
-_BOTO = {"states": "stepfunctions", "sfn": "stepfunctions", "eventbridge": "events", "elasticmapreduce": "emr"}
-"""Where Step Functions and botocore call a service differently."""
+from skylift.compute.services.catalogue import boto_name
 
 _DESCRIBED = {"startExecution.sync": "describeExecution", "startExecution.sync:2": "describeExecution"}
 """Actions whose result is another one's."""
@@ -68,17 +66,12 @@ def _result_shape(resource: Resource) -> Any:
 @lru_cache(maxsize=256)
 def _output_shape(service: str, action: str) -> Any:
     session = _session()
-    name = _boto_name(service, session.get_available_services())
+    name = boto_name("sfn" if service == "states" else service, session.get_available_services())
     if name is None:
         return None
     model = session.get_service_model(name)
     operation = next((known for known in model.operation_names if known.lower() == action.lower()), None)
     return None if operation is None else model.operation_model(operation).output_shape
-
-
-def _boto_name(service: str, available: list[str]) -> str | None:
-    wanted = _BOTO.get(service.lower(), service.lower())
-    return next((name for name in available if name.replace("-", "") == wanted.replace("-", "")), None)
 
 
 def _problem(shape: Any, value: Any, path: str, required: bool) -> str | None:
