@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "redrive": ("skylift.cli.control:redrive", "Go on with a failed run from the steps that failed."),
     "answer": ("skylift.cli.control:answer", "Answer a run that waits for an approval."),
     "replay": ("skylift.cli.replay:replay", "Run one recorded attempt again, here, to debug it."),
+    "register": ("skylift.cli.register:register", "Make a pipeline known to a server, to be started by name."),
     "compile": ("skylift.cli.compile:compile_", "Print the States Language document of a pipeline."),
     "check": ("skylift.cli.compile:check", "Report every problem of a pipeline or document."),
     "graph": ("skylift.cli.compile:graph", "Draw a pipeline or document as SVG or Mermaid."),
@@ -66,17 +67,28 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="skylift", prog_name="skylift")
-def cli() -> None:
+@click.option("--server", metavar="URL", help="Talk to this server instead of running here (also: SKYLIFT_URL).")
+def cli(server: str | None) -> None:
     """Plain Python pipelines that run durably here, on your machines or in the cloud."""
+    if server is not None:
+        import os
+
+        os.environ["SKYLIFT_URL"] = server  # the settings of this command, and of pipelines that the user's file starts
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the console script. Exit status: 0 done, 1 failed, 2 wrong usage or setup, 130 interrupted."""
     _open_standard_streams()
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] in (["run"], ["resume"], ["redrive"]):
+    if _command(given) in ("run", "resume", "redrive"):
         _leave_on_interrupt()
     sys.exit(run_cli(given))
+
+
+def _command(given: list[str]) -> str:
+    """The command's name, behind the options of `skylift` itself."""
+    behind = 2 if given[:1] == ["--server"] else int(given[:1] != [] and given[0].startswith("--server="))
+    return given[behind] if len(given) > behind else ""
 
 
 def _leave_on_interrupt() -> None:

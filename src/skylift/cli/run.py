@@ -255,7 +255,8 @@ class _PauseOnInterrupt:
         self._leave(128 + number)
 
     def _leave(self, status: int) -> None:
-        """At once: whatever is not in the journal yet is done again by whoever resumes the run."""
+        """At once: whatever is not in the journal yet is done again by whoever resumes the run. On a server it goes on
+        unless it is paused."""
         with contextlib.suppress(OSError):
             os.write(2, f"\nleaving; go on with: skylift resume {self._record.run_id}\n".encode())
         os._exit(status)

@@ -104,14 +104,14 @@ class Run(Generic[R]):
 
 
 def start(pipeline: Pipeline[..., R], arguments: Mapping[str, Any], *, name: str | None = None) -> Run[R]:
-    """Start a durable run of `pipeline` in this process, with arguments by name."""
+    """Start a durable run of `pipeline`, in this process or on the server, with arguments by name."""
     runtime = default_runtime()
     record = runtime.submit(*_prepare(runtime, pipeline, arguments), name=name)
     return Run(runtime, record.run_id, pipeline.result_type)
 
 
 def execute(pipeline: Pipeline[..., R], arguments: Mapping[str, Any]) -> R:
-    """Run `pipeline` durably in this process and return its result. Raises RunFailed."""
+    """Run `pipeline` durably, in this process or on the server, and return its result. Raises RunFailed."""
     runtime = default_runtime()
     record = runtime.execute(*_prepare(runtime, pipeline, arguments))
     value: R = _result(runtime, record, pipeline.result_type)
@@ -142,13 +142,14 @@ _default: tuple[int, Runtime] | None = None
 
 
 def default_runtime() -> Runtime:
-    """The runtime of the working folder's project: one a process, closed when the process ends."""
+    """The runtime of the working folder's project, or of the server that its settings name: one a process, closed when
+    the process ends."""
     global _default
     if _default is None or _default[0] != os.getpid() or _default[1].closed:
         from skylift.config import load_config
-        from skylift.runtime import Runtime
+        from skylift.remote.open import runtime_for
 
-        runtime = Runtime(load_config())
+        runtime = runtime_for(load_config())
         atexit.register(runtime.close)
         _default = (os.getpid(), runtime)
     return _default[1]

@@ -1,0 +1,16 @@
+"""What the handlers of the API share, made once for a server."""
+
+from __future__ import annotations
+
+from skylift.server.api.visible import Visible
+from skylift.server.api.waiting import Ends
+from skylift.server.context import ServerContext
+
+
+class Services:
+    """`context` with what only this API needs."""
+
+    def __init__(self, context: ServerContext) -> None:
+        self.context = context
+        self.visible = Visible(context)
+        self.ends = Ends(context)
