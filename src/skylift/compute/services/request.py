@@ -78,7 +78,9 @@ class Request:
         return self._wrong(name, "a STRING")
 
     def _blob(self, shape: Any, value: Any, name: str) -> bytes:
-        return (value if isinstance(value, str) else json_text(value)).encode()
+        """Text as it is, but the body of an S3 object is always JSON: a text stands there in quotes."""
+        as_is = isinstance(value, str) and not shape.serialization.get("streaming")
+        return (value if as_is else json_text(value)).encode()
 
     def _integer(self, shape: Any, value: Any, name: str) -> Any:
         if isinstance(value, bool) or not (isinstance(value, int) or (isinstance(value, float) and value.is_integer())):
