@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,8 @@ import pytest
 
 pytest.importorskip("uvicorn", reason="the server's extra is not installed")
 
+from skylift.compute.services.connection import Additions
+from skylift.compute.services.web import Web
 from skylift.config import load_config
 from skylift.runtime import Runtime
 from skylift.server.caller import Caller, Role
@@ -36,7 +40,10 @@ def refuse(event, context):
 def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerContext]:
     project: Path = tmp_path_factory.mktemp("project")
     (project / "handlers.py").write_text(HANDLERS)
-    (project / "skylift.toml").write_text('[functions]\nhello = "handlers:hello"\nrefuse = "handlers:refuse"\n')
+    settings = (
+        '[functions]\nhello = "handlers:hello"\nrefuse = "handlers:refuse"\n[server]\nallow_http = ["127.0.0.1"]\n'
+    )
+    (project / "skylift.toml").write_text(settings)
     config = load_config(project, environ={})
     with Runtime(config) as runtime:
         made = ServerContext(runtime, config.server)
@@ -78,6 +85,82 @@ def test_a_failure_of_the_function_is_retried_or_caught(context: ServerContext) 
     _, said = ask(context, definition=definition, roleArn=ROLE, stateConfiguration=used)
     assert (said["status"], said["nextState"]) == ("CAUGHT_ERROR", "Sorry")
     assert json.loads(said["cause"])["errorMessage"] == "not today"
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with the path that was asked for; `/missing` with 404."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps({"path": self.path}).encode()
+        self.send_response(404 if self.path.startswith("/missing") else 201)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Not to stderr."""
+
+
+@pytest.fixture
+def site() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def connection(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """An EventBridge connection that adds a secret to header, query and body."""
+    added = Additions(headers={"X-Key": "hush"}, query={"key": "hush"}, body={"key": "hush"})
+    monkeypatch.setattr(Web, "_additions", lambda *_: added)
+    return {"ConnectionArn": f"arn:aws:events:us-east-1:{ACCOUNT}:connection/c/1"}
+
+
+def http_task(url: str, connection: dict[str, str]) -> str:
+    arguments = {
+        "ApiEndpoint": url,
+        "Method": "POST",
+        "QueryParameters": {"q": "1"},
+        "RequestBody": {"n": 1},
+        "Authentication": connection,
+    }
+    return json.dumps(
+        {"Type": "Task", "Resource": "arn:aws:states:::http:invoke", "Parameters": arguments, "End": True}
+    )
+
+
+@pytest.mark.parametrize("reveal", [False, True])
+def test_an_http_task_shows_what_it_sent_and_got(
+    context: ServerContext, site: str, connection: dict[str, str], reveal: bool
+) -> None:
+    definition = http_task(f"{site}/there", connection)
+    status, said = ask(context, definition=definition, roleArn=ROLE, inspectionLevel="TRACE", revealSecrets=reveal)
+    assert status == 200, said
+    assert said["status"] == "SUCCEEDED", said
+    sent, got = said["inspectionData"]["request"], said["inspectionData"]["response"]
+    assert (sent["protocol"], sent["method"]) == ("http", "POST")
+    assert sent["url"].startswith(f"{site}/there?q=1")
+    assert [("hush" in sent[part]) for part in ("url", "headers", "body")] == [reveal] * 3
+    assert json.loads(sent["body"])["n"] == 1
+    assert (got["protocol"], got["statusCode"], got["statusMessage"]) == ("http", "201", "Created")
+    assert "Content-Type: application/json" in got["headers"]
+    assert json.loads(got["body"]) == {"path": "/there?q=1&key=hush"}
+    _, said = ask(context, definition=definition, roleArn=ROLE, inspectionLevel="DEBUG")
+    assert "request" not in said["inspectionData"]
+
+
+def test_an_http_task_that_fails_shows_the_answer(
+    context: ServerContext, site: str, connection: dict[str, str]
+) -> None:
+    definition = http_task(f"{site}/missing", connection)
+    _, said = ask(context, definition=definition, roleArn=ROLE, inspectionLevel="TRACE")
+    assert (said["status"], said["error"]) == ("FAILED", "States.Http.StatusCode.404")
+    assert said["inspectionData"]["response"]["statusCode"] == "404"
 
 
 def test_a_role_is_needed_to_run_a_task(context: ServerContext) -> None:
