@@ -126,7 +126,7 @@ class _Inspection:
             step.items_read(turn, frame, self._items(data, config))
         failed = self._configuration.map_iteration_failure_count
         if failed is not None and not turn.decided and (mock is None or mock.error_output is None):
-            if failed > step.items(frame):
+            if step.reader_config(frame) is None and failed > step.items(frame):
                 raise Refused("ValidationException", "MapIterationFailureCount cannot exceed the number of items")
             step.count_failures(turn, frame, failed)
 
