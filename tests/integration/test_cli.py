@@ -1,4 +1,4 @@
-"""The command line as a person uses it: a real process, a real journal, real workers."""
+"""The command line as a person uses it: a real process, a real journal, real workers, here or on a server."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from remote_server import ApiServer
 
 PIPELINE = '''
 import sys
@@ -104,13 +105,40 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    pytest.importorskip("uvicorn", reason="the server is an extra")
+    started = ApiServer(tmp_path_factory.mktemp("server")).start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture(params=["here", "server"])
+def place(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The environment that says where runs are. On the server each test has an account of its own."""
+    if request.param == "here":
+        return {}
+    found: ApiServer = request.getfixturevalue("server")
+    return found.environment()
+
+
 @pytest.fixture
-def cli(project: Path) -> Cli:
+def cli(project: Path, place: dict[str, str]) -> Cli:
+    return caller(project, place)
+
+
+@pytest.fixture
+def local(project: Path) -> Cli:
+    """For what there is only here."""
+    return caller(project, {})
+
+
+def caller(project: Path, place: dict[str, str]) -> Cli:
     def call(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*arguments),
             cwd=project,
-            env=environment(**options.pop("env", {})),
+            env=environment(**place, **options.pop("env", {})),
             capture_output=True,
             text=True,
             timeout=60,
@@ -130,11 +158,11 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "COLUMNS": "100", "NO_COLOR": "1", **extra}
 
 
-def start(project: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(project: Path, *arguments: str, place: dict[str, str] | None = None) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command(*arguments),
         cwd=project,
-        env=environment(),
+        env=environment(**(place or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -176,8 +204,8 @@ def test_input_from_file_and_stdin(cli: Cli, project: Path) -> None:
     assert json.loads(cli("run", "flow.py:squares", "--input", "-", input='{"numbers": [6]}').stdout)["total"] == 36
 
 
-def test_help_shows_the_pipelines_parameters(cli: Cli) -> None:
-    shown = cli("run", "flow.py:squares", "--help").stdout
+def test_help_shows_the_pipelines_parameters(local: Cli) -> None:
+    shown = local("run", "flow.py:squares", "--help").stdout
     assert "--numbers INT..." in shown
     assert "[1, 2, 3]" in shown
 
@@ -237,8 +265,8 @@ def test_replay_uses_the_code_of_the_run_not_the_edited_file(cli: Cli, project: 
     assert cli("replay", run, "square").stdout.strip().splitlines()[-1] == "9"
 
 
-def test_stop_a_run_of_another_process(cli: Cli, project: Path) -> None:
-    process = start(project, "run", "flow.py:sleepy", "--seconds", "30")
+def test_stop_a_run_of_another_process(cli: Cli, project: Path, place: dict[str, str]) -> None:
+    process = start(project, "run", "flow.py:sleepy", "--seconds", "30", place=place)
     await_line(process, "slow: started")
     run = newest_run(cli)["run_id"]
     stopped = cli("stop", run, "--cause", "enough")
@@ -248,22 +276,22 @@ def test_stop_a_run_of_another_process(cli: Cli, project: Path) -> None:
     assert newest_run(cli)["status"] == "ABORTED"
 
 
-def test_kill_9_then_resume(cli: Cli, project: Path) -> None:
+def test_kill_9_then_resume(local: Cli, project: Path) -> None:
     process = start(project, "run", "flow.py:sleepy", "--seconds", "0.8")
     await_line(process, "slow: started")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    run = newest_run(cli)
+    run = newest_run(local)
     assert run["status"] == "INTERRUPTED"
-    resumed = cli("resume", run["run_id"])
+    resumed = local("resume", run["run_id"])
     assert resumed.returncode == 0, resumed.stderr
     assert json.loads(resumed.stdout) == 16
-    finished = cli("resume", run["run_id"])
+    finished = local("resume", run["run_id"])
     assert (finished.returncode, json.loads(finished.stdout)) == (0, 16)
 
 
-def test_interrupt_pauses_and_resume_goes_on(cli: Cli, project: Path) -> None:
-    process = start(project, "run", "flow.py:sleepy", "--seconds", "1")
+def test_interrupt_pauses_and_resume_goes_on(cli: Cli, project: Path, place: dict[str, str]) -> None:
+    process = start(project, "run", "flow.py:sleepy", "--seconds", "1", place=place)
     await_line(process, "slow: started")
     time.sleep(0.2)
     os.kill(process.pid, signal.SIGINT)
@@ -276,7 +304,7 @@ def test_interrupt_pauses_and_resume_goes_on(cli: Cli, project: Path) -> None:
     assert (resumed.returncode, json.loads(resumed.stdout)) == (0, 16)
 
 
-def test_second_interrupt_leaves_at_once(cli: Cli, project: Path) -> None:
+def test_second_interrupt_leaves_at_once(local: Cli, project: Path) -> None:
     process = start(project, "run", "flow.py:sleepy", "--seconds", "20")
     await_line(process, "slow: started")
     began = time.monotonic()
@@ -286,7 +314,7 @@ def test_second_interrupt_leaves_at_once(cli: Cli, project: Path) -> None:
     process.communicate(timeout=10)
     assert process.returncode == 130
     assert time.monotonic() - began < 8
-    assert newest_run(cli)["status"] in ("PAUSED", "INTERRUPTED")
+    assert newest_run(local)["status"] in ("PAUSED", "INTERRUPTED")
 
 
 def test_start_by_name_is_idempotent(cli: Cli) -> None:
@@ -298,54 +326,54 @@ def test_start_by_name_is_idempotent(cli: Cli) -> None:
     assert "error[RUN-EXISTS]" in other.stderr
 
 
-def test_compile_check_graph(cli: Cli, project: Path) -> None:
-    document = json.loads(cli("compile", "flow.py:squares").stdout)
+def test_compile_check_graph(local: Cli, project: Path) -> None:
+    document = json.loads(local("compile", "flow.py:squares").stdout)
     assert document["States"]
     (project / "compiled.asl.json").write_text(json.dumps(document))
-    assert cli("check", "compiled.asl.json").returncode == 0
-    assert cli("check", "flow.py:squares").returncode == 0
-    assert cli("graph", "flow.py:squares", "-o", "g.svg").returncode == 0
+    assert local("check", "compiled.asl.json").returncode == 0
+    assert local("check", "flow.py:squares").returncode == 0
+    assert local("graph", "flow.py:squares", "-o", "g.svg").returncode == 0
     assert (project / "g.svg").read_text().lstrip().startswith(("<svg", "<?xml"))
-    assert "square" in cli("graph", "flow.py:squares").stdout
+    assert "square" in local("graph", "flow.py:squares").stdout
 
 
-def test_check_reports_all_problems_of_a_document(cli: Cli, project: Path) -> None:
+def test_check_reports_all_problems_of_a_document(local: Cli, project: Path) -> None:
     (project / "bad.asl.json").write_text('{"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": "B", "Nxt": 1}}}')
-    done = cli("check", "bad.asl.json", "--json")
+    done = local("check", "bad.asl.json", "--json")
     assert done.returncode == 1
     assert len(json.loads(done.stdout)["diagnostics"]) >= 2
 
 
-def test_init_then_run(cli: Cli, project: Path) -> None:
-    assert cli("init", "fresh").returncode == 0
+def test_init_then_run(local: Cli, project: Path) -> None:
+    assert local("init", "fresh").returncode == 0
     done = subprocess.run(
         command("run", "pipeline.py", "--numbers", "1", "2", "3"),
         cwd=project / "fresh", env=environment(), capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout.strip()) == (0, "14"), done.stderr
-    again = cli("init", "fresh")
+    again = local("init", "fresh")
     assert again.returncode == 2
     assert "error[EXISTS]" in again.stderr
 
 
-def test_doctor(cli: Cli) -> None:
-    done = cli("doctor", "--json")
+def test_doctor(local: Cli) -> None:
+    done = local("doctor", "--json")
     found = json.loads(done.stdout)
     assert done.returncode == 0, found
     assert found["healthy"]
 
 
-def test_gc_frees_old_runs(cli: Cli, project: Path) -> None:
-    cli("run", "flow.py:squares")
-    kept = json.loads(cli("gc", "--older-than", "1d", "--json").stdout)
+def test_gc_frees_old_runs(local: Cli, project: Path) -> None:
+    local("run", "flow.py:squares")
+    kept = json.loads(local("gc", "--older-than", "1d", "--json").stdout)
     assert kept["runs"] == 0
-    freed = json.loads(cli("gc", "--older-than", "0s", "--json").stdout)
+    freed = json.loads(local("gc", "--older-than", "0s", "--json").stdout)
     assert freed["runs"] == 1
-    assert json.loads(cli("runs", "--json").stdout) == {"runs": []}
+    assert json.loads(local("runs", "--json").stdout) == {"runs": []}
 
 
-def test_run_every_starts_at_each_tick_until_interrupted(cli: Cli, project: Path) -> None:
-    process = start(project, "run", "flow.py:squares", "--every", "1 second", "--numbers", "2")
+def test_run_every_starts_at_each_tick_until_interrupted(cli: Cli, project: Path, place: dict[str, str]) -> None:
+    process = start(project, "run", "flow.py:squares", "--every", "1 second", "--numbers", "2", place=place)
     assert process.stderr is not None
     ended = 0
     for line in process.stderr:
@@ -401,21 +429,21 @@ def test_bad_input_is_one_clear_screen(cli: Cli, project: Path, line: list[str],
     assert len(shown.splitlines()) < 25
 
 
-def test_damaged_journal(cli: Cli, project: Path) -> None:
-    cli("run", "flow.py:squares")
+def test_damaged_journal(local: Cli, project: Path) -> None:
+    local("run", "flow.py:squares")
     journal = project / ".skylift" / "journal.db"
     for extra in project.glob(".skylift/journal.db-*"):
         extra.unlink()
     journal.write_bytes(b"this is no database" * 500)
-    done = cli("runs")
+    done = local("runs")
     assert done.returncode == 2
     assert "error[JOURNAL-DAMAGED]" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_home_that_cannot_be_written(cli: Cli, project: Path) -> None:
+def test_home_that_cannot_be_written(local: Cli, project: Path) -> None:
     (project / "file").write_text("")
-    done = cli("run", "flow.py:squares", env={"SKYLIFT_HOME": str(project / "file" / "home")})
+    done = local("run", "flow.py:squares", env={"SKYLIFT_HOME": str(project / "file" / "home")})
     assert done.returncode == 2
     assert "file" in done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,92 @@
+"""A server with Skylift's own API in a process of its own, to be killed and started again."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SETTINGS = """
+[functions]
+hello = "handlers:hello"
+
+[server]
+allow_code = {allowed}
+"""
+HANDLER = "def hello(event, context):\n    return {'said': f\"hello {event['who']}\"}\n"
+ALONE = "000000000000"
+"""An account whose code does not run."""
+
+
+class ApiServer:
+    """Listens on a free port of the loopback interface, the same one after a restart."""
+
+    def __init__(self, folder: Path, *, allowed: str = '["*"]') -> None:
+        self.folder = folder
+        (folder / "skylift.toml").write_text(SETTINGS.format(allowed=allowed))
+        (folder / "handlers.py").write_text(HANDLER)
+        self.port = _free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> ApiServer:
+        script = Path(__file__).with_name("api_server.py")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("SKYLIFT_", "AWS_"))}
+        with (self.folder / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, str(script), str(self.folder / ".skylift"), str(self.port)],
+                cwd=self.folder,
+                env=kept,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._await()
+        return self
+
+    def kill(self) -> None:
+        """At once, with its workers."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def environment(self, account: str | None = None, role: str = "admin") -> dict[str, str]:
+        """What makes commands talk to it, in an account of their own."""
+        key = f"account-{account or new_account()}-{role}"
+        return {
+            "SKYLIFT_URL": self.url,
+            "SKYLIFT_ACCESS_KEY_ID": key,
+            "SKYLIFT_SECRET_ACCESS_KEY": "secret",
+        }
+
+    def _await(self) -> None:
+        deadline = time.monotonic() + 30
+        while True:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            try:
+                connection.request("GET", "/v1/runs")
+                connection.getresponse().read()
+                return
+            except OSError:
+                assert time.monotonic() < deadline, (self.folder / "server.log").read_text()
+                time.sleep(0.05)
+            finally:
+                connection.close()
+
+
+def new_account() -> str:
+    return f"{random.randrange(10**11, 10**12)}"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
