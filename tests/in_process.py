@@ -14,7 +14,10 @@ from skylift.server.context import ServerContext
 from skylift.server.stepfunctions.endpoint import Endpoint
 
 ROLE = "arn:aws:iam::123456789012:role/x"
+HEAD = "arn:aws:states:us-east-1:123456789012"
+STRANGER = Caller(account="999999999999")
 PASS = '{"StartAt": "A", "States": {"A": {"Type": "Pass", "End": true}}}'
+OTHER = PASS.replace('"A"', '"B"')
 
 
 class Refused(Exception):
@@ -85,3 +88,18 @@ def with_metadata(answer: dict[str, Any]) -> dict[str, Any]:
 
 def _metadata(status: int) -> dict[str, Any]:
     return {"HTTPHeaders": {}, "HTTPStatusCode": status}
+
+
+def routing(*weighted: tuple[str, int]) -> list[dict[str, Any]]:
+    return [{"stateMachineVersionArn": arn, "weight": weight} for arn, weight in weighted]
+
+
+def versions(api: Api, name: str, count: int) -> list[str]:
+    """ARNs of the versions of a new machine."""
+    created = api("CreateStateMachine", name=name, definition=PASS, roleArn=ROLE, publish=True)
+    arns = [created["stateMachineVersionArn"]]
+    for number in range(1, count):
+        definition = PASS.replace('"A"', f'"S{number}"')
+        request = {"stateMachineArn": created["stateMachineArn"], "definition": definition, "publish": True}
+        arns.append(api("UpdateStateMachine", **request)["stateMachineVersionArn"])
+    return arns
