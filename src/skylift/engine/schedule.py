@@ -57,7 +57,8 @@ def next_due(expression: str, after_ms: int, timezone: str = "UTC", anchor_ms: i
 
 
 def check(expression: str, timezone: str = "UTC") -> None:
-    """Raises InvalidSchedule unless the schedule can be used."""
+    """Raises InvalidSchedule unless the schedule can be used; a rate's time zone, too, must be one."""
+    _zone(timezone)
     next_due(expression, 0, timezone)
 
 

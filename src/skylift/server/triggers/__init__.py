@@ -1,0 +1,1 @@
+"""What starts runs by itself: schedules, messages on a queue, files that arrive."""
