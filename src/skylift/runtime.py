@@ -50,6 +50,8 @@ ASK_S = 10.0
 
 SERVICES = "services"
 """The backend that calls services."""
+ACTIVITY = "activity"
+"""Kind of the resources that a server keeps for activities, by ARN."""
 
 
 class RunInterrupted(SetupError):
@@ -262,6 +264,7 @@ class Runtime:
             services=SERVICES,
             functions=self._functions(),
             lambda_elsewhere=bool(elsewhere),
+            has_activity=lambda arn: self.resources.get(ACTIVITY, arn) is not None,
             may_run=lambda account: account == "" or "*" in allowed or account in allowed,
         )
 
