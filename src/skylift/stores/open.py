@@ -76,9 +76,9 @@ def _sqlite_path(url: str) -> Path:
 
 
 def _open_postgres(url: str, durability: Literal["normal", "full"]) -> Store:
-    if importlib.util.find_spec("psycopg") is None or importlib.util.find_spec("psycopg_pool") is None:
+    if importlib.util.find_spec("psycopg") is None:
         raise SetupError(
-            "a PostgreSQL store needs psycopg and its pool, which are not installed",
+            "a PostgreSQL store needs psycopg, which is not installed",
             hint="pip install 'skylift[postgres]'",
         )
     from skylift.stores.postgres.store import PostgresStore
