@@ -56,5 +56,6 @@ def _service_call(attempt: Attempt) -> TaskCall:
         requirements=Requirements(cpus=0.0),
         credentials=command.credentials,
         account=record.account,
+        region=record.pipeline.split(":")[3] if record.pipeline.startswith("arn:") else "",
         submitted=attempt.submitted,
     )
