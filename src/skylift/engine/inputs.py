@@ -47,11 +47,18 @@ class Reported(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome | Submitted
 
 
+class FailureAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """A task failed; who says so need not say why."""
+
+    error: str | None = None
+    cause: str | None = None
+
+
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """SendTaskSuccess and SendTaskFailure: the outcome of a task that waits for one, by its global token."""
 
     token: str
-    outcome: Outcome
+    outcome: Outcome | FailureAnswer
     reply: Reply[None] | None = None
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
+from skylift.engine.inputs import FailureAnswer
 from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, OutOfMemory, Succeeded, TimedOut
 
 TASK_FAILED = "States.TaskFailed"
 
 
-def event_of(token: str, outcome: Outcome) -> TaskSucceeded | TaskFailed | TaskTimedOut | None:
+def event_of(token: str, outcome: Outcome | FailureAnswer) -> TaskSucceeded | TaskFailed | TaskTimedOut | None:
     """The event to journal, or None for an outcome that is none: an attempt that we cancelled ourselves.
 
     For Lost this is the end of the engine's own tries; before, see `lost_again_in_ms`.
@@ -19,6 +20,8 @@ def event_of(token: str, outcome: Outcome) -> TaskSucceeded | TaskFailed | TaskT
         return TaskFailed(
             token=token, error=outcome.error, cause=outcome.cause, classes=outcome.classes, usage=outcome.usage
         )
+    if type(outcome) is FailureAnswer:
+        return TaskFailed(token=token, error=outcome.error, cause=outcome.cause)
     if type(outcome) is TimedOut:
         return TaskTimedOut(token=token, heartbeat=outcome.heartbeat, usage=outcome.usage)
     if type(outcome) is OutOfMemory:

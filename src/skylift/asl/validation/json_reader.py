@@ -131,6 +131,17 @@ def _broken(text: str, offset: int, reason: str, report: Report) -> None:
     )
 
 
+def parser_words(text: str, problem: ValueError) -> str:
+    """What is wrong with a text that is no JSON, in the words of the service's parser where they are known."""
+    if not isinstance(problem, json.JSONDecodeError):
+        return str(problem)
+    if not text[problem.pos :].strip():
+        line, column = line_and_column(text, len(text))
+        return f"Unexpected end-of-input at line: {line}, column: {column}"
+    words = _service_words(text, problem.pos)[1]
+    return words if words is not None else f"{problem.msg} at line: {problem.lineno}, column: {problem.colno}"
+
+
 def _service_words(text: str, offset: int) -> tuple[str, str | None]:
     """The real service's location and message: those of its JSON parser, known for a bare word only."""
     word = re.compile(r"[A-Za-z_$][\w$]*").match(text, offset)
