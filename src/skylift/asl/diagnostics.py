@@ -98,7 +98,7 @@ CATALOGUE: dict[str, Meaning] = {
     "MISPLACED_CATCH_ALL": Meaning("States.ALL is neither alone in its list nor in the last entry."),
     "UNKNOWN_ERROR_NAME": Meaning("An error name begins with `States.` but is not a reserved one.", "WARNING", None),
     "INVALID_RESOURCE": Meaning("A Resource is not an ARN.", service_code="SCHEMA_VALIDATION_FAILED"),
-    "NOT_FOR_EXPRESS": Meaning("An Express machine cannot wait for a callback or a job."),
+    "NOT_FOR_EXPRESS": Meaning("An Express machine cannot wait for a callback, a job or an activity."),
     "INVALID_PATH": Meaning("A JSONPath has a syntax error."),
     "INVALID_REFERENCE_PATH": Meaning("A path that must name one place may name several."),
     "INVALID_INTRINSIC": Meaning("A call of an intrinsic function is wrong."),

@@ -294,6 +294,14 @@ def test_express_machines_cannot_wait() -> None:
     assert parse(EXPRESS).diagnostics == ()
 
 
+def test_express_machines_have_no_activities() -> None:
+    activity = "arn:aws:states:us-east-1:123456789012:activity:a"
+    document = {"StartAt": "A", "States": {"A": {"Type": "Task", "Resource": activity, "End": True}}}
+    (found,) = parse(document, machine_type="EXPRESS").diagnostics
+    assert (found.code, found.pointer) == ("NOT_FOR_EXPRESS", "/States/A/Resource")
+    assert parse(document).diagnostics == ()
+
+
 def test_every_code_of_the_catalogue_can_be_produced() -> None:
     assert {code for code, _, _ in CASES} | {"NOT_FOR_EXPRESS"} == set(CATALOGUE)
 

@@ -8,6 +8,7 @@ from skylift.asl.validation.fields import Fields
 from skylift.asl.validation.report import show
 
 _ARN = re.compile(r"arn:[^:]+:[^:]+:[^:]*:[^:]*:\S+", re.DOTALL)
+_ACTIVITY = re.compile(r"arn:[^:]+:states:[^:]*:[^:]*:activity:.+", re.DOTALL)
 _PATTERN = re.compile(r"(\.waitForTaskToken|\.sync)(:\d+)?$")
 
 
@@ -30,6 +31,14 @@ def resource(fields: Fields) -> str:
 
 
 def _check_express(value: str, fields: Fields) -> None:
+    if _ACTIVITY.fullmatch(value):
+        fields.report.add(
+            "NOT_FOR_EXPRESS",
+            fields.at("Resource"),
+            f"an Express machine cannot use the activity {show(value)}",
+            "Make the machine STANDARD, or call a function instead",
+            service_message=f"Express state machine does not support Activity ARN '{value}'",
+        )
     pattern = _PATTERN.search(value)
     if pattern is None:
         return
