@@ -13,6 +13,7 @@ STATE_MACHINE, EXECUTION, EXPRESS, ACTIVITY, MAP_RUN = "stateMachine", "executio
 """Types of resource, as ARNs spell them."""
 
 _PARTITION = re.compile(r"aws(-[a-z]+)*")
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 _ACCOUNT = re.compile(r"\d{12}")
 _ROLE = re.compile(r"arn:aws(-[a-z]+)*:iam::\d{12}:role/.+")
 _FORBIDDEN = frozenset(' <>{}[]?*"#%\\^|~`$&,;:/')
@@ -52,15 +53,24 @@ def read_arn(text: str, *kinds: str) -> Arn:
     if not text.startswith("arn:"):
         raise invalid_arn(f"Invalid ARN prefix: {text}")
     parts = text.split(":")
-    if len(parts) < 7 or not _PARTITION.fullmatch(parts[1]) or parts[2] != "states" or not _ACCOUNT.fullmatch(parts[4]):
+    if len(parts) < 7 or not _is_head(*parts[1:5]):
         raise invalid_arn(text)
     kind, rest = parts[5], tuple(parts[7:])
     if kind not in kinds:
         raise invalid_arn(f"Resource type not valid in this context: {kind}")
-    name, _, label = parts[6].partition("/")
-    if not name or "" in rest or len(rest) > _MOST[kind] or not all(map(is_name, (name, *rest))):
+    name, slash, label = parts[6].partition("/")
+    if len(rest) > _MOST[kind] or not all(map(is_name, (name, *rest, *([label] if slash else [])))):
         raise invalid_arn(text)
     return Arn(text=text, region=parts[3], account=parts[4], kind=kind, name=name, label=label or None, rest=rest)
+
+
+def _is_head(partition: str, service: str, region: str, account: str) -> bool:
+    return (
+        service == "states"
+        and _PARTITION.fullmatch(partition) is not None
+        and _REGION.fullmatch(region) is not None
+        and _ACCOUNT.fullmatch(account) is not None
+    )
 
 
 _MOST = {STATE_MACHINE: 1, EXECUTION: 1, EXPRESS: 2, ACTIVITY: 0, MAP_RUN: 1}
