@@ -10,9 +10,10 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from skylift.errors import SetupError
 
@@ -64,10 +65,31 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Hosts that `http:invoke` may call, `*.example.org` for subdomains, `*` for every public address."""
     allow_services: tuple[str, ...] = ()
     """`service:action` patterns (`sqs:*`) that definitions may call with the server's credentials."""
-    requests_per_second: float = 200.0
-    """Of one key, or of everybody where authentication is off; bursts may be five times as large. 0 is no limit."""
-    body_bytes: int = 1_048_576
+    requests_per_second: Annotated[float, Meta(ge=0)] = 500.0
+    """Of one key; bursts may last five seconds. 0 is no limit. Where authentication is off there is none."""
+    requests_at_once: Annotated[int, Meta(ge=0)] = 500
+    """Of one key, long polls among them. 0 is no limit."""
+    connections: Annotated[int, Meta(ge=1)] = 2_000
+    """Open at once, of all clients."""
+    body_bytes: Annotated[int, Meta(ge=1)] = 1_048_576
     """Longest request to the Step Functions API."""
+    head_seconds: Annotated[float, Meta(gt=0)] = 10.0
+    """How long a client may take to send a request's head."""
+    body_seconds: Annotated[float, Meta(gt=0)] = 30.0
+    """How long it may take to send the body, or to take the answer."""
+    idle_seconds: Annotated[float, Meta(gt=0)] = 75.0
+    """How long a connection is kept between two requests."""
+    drain_seconds: Annotated[float, Meta(ge=0)] = 30.0
+    """How long requests and tasks that are running may go on when the server is asked to end."""
+    tls_cert: str | None = None
+    """File of the certificate and those that vouch for it, PEM; relative to the project."""
+    tls_key: str | None = None
+    log_format: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning"] = "info"
+    metrics_token: str | None = None
+    """What `Authorization: Bearer` must bring for `/metrics` where authentication is on."""
+    trace: bool = False
+    """Send spans of runs by OTLP, to where the OTEL_EXPORTER_OTLP_… variables say."""
 
 
 class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -178,6 +178,10 @@ class Runtime:
         """Begin to start a worker, so that it is up when the first task comes."""
         self._process_backend.warm()
 
+    def finish_tasks(self, timeout_s: float) -> int:
+        """Begin no more tasks on this machine, and wait so long for those that run; how many still do."""
+        return sum(backend.finish(timeout_s) for backend in self._backends if hasattr(backend, "finish"))
+
     def close(self) -> None:
         """Stop workers and engine; runs that have not ended can be resumed by any process."""
         with self._making:

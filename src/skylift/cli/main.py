@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compile": ("skylift.cli.compile:compile_", "Print the States Language document of a pipeline."),
     "check": ("skylift.cli.compile:check", "Report every problem of a pipeline or document."),
     "graph": ("skylift.cli.compile:graph", "Draw a pipeline or document as SVG or Mermaid."),
+    "server": ("skylift.cli.server:server", "Serve the Step Functions API, and Skylift's own."),
+    "keys": ("skylift.cli.keys:keys", "Make, list and revoke the access keys of a server."),
     "gc": ("skylift.cli.gc:gc", "Delete old runs and the artifacts nothing refers to any more."),
 }
 """Name → where it is implemented, and its line in the help. Modules are imported when their command is used."""

@@ -199,12 +199,16 @@ class EngineThread:
 
     def _gather(self, due: int | None) -> list[Input] | None:
         """All that waits, up to a bound; blocks until something does or is due. None to end."""
-        inbox, inputs = self._inbox, []
+        inbox = self._inbox
+        inputs: list[Input] = []
         try:
             given = inbox.get(timeout=_pause(due))
             while True:
                 if given is None:
-                    return None
+                    if not inputs:
+                        return None
+                    inbox.put(None)  # what was reported before the end counts
+                    return inputs
                 if type(given) is tuple:
                     _answer(*given)
                 else:

@@ -37,9 +37,9 @@ class ServerContext:
         self._parts: dict[Any, Any] = {}
 
     def part(self, make: Callable[[ServerContext], T]) -> T:
-        """What some module of the server keeps as long as the server runs: made on first use, on the event loop."""
+        """What some module of the server keeps as long as the server runs: made on first use, by any thread."""
         if make not in self._parts:
-            self._parts[make] = make(self)
+            self._parts.setdefault(make, make(self))
         return cast(T, self._parts[make])
 
     @property
@@ -60,6 +60,10 @@ class ServerContext:
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000
+
+    def waiting(self) -> int:
+        """Calls of `blocking` that no thread has taken up yet."""
+        return self._threads._work_queue.qsize()
 
     async def blocking(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what may block, on a thread of ours."""

@@ -33,6 +33,7 @@ _FAILED_STARTS = 3
 _LEAVE_S = 5.0
 _VANISH_S = 0.1
 _POLL_S = 0.05
+_FINISH_POLL_S = 0.02
 
 
 class ProcessBackend:
@@ -162,6 +163,18 @@ class ProcessBackend:
         with self._lock:
             stray = [token for token in self._pool.held if token not in alive]
         self.cancel(stray)
+
+    def finish(self, timeout_s: float) -> int:
+        """Begin no more calls, and wait so long for those that run; how many still do. Those that wait are given out
+        again by whoever takes their runs."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            with self._lock:
+                self._pool.holding = True
+                running = sum(map(_is_running, self._pool.held.values()))
+            time.sleep(_FINISH_POLL_S)  # also after the last one, whose outcome is being reported
+            if not running or time.monotonic() >= deadline:
+                return running
 
     def close(self) -> None:
         with self._lock:

@@ -53,6 +53,8 @@ class Pool:
         self.reports: list[tuple[str, Outcome]] = []
         self.pace = Pace()
         self.spawning = 0
+        self.holding = False
+        """No call is handed to a worker any more."""
         self.next_tick = NEVER
         """When something is due by the clock."""
         self._touched: set[WorkerProcess] = set()
@@ -75,6 +77,8 @@ class Pool:
     def dispatch(self) -> int:
         """Hand waiting calls to workers; how many more workers are wanted."""
         wanted = 0
+        if self.holding:
+            return 0
         while (entry := self.queue.peek()) is not None:
             if self.resources.at_limit(entry):
                 self.queue.park()

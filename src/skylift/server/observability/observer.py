@@ -1,0 +1,32 @@
+"""Where everything that happens is told: to the metrics and to the log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from skylift.server.caller import Caller
+from skylift.server.observability.logs import Log
+from skylift.server.observability.metrics import Metrics
+
+
+class Observer:
+    def __init__(self, metrics: Metrics, log: Log) -> None:
+        self.metrics = metrics
+        self.log = log
+
+    def request(
+        self, action: str, status: int, headers: Mapping[str, str], seconds: float, caller: Caller | None
+    ) -> None:
+        """One answered request; status 0 is one whose client has gone."""
+        self.metrics.request(action, status, seconds)
+        if self.log.tells_info:
+            self.log.info(
+                "request",
+                action=action[:100] or None,
+                status=status,
+                duration_ms=round(seconds * 1000, 3),
+                request_id=headers.get("x-amzn-requestid"),
+                error=headers.get("x-amzn-errortype"),
+                account=caller.account if caller else None,
+                key=caller.key_id if caller else None,
+            )

@@ -1,0 +1,196 @@
+"""Puts a server together, runs it, and ends it without losing what is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import uvicorn
+import uvloop
+
+from skylift.config import Config
+from skylift.runtime import Runtime
+from skylift.server.api.routes import routes
+from skylift.server.app import App
+from skylift.server.auth.gate import Gate
+from skylift.server.auth.keys import Keys
+from skylift.server.auth.sealing import open_sealer
+from skylift.server.connection import Deadlines, guarded
+from skylift.server.context import ServerContext
+from skylift.server.health import Health
+from skylift.server.limits import Throttle
+from skylift.server.listening import ListenError, check_exposure, is_only_loopback, listen, url_of
+from skylift.server.machines import Machines
+from skylift.server.nested import NestedMachines
+from skylift.server.observability.logs import Log
+from skylift.server.observability.metrics import Metrics, MetricsPage
+from skylift.server.observability.observer import Observer
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+Announce = Callable[[str], None]
+
+
+class Server:
+    """One server of one process. `run` blocks until it was asked to end; then nothing of it is left."""
+
+    def __init__(self, config: Config, *, announce: Announce, log: Log | None = None) -> None:
+        """`announce` is given the URL once requests are answered. Raises SetupError."""
+        settings = config.server
+        self.config = config
+        self._announce = announce
+        self._log = log or Log(settings.log_format, settings.log_level)
+        self._metrics = Metrics()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._uvicorn: _Uvicorn | None = None
+        self._ending = 0.0
+        self._runtime = Runtime(config, on_turn=self._metrics.turn, adopting=True)
+        try:
+            self._prepare()
+        except BaseException:
+            self._runtime.close()
+            raise
+
+    def _prepare(self) -> None:
+        config, settings = self.config, self.config.server
+        if (settings.tls_cert is None) != (settings.tls_key is None):
+            raise ListenError("TLS needs a certificate and its key", hint="give both --tls-cert and --tls-key")
+        resources = self._runtime.resources
+        self._keys = Keys(resources, lambda: open_sealer(config.home))
+        for warning in check_exposure(settings, self._keys.any()):
+            self._log.warning("exposed", message=warning)
+        self._auth = settings.auth if is_only_loopback(settings.host) else "required"
+        self._runtime.resolve = NestedMachines(Machines(resources))
+        self._listener = listen(settings.host, settings.port)
+        self.url = url_of(self._listener, settings.tls_cert is not None)
+
+    def run(self) -> None:
+        """Ends by itself when it was asked to."""
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        finally:
+            self._listener.close()
+            self._runtime.close()
+            self._log.info("ended", seconds=round(time.monotonic() - self._ending, 3) if self._ending else None)
+
+    def end(self) -> None:
+        """Ask it to end. From any thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._begin_to_end)
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        context = self._context = ServerContext(self._runtime, self.config.server)
+        engine = context.engine
+        self._watch(context)
+        self._uvicorn = _Uvicorn(self._uvicorn_config(self._app(context)), self._started)
+        with _signals(self._loop, self._signalled):
+            try:
+                await self._uvicorn.serve(sockets=[self._listener])
+                await self._finish_tasks(context)
+            finally:
+                context.close()
+                await asyncio.to_thread(engine.close)
+
+    def _app(self, context: ServerContext) -> App:
+        settings = context.settings
+        gate = Gate(context, self._keys, self._auth)
+        page = MetricsPage(self._metrics, settings.metrics_token, gate.allows_local)
+        return App(
+            context,
+            gate,
+            Throttle(settings.requests_per_second, settings.requests_at_once),
+            Observer(self._metrics, self._log),
+            [*Health(context).routes(), *page.routes(), *routes(context)],
+        )
+
+    def _uvicorn_config(self, app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
+        settings, project = self.config.server, self.config.project
+        return uvicorn.Config(
+            app,
+            http=guarded(
+                Deadlines(head_s=settings.head_seconds, body_s=settings.body_seconds, connections=settings.connections)
+            ),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            timeout_keep_alive=settings.idle_seconds,  # type: ignore[arg-type]  # given to call_later
+            timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]  # given to wait_for
+            ssl_certfile=None if settings.tls_cert is None else str(project / settings.tls_cert),
+            ssl_keyfile=None if settings.tls_key is None else str(project / settings.tls_key),
+        )
+
+    def _watch(self, context: ServerContext) -> None:
+        self._metrics.gauge("skylift_threads_waiting", "Blocking calls that wait for a thread.", context.waiting)
+
+    def _started(self) -> None:
+        gc.collect()
+        gc.freeze()  # what lives for ever need not be looked at again
+        self._log.info("listening", url=self.url, store=self._runtime.store.place, auth=self._auth)
+        self._announce(self.url)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def _signalled(self, number: int) -> None:
+        if self._ending:
+            os.write(2, b"leaving at once\n")
+            os._exit(128 + number)
+        self._begin_to_end()
+
+    def _begin_to_end(self) -> None:
+        if self._ending:
+            return
+        self._ending = time.monotonic()
+        self._log.info("ending", drain_seconds=self.config.server.drain_seconds)
+        self._context.draining.set()
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+
+    async def _finish_tasks(self, context: ServerContext) -> None:
+        """Tasks of this machine may end, and are recorded; nothing new begins."""
+        left = self.config.server.drain_seconds - (time.monotonic() - self._ending)
+        running = await context.blocking(self._runtime.finish_tasks, max(0.0, left))
+        if running:
+            self._log.warning("tasks_cut_off", tasks=running)
+
+
+class _Uvicorn(uvicorn.Server):
+    """Signals are ours, and somebody wants to know when it listens."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._tell = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            self._tell()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.contextmanager
+def _signals(loop: asyncio.AbstractEventLoop, handle: Callable[[int], Any]) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    for number in SIGNALS:
+        loop.add_signal_handler(number, handle, int(number))
+    try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
