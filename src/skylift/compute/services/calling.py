@@ -57,13 +57,13 @@ def operation_of(client: Any, dialect: Dialect, action: str) -> OperationModel:
 
 def send(client: Any, dialect: Dialect, operation: OperationModel, request: dict[str, Any]) -> dict[str, Any]:
     from botocore import xform_name
-    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
 
     try:
         return getattr(client, xform_name(operation.name))(**request)  # type: ignore[no-any-return]
     except ClientError as problem:
         raise client_failure(dialect, client, problem) from problem
-    except HTTPClientError as problem:
+    except (ConnectionError, HTTPClientError) as problem:
         said = f"Unable to execute HTTP request: {problem}"
         raise ServiceFailure(dialect.client_error, said, passing=True) from problem
     except (
