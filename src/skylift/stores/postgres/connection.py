@@ -66,6 +66,8 @@ def connect(address: Address, use: Use) -> Connection:
         "idle_in_transaction_session_timeout": 10_000,
         "default_transaction_isolation": "read\\ committed",
         "client_encoding": "UTF8",
+        "enable_seqscan": "off",  # everything goes by an index; a plan made for a small table must not outlive it
+        "jit": "off",
     }
     ours = " ".join(f"-c {name}={value}" for name, value in options.items())
     settings = {**_DEFAULTS, "application_name": f"skylift {use}", **address.settings}

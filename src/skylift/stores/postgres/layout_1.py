@@ -139,28 +139,28 @@ BEGIN
                          errors, causes, owners, parents, versions, facts, accounts, types, limit_names);
 END $$;
 
-CREATE FUNCTION refuse_append(asked bytea, ids bytea[], befores bigint[]) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION refuse_append(refused bytea) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     found record;
 BEGIN
-    SELECT given.run_id, runs.owner, runs.last, runs.number INTO found
-        FROM unnest(ids, befores) AS given (run_id, before) LEFT JOIN runs ON runs.run_id = given.run_id
-        WHERE runs.owner IS DISTINCT FROM asked OR runs.last <> given.before LIMIT 1;
+    SELECT owner, last INTO found FROM runs WHERE run_id = refused;
     RAISE EXCEPTION 'the engine may not append to a run' USING ERRCODE = 'SK001', DETAIL =
-        concat_ws(' ', encode(found.run_id, 'hex'), coalesce(encode(found.owner, 'hex'), '-'), found.last);
+        concat_ws(' ', encode(refused, 'hex'), coalesce(encode(found.owner, 'hex'), '-'), found.last);
 END $$;
 
+-- Loops and subqueries by key, not joins: a plan made while the tables were small must not become a slow one.
 CREATE FUNCTION advance_runs(asked bytea, ids bytea[], befores bigint[], lasts bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 DECLARE
-    advanced bigint;
+    given record;
 BEGIN
-    UPDATE runs SET last = given.last FROM unnest(ids, befores, lasts) AS given (run_id, before, last)
-        WHERE runs.run_id = given.run_id AND runs.owner = asked AND runs.last = given.before;
-    GET DIAGNOSTICS advanced = ROW_COUNT;
-    IF advanced <> cardinality(ids) THEN
-        PERFORM refuse_append(asked, ids, befores);
-    END IF;
+    FOR given IN SELECT * FROM unnest(ids, befores, lasts) AS one (run_id, before, last) LOOP
+        UPDATE runs SET last = given.last
+            WHERE runs.run_id = given.run_id AND runs.owner = asked AND runs.last = given.before;
+        IF NOT FOUND THEN
+            PERFORM refuse_append(given.run_id);
+        END IF;
+    END LOOP;
 END $$;
 
 CREATE FUNCTION update_runs(
@@ -168,39 +168,44 @@ CREATE FUNCTION update_runs(
     errors bytea[], causes bytea[], replaced boolean[]
 ) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    updated bigint;
+    given record;
 BEGIN
-    UPDATE runs SET last = coalesce(given.last, runs.last),
-                    status = CASE WHEN replace THEN given.status ELSE runs.status END,
-                    stopped_ms = CASE WHEN replace THEN given.stopped_ms ELSE runs.stopped_ms END,
-                    output = CASE WHEN replace THEN given.output ELSE runs.output END,
-                    error = CASE WHEN replace THEN given.error ELSE runs.error END,
-                    cause = CASE WHEN replace THEN given.cause ELSE runs.cause END
-        FROM unnest(ids, befores, lasts, statuses, stoppeds, outputs, errors, causes, replaced)
-            AS given (run_id, before, last, status, stopped_ms, output, error, cause, replace)
-        WHERE runs.run_id = given.run_id AND runs.owner = asked AND runs.last = coalesce(given.before, runs.last);
-    GET DIAGNOSTICS updated = ROW_COUNT;
-    IF updated <> cardinality(ids) THEN
-        PERFORM refuse_append(asked, ids, befores);
-    END IF;
+    FOR given IN
+        SELECT * FROM unnest(ids, befores, lasts, statuses, stoppeds, outputs, errors, causes, replaced)
+            AS one (run_id, before, last, status, stopped_ms, output, error, cause, replace)
+    LOOP
+        UPDATE runs SET last = coalesce(given.last, runs.last),
+                        status = CASE WHEN given.replace THEN given.status ELSE runs.status END,
+                        stopped_ms = CASE WHEN given.replace THEN given.stopped_ms ELSE runs.stopped_ms END,
+                        output = CASE WHEN given.replace THEN given.output ELSE runs.output END,
+                        error = CASE WHEN given.replace THEN given.error ELSE runs.error END,
+                        cause = CASE WHEN given.replace THEN given.cause ELSE runs.cause END
+            WHERE runs.run_id = given.run_id AND runs.owner = asked
+            AND runs.last = coalesce(given.before, runs.last);
+        IF NOT FOUND THEN
+            PERFORM refuse_append(given.run_id);
+        END IF;
+    END LOOP;
 END $$;
 
 CREATE FUNCTION add_entries(ids bytea[], firsts bigint[], lasts bigint[], checksums bigint[], datas bytea[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO appends (run, first, last, checksum, entries)
-        SELECT runs.number, given.first, given.last, given.checksum, given.entries
-        FROM unnest(ids, firsts, lasts, checksums, datas) AS given (run_id, first, last, checksum, entries)
-        JOIN runs ON runs.run_id = given.run_id;
+        SELECT (SELECT number FROM runs WHERE runs.run_id = given.run_id),
+               given.first, given.last, given.checksum, given.entries
+        FROM unnest(ids, firsts, lasts, checksums, datas) AS given (run_id, first, last, checksum, entries);
 END $$;
 
 CREATE FUNCTION keep_snapshots(ids bytea[], sequences bigint[], checksums bigint[], states bytea[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO snapshots (run, sequence, checksum, state)
-        SELECT runs.number, given.sequence, given.checksum, given.state
-        FROM unnest(ids, sequences, checksums, states) AS given (run_id, sequence, checksum, state)
-        JOIN runs ON runs.run_id = given.run_id
+        SELECT * FROM (
+            SELECT (SELECT number FROM runs WHERE runs.run_id = given.run_id) AS run,
+                   given.sequence, given.checksum, given.state
+            FROM unnest(ids, sequences, checksums, states) AS given (run_id, sequence, checksum, state)
+        ) AS known WHERE known.run IS NOT NULL
     ON CONFLICT (run) DO UPDATE SET sequence = excluded.sequence, checksum = excluded.checksum, state = excluded.state;
 END $$;
 
@@ -208,10 +213,11 @@ CREATE FUNCTION keep_cached(keys bytea[], ids bytea[], createds bigint[], output
 LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO cache (key, run, created_ms, output)
-        SELECT given.key, runs.number, given.created_ms, given.output
-        FROM unnest(keys, ids, createds, outputs) AS given (key, run_id, created_ms, output)
-        JOIN runs ON runs.run_id = given.run_id
-        ORDER BY given.key
+        SELECT * FROM (
+            SELECT given.key, (SELECT number FROM runs WHERE runs.run_id = given.run_id) AS run,
+                   given.created_ms, given.output
+            FROM unnest(keys, ids, createds, outputs) AS given (key, run_id, created_ms, output)
+        ) AS known WHERE known.run IS NOT NULL ORDER BY known.key -- the same order in every engine: no deadlock
     ON CONFLICT (key) DO UPDATE SET run = excluded.run, created_ms = excluded.created_ms, output = excluded.output;
 END $$;
 
@@ -224,11 +230,11 @@ CREATE FUNCTION offer_tasks(queues bytea[], tokens bytea[], ids bytea[], inputs 
 LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO offers (queue, token, run, input, offered_ms)
-        SELECT given.queue, given.token, runs.number, given.input, given.offered_ms
-        FROM unnest(queues, tokens, ids, inputs, times) WITH ORDINALITY
-            AS given (queue, token, run_id, input, offered_ms, position)
-        JOIN runs ON runs.run_id = given.run_id
-        ORDER BY given.position
+        SELECT known.queue, known.token, known.run, known.input, known.offered_ms FROM (
+            SELECT given.*, (SELECT number FROM runs WHERE runs.run_id = given.run_id) AS run
+            FROM unnest(queues, tokens, ids, inputs, times) WITH ORDINALITY
+                AS given (queue, token, run_id, input, offered_ms, position)
+        ) AS known WHERE known.run IS NOT NULL ORDER BY known.position
     ON CONFLICT (token) DO NOTHING;
 END $$;
 
