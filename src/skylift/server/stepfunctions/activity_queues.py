@@ -53,13 +53,15 @@ class ActivityQueues:
         waiting.append(waiter)
         if activity not in self._looking:
             self._looking[activity] = asyncio.create_task(self._look(activity))
+        ending = asyncio.ensure_future(self._context.draining.wait())
         try:
-            await asyncio.wait((waiter.future,), timeout=hold_s)
+            await asyncio.wait((waiter.future, ending), timeout=hold_s, return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             if waiter.future.done():
                 await self._give_back(waiter.future.result())
             raise
         finally:
+            ending.cancel()
             if not waiter.future.done():
                 waiter.future.cancel()
                 with contextlib.suppress(ValueError):

@@ -11,6 +11,7 @@ from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, Target
+from skylift.server.nested import start_attributes
 from skylift.server.stepfunctions.inputs import as_given, read_input
 from skylift.server.stepfunctions.lookup import quick
 from skylift.server.stepfunctions.names import check_name
@@ -53,10 +54,5 @@ def read_start(target: Target, request: dict[str, Any]) -> StartRun:
 
 
 def _attributes(target: Target, request: dict[str, Any]) -> dict[str, str]:
-    facts = {
-        "version": target.version,
-        "alias": target.alias,
-        "revision": target.machine.revision_id,
-        "trace": request.get("traceHeader"),
-    }
-    return {key: value for key, value in facts.items() if value is not None}
+    trace = {"trace": request["traceHeader"]} if "traceHeader" in request else {}
+    return {**start_attributes(target), **trace}

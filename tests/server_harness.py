@@ -1,0 +1,94 @@
+"""A whole server on a free loopback port, in a thread of the tests' process, with boto3 clients for it."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore.config
+
+from skylift.config import Config, ServerSettings
+from skylift.server.observability.logs import Log
+from skylift.server.serve import Server
+
+ROLE = "arn:aws:iam::123456789012:role/tests"
+ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+
+
+class RunningServer:
+    """A context manager. `url` is where it answers."""
+
+    def __init__(self, home: Path, **settings: Any) -> None:
+        server = ServerSettings(port=0, drain_seconds=2.0, **settings)
+        self.config = Config(project=home, home=home / ".skylift", server=server)
+        self._listening = threading.Event()
+        self._server = Server(self.config, announce=lambda url: self._listening.set(), log=Log("text", "warning"))
+        self.url = self._server.url
+        self._thread = threading.Thread(target=self._server.run, name="server-under-test")
+
+    def __enter__(self) -> RunningServer:
+        self._thread.start()
+        assert self._listening.wait(20), "the server does not listen"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.end()
+        self._thread.join(20)
+        assert not self._thread.is_alive(), "the server does not end"
+
+    def client(self, *, account: str | None = None, **options: Any) -> Any:
+        """A Step Functions client; where authentication is off a key of 12 digits names the account."""
+        config = botocore.config.Config(
+            inject_host_prefix=False, retries={"total_max_attempts": 1}, max_pool_connections=20, **options
+        )
+        return boto3.client(
+            "stepfunctions",
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id=account or "test",
+            aws_secret_access_key="test",
+            config=config,
+        )
+
+
+def create(client: Any, name: str, definition: dict[str, Any], **members: Any) -> str:
+    """The ARN of a new state machine."""
+    made = client.create_state_machine(name=name, definition=json.dumps(definition), roleArn=ROLE, **members)
+    arn: str = made["stateMachineArn"]
+    return arn
+
+
+def ended(client: Any, execution: str, within_s: float = 20.0) -> dict[str, Any]:
+    """The description of an execution once it has ended."""
+    deadline = time.monotonic() + within_s
+    while True:
+        found: dict[str, Any] = client.describe_execution(executionArn=execution)
+        if found["status"] in ENDED:
+            return found
+        assert time.monotonic() < deadline, f"{execution} is still {found['status']} after {within_s} s"
+        time.sleep(0.01)
+
+
+def until(question: Any, within_s: float = 20.0) -> Any:
+    """What `question` gives once that is true."""
+    deadline = time.monotonic() + within_s
+    while not (answer := question()):
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        time.sleep(0.01)
+    return answer
+
+
+def history(client: Any, execution: str, **members: Any) -> list[dict[str, Any]]:
+    """All of it, page by page."""
+    events: list[dict[str, Any]] = []
+    token: dict[str, str] = {}
+    while True:
+        page = client.get_execution_history(executionArn=execution, **members, **token)
+        events += page["events"]
+        if "nextToken" not in page:
+            return events
+        token = {"nextToken": page["nextToken"]}
