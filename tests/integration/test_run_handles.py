@@ -1,4 +1,4 @@
-"""A run in the hands of Python code: result, handle, logs, events, async forms, a notebook's picture."""
+"""A run in the hands of Python code, here or on a server: result, handle, logs, events, async forms, a picture."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import psutil
 import pytest
+from remote_server import ApiServer
 
 from skylift import RunFailed
 from skylift.errors import RunAlreadyExists
@@ -72,8 +73,20 @@ def asking(x: int) -> str:
 """
 
 
+@pytest.fixture(scope="module", params=["here", "server"])
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment that says where runs are."""
+    if request.param == "here":
+        yield {}
+        return
+    pytest.importorskip("uvicorn", reason="the server is an extra")
+    server = ApiServer(tmp_path_factory.mktemp("server")).start()
+    yield server.environment()
+    server.kill()
+
+
 @pytest.fixture(scope="module")
-def flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
+def flows(place: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     """A project of a user, and this process working in it."""
     project = tmp_path_factory.mktemp("project")
     (project / "handled_flows.py").write_text(textwrap.dedent(PIPELINES))
@@ -81,6 +94,8 @@ def flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModuleType]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
         patch.delenv("SKYLIFT_HOME", raising=False)
+        for name, value in place.items():
+            patch.setenv(name, value)
         patch.syspath_prepend(str(project))
         patch.setattr(handles, "_default", None)
         yield importlib.import_module("handled_flows")

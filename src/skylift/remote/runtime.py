@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from skylift.ports.journal import Journal, RunRecord
     from skylift.ports.tasks import TaskSpec
 
+EARLY_S = 0.1
+"""An answer that comes sooner than this is of a server that is ending: it is not asked again at once."""
 LACKING = ("DOCUMENT-MISSING",)
 """Codes of a refusal that is mended by putting documents again."""
 PAUSING_S = 0.5
@@ -154,12 +156,15 @@ class RemoteRuntime(Runtime):
     def wait(self, run_id: str, *, timeout_s: float | None = None, pausing: threading.Event | None = None) -> RunRecord:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            left = WAIT_S if deadline is None else deadline - time.monotonic()
+            asked = time.monotonic()
+            left = WAIT_S if deadline is None else deadline - asked
             record = self._remote.wait(run_id, min(left, WAIT_S if pausing is None else PAUSING_S))
             if record.status in ENDED or (pausing is not None and pausing.is_set() and record.status == "PAUSED"):
                 return record
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"run {run_id} is still {record.status} after {timeout_s} s")
+            if time.monotonic() - asked < EARLY_S:
+                time.sleep(EARLY_S)
 
     def check(self, record: RunRecord) -> None:
         """A server's run goes on as soon as the server does."""

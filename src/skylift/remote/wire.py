@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from skylift.ports.journal import RunRecord
 
@@ -14,6 +15,15 @@ LOG_BYTES = 4 * 1024 * 1024
 """Most bytes of logs in one answer."""
 WAIT_S = 20.0
 """How long one request waits for the end of a run."""
+
+
+DigestText = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+"""SHA-256 in hexadecimal digits."""
+RunId = Annotated[str, Meta(pattern="^[a-z2-7]{16}$")]
+Token = Annotated[str, Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+"""An attempt's, inside its run."""
+Name = Annotated[str, Meta(min_length=1, max_length=80)]
+"""Without spaces, control characters and any of `<>{}[]?*"#%\\^|~$&,;:/` and the backtick."""
 
 
 class RunState(RunRecord, kw_only=True):
@@ -33,16 +43,16 @@ class RunPage(msgspec.Struct, frozen=True, kw_only=True):
 class StartRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/runs`. Either `definition` or `document` is given."""
 
-    pipeline: str
-    definition: str | None = None
+    pipeline: Name
+    definition: DigestText | None = None
     """Digest of a document that was put before."""
     document: Any = None
     """The States Language document itself."""
-    tasks: str | None = None
+    tasks: DigestText | None = None
     """Digest of a task table that was put before."""
     input: Any = None
-    name: str | None = None
-    run_id: str | None = None
+    name: Name | None = None
+    run_id: RunId | None = None
     """Chosen by the client, so that a start that is sent again is the same start."""
     attributes: dict[str, str] = {}
 
@@ -67,13 +77,13 @@ class Redrive(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 class Succeed(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="succeed", forbid_unknown_fields=True):
     """The answer to a task that waits for one."""
 
-    token: str
+    token: Token
     """The attempt's, as the run's history has it."""
     output: Any = None
 
 
 class Fail(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="fail", forbid_unknown_fields=True):
-    token: str
+    token: Token
     error: str | None = None
     cause: str | None = None
 
@@ -85,7 +95,7 @@ SignalRequest = Stop | Pause | Resume | Redrive | Succeed | Fail
 class LogPositions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`POST /v1/runs/RUN/logs`: how far the log of each attempt, by its token, is known."""
 
-    positions: dict[str, int]
+    positions: dict[Token, Annotated[int, Meta(ge=0, lt=2**53)]]
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +107,9 @@ class Digest(msgspec.Struct, frozen=True, kw_only=True):
 class Registration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`PUT /v1/pipelines/NAME`."""
 
-    definition: str
+    definition: DigestText
     """Digest of a document that was put before."""
-    tasks: str | None = None
+    tasks: DigestText | None = None
     parameters: dict[str, Any] = {}
     """JSON Schema of the input, an object; empty for a document, which takes any input."""
     defaults: dict[str, Any] = {}

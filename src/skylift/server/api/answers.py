@@ -27,6 +27,7 @@ from skylift.runtime import WrongStatus
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
+from skylift.server.limits import check_depth
 
 T = TypeVar("T")
 Handle = Callable[[ServerContext, Caller, Request], Awaitable[Response]]
@@ -34,6 +35,10 @@ Handle = Callable[[ServerContext, Caller, Request], Awaitable[Response]]
 READ_S = 30.0
 """How long a client may take to send a request's body, or the next piece of a large one."""
 JSON = "application/json"
+DEPTH = 200
+"""Of a request's JSON."""
+LARGE = 100_000
+"""Bodies from this size on are read on a thread, so that others do not wait."""
 
 
 class Refusal(Exception):
@@ -133,12 +138,17 @@ def too_long(limit: int) -> Refusal:
 async def read_json(request: Request, kind: type[T] | Any, limit: int) -> Any:
     """The body as `kind`. Raises Refusal for what is no JSON or does not fit."""
     raw = await read_body(request, limit)
+    return _decoded(raw, kind) if len(raw) < LARGE else await asyncio.to_thread(_decoded, raw, kind)
+
+
+def _decoded(raw: bytes, kind: Any) -> Any:
     try:
+        check_depth(raw, DEPTH)
         return msgspec.json.decode(raw, type=kind)
+    except ApiError:
+        raise Refusal(400, "BODY", f"the body is nested more than {DEPTH} levels deep") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as problem:
         raise Refusal(400, "BODY", f"the body is not what is expected: {problem}") from None
-    except RecursionError:
-        raise Refusal(400, "BODY", "the body is nested too deeply") from None
 
 
 def whole_number(request: Request, name: str, default: int, least: int, most: int) -> int:

@@ -112,4 +112,4 @@ def _digest(request: Request) -> str:
 
 def _check(actual: str, digest: str) -> None:
     if actual != digest:
-        raise Refusal(400, "DIGEST", f"what came has the SHA-256 {actual}, not {digest}")
+        raise Refusal(409, "DIGEST", f"what came has the SHA-256 {actual}, not {digest}")

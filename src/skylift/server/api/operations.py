@@ -196,7 +196,7 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
         "Store a States Language document or a task table.",
         [_DIGEST],
         {201: _json("Digest")},
-        (400, 408, 413),
+        (400, 408, 409, 413),
         _BYTES,
     ),
     ("get", "/v1/documents/{digest}"): _operation(
@@ -207,7 +207,7 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
         (400, 404),
     ),
     ("put", "/v1/blobs/{digest}"): _operation(
-        "putArtifact", "Store an artifact.", [_DIGEST], {201: _json("Digest")}, (400, 408, 413), _BYTES
+        "putArtifact", "Store an artifact.", [_DIGEST], {201: _json("Digest")}, (400, 408, 409, 413), _BYTES
     ),
     ("get", "/v1/blobs/{digest}"): _operation(
         "getArtifact", "An artifact of the account.", [_DIGEST, _RUNS_HINT], {200: _BYTES}, (400, 404)

@@ -254,8 +254,7 @@ async def start_target(
     """Start a run of a machine, version or alias: the input is checked against the pipeline's parameters, its defaults
     filled in. A name that was given before with the same input gives the same run."""
     machine = target.machine
-    face = await services.context.blocking(face_of, services, machine.arn)
-    value = with_defaults(machine.name, face, given)
+    value = await services.context.blocking(_checked_input, services, machine, given)
     run_id = new_run_id() if name is None else child_run_id(f"{machine.arn}:{name}")
     if machine.type == "EXPRESS":
         name = express_name(name or run_id, run_id)
@@ -274,6 +273,10 @@ async def start_target(
         limits=machine.limits,
     )
     return await begin(services, caller, start)
+
+
+def _checked_input(services: Services, machine: StateMachine, given: Any) -> Any:
+    return with_defaults(machine.name, face_of(services, machine.arn), given)
 
 
 def with_defaults(pipeline: str, face: Face, given: Any) -> Any:

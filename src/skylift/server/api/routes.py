@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -14,6 +14,7 @@ from skylift.server.api.services import Services
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 
+Endpoint = Callable[[Request], Awaitable[Response]]
 ServiceHandle = Callable[[Services, Caller, Request], Awaitable[Response]]
 
 TABLE: tuple[tuple[str, str, Role, ServiceHandle], ...] = (
@@ -49,6 +50,16 @@ def routes(context: ServerContext) -> list[BaseRoute]:
 
         return answer
 
-    return [
-        Route(path, endpoint(context, role, bound(handle)), methods=[method]) for method, path, role, handle in TABLE
-    ]
+    by_path: dict[str, dict[str, Endpoint]] = {}
+    for method, path, role, handle in TABLE:
+        by_path.setdefault(path, {})[method] = endpoint(context, role, bound(handle))
+    return [Route(path, by_method(found), methods=list(found)) for path, found in by_path.items()]
+
+
+def by_method(endpoints: Mapping[str, Endpoint]) -> Endpoint:
+    """One route for a path, so that a refused method is told all that there are."""
+
+    async def answer(request: Request) -> Response:
+        return await endpoints["GET" if request.method == "HEAD" else request.method](request)
+
+    return answer

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
 from skylift.engine.reply import Reply
 from skylift.ports.journal import RunRecord
@@ -19,11 +18,18 @@ class Ends:
         self._ended: dict[str, asyncio.Event] = {}
 
     async def wait(self, record: RunRecord, timeout_s: float) -> RunRecord:
-        """The run's record when it has ended, or as it is after that time."""
+        """The run's record when it has ended, or as it is after that time or when the server is asked to end."""
         if record.status not in ENDED and timeout_s > 0:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._event(record.run_id).wait(), timeout_s)
+            await self._first(self._event(record.run_id), self._context.draining, timeout_s)
         return await self._context.blocking(self._context.journal.run, record.run_id) or record
+
+    async def _first(self, ended: asyncio.Event, draining: asyncio.Event, timeout_s: float) -> None:
+        waits = [asyncio.ensure_future(event.wait()) for event in (ended, draining)]
+        try:
+            await asyncio.wait(waits, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def _event(self, run_id: str) -> asyncio.Event:
         """Set when the run has ended, or when the engine cannot say."""
