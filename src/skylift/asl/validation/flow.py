@@ -37,7 +37,7 @@ def read_document(value: dict[str, Any], check: Check) -> Document:
 def read_state_alone(value: dict[str, Any], name: str, check: Check) -> State | None:
     """A state without its document: where it leads to is not looked for."""
     language = value.get("QueryLanguage")
-    check.language = language if language in LANGUAGES else "JSONPath"
+    check.language = language if isinstance(language, str) and language in LANGUAGES else "JSONPath"
     return _read_state(name, value, "", check)
 
 
