@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 import uuid
 from collections.abc import Mapping
@@ -13,6 +11,23 @@ from skylift.errors import JournalUnavailable
 from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
+from skylift.server.stepfunctions import (
+    activities,
+    aliases,
+    execution_lists,
+    execution_machines,
+    executions,
+    history,
+    machines,
+    map_runs,
+    redrive,
+    sync_executions,
+    tags,
+    tasks,
+    test_state,
+    validation,
+    versions,
+)
 from skylift.server.stepfunctions.actions import Action
 from skylift.server.stepfunctions.shapes import REQUESTS
 from skylift.server.stepfunctions.wire import CONTENT_TYPE, encode, encode_error, read_request
@@ -21,21 +36,21 @@ PREFIX = "AWSStepFunctions."
 """Of `X-Amz-Target`."""
 
 _MODULES = (
-    "machines",
-    "execution_machines",
-    "versions",
-    "aliases",
-    "tags",
-    "validation",
-    "activities",
-    "executions",
-    "execution_lists",
-    "sync_executions",
-    "redrive",
-    "history",
-    "tasks",
-    "map_runs",
-    "test_state",
+    activities,
+    aliases,
+    execution_lists,
+    execution_machines,
+    executions,
+    history,
+    machines,
+    map_runs,
+    redrive,
+    sync_executions,
+    tags,
+    tasks,
+    test_state,
+    validation,
+    versions,
 )
 _log = logging.getLogger(__name__)
 
@@ -80,12 +95,7 @@ class Endpoint:
 
 def all_actions() -> dict[str, Action]:
     """Every action of the protocol, by its name."""
-    found: dict[str, Action] = {}
-    for module in _MODULES:
-        name = f"skylift.server.stepfunctions.{module}"
-        if importlib.util.find_spec(name):
-            found.update(importlib.import_module(name).actions.by_name)
-    return found
+    return {name: action for module in _MODULES for name, action in module.actions.by_name.items()}
 
 
 def _denied(caller: Caller, name: str) -> ApiError:

@@ -7,15 +7,14 @@ from typing import Any
 import msgspec
 
 from skylift.asl.events import RunStarted
-from skylift.asl.map_names import run_of
 from skylift.ports.journal import RunRecord
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
-from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, StateMachine
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.descriptions import describe_definition, describe_settings
-from skylift.server.stepfunctions.names import EXECUTION, MAP_RUN, Arn, invalid_arn, make_arn, read_arn
+from skylift.server.stepfunctions.lookup import find_execution
+from skylift.server.stepfunctions.names import EXECUTION, MAP_RUN, Arn, make_arn, read_arn
 from skylift.server.stepfunctions.wire import seconds
 
 actions = Actions()
@@ -27,12 +26,9 @@ async def describe_for_execution(context: ServerContext, caller: Caller, request
 
 
 def _describe(context: ServerContext, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
-    arn = read_arn(request["executionArn"], EXECUTION)
-    if not arn.rest:
-        raise invalid_arn(arn.text)
-    record = _record(context, arn)
-    if record is None or (record.account, record.pipeline) != (caller.account, arn.machine):
-        raise ApiError("ExecutionDoesNotExist", f"Execution Does Not Exist: '{arn.text}'")
+    execution = find_execution(context.journal, caller, request["executionArn"])
+    record = execution.record
+    arn = read_arn(execution.arn, EXECUTION)
     machine = _machine_of(context, record)
     return {
         "stateMachineArn": arn.machine,
@@ -43,14 +39,6 @@ def _describe(context: ServerContext, caller: Caller, request: dict[str, Any]) -
         **describe_definition(context, request, record.definition),
         **_map_run(arn),
     }
-
-
-def _record(context: ServerContext, arn: Arn) -> RunRecord | None:
-    """Child executions of a Distributed Map are part of their parent's run, which their names say."""
-    if arn.label is None:
-        return context.journal.run_named(arn.machine, arn.rest[0])
-    run_id = run_of(arn.rest[0])
-    return None if run_id is None else context.journal.run(run_id)
 
 
 def _machine_of(context: ServerContext, record: RunRecord) -> StateMachine | None:
