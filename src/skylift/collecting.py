@@ -15,8 +15,11 @@ from skylift.stores.gc import all_runs, collect
 from skylift.stores.ownership import any_alive
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from skylift.ports.blobs import BlobStore
     from skylift.ports.journal import Journal, RunRecord
+    from skylift.ports.resources import ResourceStore
 
 GRACE_MS = 60 * 60 * 1000
 """While an engine lives, an artifact younger than this may belong to a result that is just being recorded."""
@@ -32,17 +35,27 @@ class Freed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect_garbage(
-    journal: Journal, blobs: BlobStore, home: Path, *, older_than_ms: int, keep: int, dry_run: bool
+    journal: Journal,
+    blobs: BlobStore,
+    home: Path,
+    *,
+    older_than_ms: int,
+    keep: int,
+    dry_run: bool,
+    resources: ResourceStore | None = None,
+    is_busy: Callable[[], bool] | None = None,
 ) -> Freed:
-    """See `Runtime.collect_garbage`."""
+    """See `Runtime.collect_garbage`. `is_busy` tells whether any engine of the journal lives; without it those of the
+    home are looked at."""
     before_ms = int(time.time() * 1000) - older_than_ms
     old = _old_runs(journal, before_ms, keep)
     if not dry_run:
         journal.delete_runs(old)
         for run_id in old:
             shutil.rmtree(home / "logs" / run_id, ignore_errors=True)
-    grace_ms = GRACE_MS if any_alive(home) else min(GRACE_MS, older_than_ms)
-    found = collect(journal, blobs, grace_ms=grace_ms, dry_run=dry_run)
+    busy = any_alive(home) if is_busy is None else is_busy()
+    grace_ms = GRACE_MS if busy else min(GRACE_MS, older_than_ms)
+    found = collect(journal, blobs, resources=resources, grace_ms=grace_ms, dry_run=dry_run)
     if not dry_run:
         _drop_unpacked(home / "bundles", blobs)
     return Freed(runs=len(old), blobs=found.deleted, bytes=found.freed_bytes)

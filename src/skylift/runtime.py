@@ -305,7 +305,14 @@ class Runtime:
         from skylift.collecting import collect_garbage
 
         return collect_garbage(
-            self.journal, self.blobs, self.config.home, older_than_ms=older_than_ms, keep=keep, dry_run=dry_run
+            self.journal,
+            self.blobs,
+            self.config.home,
+            older_than_ms=older_than_ms,
+            keep=keep,
+            dry_run=dry_run,
+            resources=self.resources,
+            is_busy=self.store.any_alive,
         )
 
     # -- driving runs --------------------------------------------------------------------------------------------------

@@ -103,16 +103,20 @@ def _home(home: Path) -> Finding:
 
 
 def _journal(config: Config) -> Finding:
-    if not (config.home / "journal.db").exists():
-        return Finding(name="journal", verdict="ok", detail="none yet; made by the first run")
     from skylift.runtime import Runtime
+    from skylift.stores.open import store_file
 
     try:
+        file = store_file(config.store, config.home)
+        if file is not None and not file.exists():
+            return Finding(name="journal", verdict="ok", detail="none yet; made by the first run")
         with Runtime(config) as runtime:
-            count = len(runtime.reader.runs(limit=1000))
+            count, place = len(runtime.reader.runs(limit=1000)), runtime.store.place
     except SkyliftError as problem:
         return Finding(name="journal", verdict="broken", detail=problem.message, mend=problem.hint, needed=True)
-    return Finding(name="journal", verdict="ok", detail=counted(count, "run") if count < 1000 else "1000 runs or more")
+    runs = counted(count, "run") if count < 1000 else "1000 runs or more"
+    where = "" if config.store is None else f" in {place}"
+    return Finding(name="journal", verdict="ok", detail=f"{runs}{where}")
 
 
 def _functions(config: Config) -> list[Finding]:

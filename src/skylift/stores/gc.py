@@ -17,6 +17,7 @@ from skylift.asl.events import AnyEvent, ItemsRead, ResultsWritten, RunStarted, 
 from skylift.errors import BlobMissing
 from skylift.ports.blobs import BlobStore
 from skylift.ports.journal import Journal, RunRecord
+from skylift.ports.resources import Resource, ResourceStore
 from skylift.ports.tasks import TaskTable
 from skylift.values.bundle import bundle_blobs
 from skylift.values.tags import ARTIFACT, ValueNotLoadable, digest_of
@@ -37,12 +38,18 @@ class Collected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def collect(
-    journal: Journal, blobs: BlobStore, *, grace_ms: int = DAY_MS, now_ms: int | None = None, dry_run: bool = False
+    journal: Journal,
+    blobs: BlobStore,
+    *,
+    resources: ResourceStore | None = None,
+    grace_ms: int = DAY_MS,
+    now_ms: int | None = None,
+    dry_run: bool = False,
 ) -> Collected:
-    """Delete the artifacts that no run, schedule or cached result in the journal needs."""
+    """Delete the artifacts that no run, schedule or cached result in the journal needs, nor one of the resources."""
     before_ms = (int(time.time() * 1000) if now_ms is None else now_ms) - grace_ms
     candidates = set(blobs.digests())  # listed first: what is put while we look is not in it
-    needed = reachable(journal, blobs)
+    needed = reachable(journal, blobs, resources)
     deleted = freed = young = 0
     for digest in sorted(candidates - needed):
         try:
@@ -57,8 +64,8 @@ def collect(
     return Collected(kept=len(candidates & needed), deleted=deleted, freed_bytes=freed, young=young)
 
 
-def reachable(journal: Journal, blobs: BlobStore) -> set[str]:
-    """Digests that the journal's runs and schedules need, directly or through other blobs."""
+def reachable(journal: Journal, blobs: BlobStore, resources: ResourceStore | None = None) -> set[str]:
+    """Digests that the journal's runs and schedules need, and the resources, directly or through other blobs."""
     found: set[str] = set()
     tables: set[str] = set()
     for run in all_runs(journal):
@@ -69,6 +76,10 @@ def reachable(journal: Journal, blobs: BlobStore) -> set[str]:
         _follow(schedule.input, blobs, found)
         if schedule.tasks is not None:
             tables.add(schedule.tasks)
+    if resources is not None:
+        for resource in all_resources(resources):
+            _follow(_json(resource.body), blobs, found)
+        tables |= {digest for digest in resources.documents() if _is_table(journal.document(digest))}
     _follow_tables(tables, journal, blobs, found)
     return found
 
@@ -96,6 +107,32 @@ def _follow_tables(tables: set[str], journal: Journal, blobs: BlobStore, found: 
             bundles.add(bundle)
     for digest in bundles:
         found |= bundle_blobs(digest, blobs) if blobs.exists(digest) else {digest}
+
+
+def _is_table(document: bytes) -> bool:
+    """Is it a task table? Definitions of state machines are none."""
+    try:
+        msgspec.json.decode(document, type=TaskTable)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def all_resources(resources: ResourceStore) -> Iterator[Resource]:
+    """Every resource, a page at a time."""
+    for kind in resources.kinds():
+        after = ""
+        while page := resources.list(kind, after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].key
+
+
+def _json(body: bytes) -> Any:
+    """None for a resource that is not JSON: it can name no artifact."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
 
 
 def all_runs(journal: Journal) -> Iterator[RunRecord]:

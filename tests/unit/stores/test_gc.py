@@ -14,6 +14,7 @@ from skylift.ports.tasks import TaskTable
 from skylift.stores.files import FileBlobStore
 from skylift.stores.gc import collect, reachable
 from skylift.stores.memory import MemoryJournal
+from skylift.stores.memory_resources import MemoryResources
 from skylift.testing.journals import record
 from skylift.values.bundle import write_manifest
 from skylift.values.codec import ValueCodec
@@ -90,3 +91,27 @@ def test_a_missing_artifact_does_not_stop_the_collection(blobs: FileBlobStore, c
     garbage = blobs.put(b"garbage")
     assert collect(journal, blobs, now_ms=LATER).deleted == 1
     assert not blobs.exists(garbage)
+
+
+def test_what_resources_need_stays(blobs: FileBlobStore, codec: ValueCodec) -> None:
+    """The code of a registered pipeline, and an artifact that a trigger's input names, outlive every run."""
+    journal = MemoryJournal()
+    resources = MemoryResources(journal)
+    bundle = write_manifest(blobs, files={"m.py": blobs.put(b"code")})
+    tasks = journal.put_document(msgspec.json.encode(TaskTable(bundle=bundle, tasks={})))
+    definition = journal.put_document(b'{"StartAt": "A", "States": {"A": {"Type": "Succeed"}}}')
+    resources.put("state-machine", "arn:m", b"{}", documents=[definition, tasks])
+    given = codec.dump(np.arange(5_000))
+    resources.put("trigger", "daily", msgspec.json.encode({"input": given}))
+    resources.put("key", "AKIA", b"\x00 sealed, no JSON")
+    needed = set(blobs.digests())
+    garbage = blobs.put(b"garbage")
+    assert len(needed) == 3
+    assert reachable(journal, blobs, resources) == needed
+    journal.delete_runs([])
+    found = collect(journal, blobs, resources=resources, now_ms=LATER)
+    assert (found.deleted, found.kept) == (1, len(needed))
+    assert not blobs.exists(garbage)
+    resources.delete("state-machine", "arn:m")
+    resources.delete("trigger", "daily")
+    assert collect(journal, blobs, resources=resources, now_ms=LATER).deleted == len(needed)
