@@ -86,7 +86,7 @@ class Web:
                 "The value for the field 'AuthType' must be NO_AUTH, IAM_ROLE or RESOURCE_POLICY"
             )
         elsewhere = self._clients.endpoint("apigateway")
-        base = elsewhere.rstrip("/") if elsewhere else f"https://{host}"
+        base = (elsewhere or (host if "://" in host else f"https://{host}")).rstrip("/")
         url = checked_url(parameters, f"{base}/{path}", parameters.table("QueryParameters"))
         body = body_of(parameters, headers, parameters.any("RequestBody"))
         headers.setdefault("Content-Type", "application/json")
