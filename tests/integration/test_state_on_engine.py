@@ -18,6 +18,7 @@ from skylift.config import load_config
 from skylift.runtime import Runtime
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
+from skylift.server.stepfunctions import test_state
 from skylift.server.stepfunctions.endpoint import Endpoint
 from skylift.server.stepfunctions.test_state import actions
 
@@ -25,11 +26,16 @@ ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/tester"
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:"
 HANDLERS = """
+import time
+
 class Refused(Exception):
     pass
 
 def hello(event, context):
     return {"said": "hello " + event["who"]}
+
+def sleep(event, context):
+    time.sleep(60)
 
 def refuse(event, context):
     raise Refused("not today")
@@ -40,9 +46,8 @@ def refuse(event, context):
 def context(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerContext]:
     project: Path = tmp_path_factory.mktemp("project")
     (project / "handlers.py").write_text(HANDLERS)
-    settings = (
-        '[functions]\nhello = "handlers:hello"\nrefuse = "handlers:refuse"\n[server]\nallow_http = ["127.0.0.1"]\n'
-    )
+    handlers = "".join(f'{name} = "handlers:{name}"\n' for name in ("hello", "refuse", "sleep"))
+    settings = f'[functions]\n{handlers}[server]\nallow_http = ["127.0.0.1"]\n'
     (project / "skylift.toml").write_text(settings)
     config = load_config(project, environ={})
     with Runtime(config) as runtime:
@@ -85,6 +90,16 @@ def test_a_failure_of_the_function_is_retried_or_caught(context: ServerContext) 
     _, said = ask(context, definition=definition, roleArn=ROLE, stateConfiguration=used)
     assert (said["status"], said["nextState"]) == ("CAUGHT_ERROR", "Sorry")
     assert json.loads(said["cause"])["errorMessage"] == "not today"
+
+
+def test_a_task_that_takes_too_long_is_stopped(context: ServerContext, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(test_state, "LONGEST_S", 0.2)
+    status, said = ask(context, definition=task("sleep"), roleArn=ROLE)
+    assert status == 200, said
+    assert (said["status"], said["error"]) == ("FAILED", "States.Timeout")
+    assert context.journal.runs() == []
+    _, said = ask(context, definition=task("sleep", TimeoutSeconds=1), roleArn=ROLE)
+    assert (said["status"], said["error"]) == ("FAILED", "States.Timeout")
 
 
 class Echo(BaseHTTPRequestHandler):

@@ -43,6 +43,9 @@ actions = Actions()
 LONGEST_S = 300
 """A test may take so long; then the state has failed with States.Timeout."""
 
+STOPPED_S = 10
+"""A run that is stopped has ended after so long at most."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -188,7 +191,7 @@ async def _ended(context: ServerContext, start: StartRun) -> RunRecord | None:
     try:
         return await context.reply(finished, LONGEST_S)
     except (TimeoutError, asyncio.CancelledError) as end:
-        await asyncio.shield(context.blocking(_stop, context, run_id))
+        await asyncio.shield(context.blocking(_drop, context, run_id))
         if isinstance(end, asyncio.CancelledError):
             raise
         return None
@@ -249,9 +252,11 @@ def _protocol(url: str) -> str:
     return url.partition(":")[0]
 
 
-def _stop(context: ServerContext, run_id: str) -> None:
-    with contextlib.suppress(SkyliftError):
+def _drop(context: ServerContext, run_id: str) -> None:
+    with contextlib.suppress(SkyliftError, TimeoutError):
         context.engine.stop(run_id)
+        context.engine.wait(run_id, STOPPED_S)
+    _forget(context, run_id)
 
 
 def _forget(context: ServerContext, run_id: str) -> None:
