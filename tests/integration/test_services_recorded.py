@@ -169,7 +169,7 @@ def _without_input(recorded: Any, got: Any, given: dict[str, Any]) -> tuple[Any,
         assert got["TaskFailedError"]["Error"] == error["Error"]
         _same_cause(error["Cause"], got["TaskFailedError"]["Cause"])
     left = {*given, "TaskFailedError"}
-    return tuple({key: value for key, value in one.items() if key not in left} for one in (recorded, got))  # type: ignore[return-value]
+    return tuple({key: value for key, value in one.items() if key not in left} for one in (recorded, got))
 
 
 def test_a_worker_finds_the_token_in_a_message_and_ends_the_task(aws: Aws, runtime: Runtime) -> None:

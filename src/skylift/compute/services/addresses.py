@@ -37,6 +37,13 @@ def resolve(host: str, port: int) -> list[Address]:
     return list(dict.fromkeys(ipaddress.ip_address(str(info[4][0]).partition("%")[0]) for info in found))
 
 
+def as_address(text: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
 def inner(address: Address) -> Address:
     """The IPv4 address that an IPv6 one carries, whichever way: it is where packets end up."""
     if isinstance(address, ipaddress.IPv4Address):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
-from skylift.compute.services.addresses import Address, is_metadata, is_public
+from skylift.compute.services.addresses import Address, as_address, is_metadata, is_public
 from skylift.compute.services.failure import ServiceFailure, refused
 
 _STEERED = frozenset({"machinelearning:predict"})
@@ -18,6 +18,7 @@ class ServicePolicy:
     def __init__(self, *, services: Iterable[str] = (), http: Iterable[str] = ()) -> None:
         self._services = tuple(pattern.lower() for pattern in services)
         self._hosts = tuple(plain_host(pattern) for pattern in http)
+        self._addresses = frozenset(filter(None, map(as_address, self._hosts)))
 
     def check_service(self, account: str, service: str, *actions: str) -> None:
         """Raises ServiceFailure unless one of the action's names is allowed."""
@@ -35,7 +36,7 @@ class ServicePolicy:
 
     def check_address(self, account: str, host: str, address: Address) -> None:
         """Before a connection to one address of the host is made."""
-        listed = str(address) in self._hosts
+        listed = address in self._addresses
         if is_metadata(address) and (account == "" or not listed):
             raise ServiceFailure(
                 "States.Permissions", f"The host {host!r} is at {address}, where machines keep their credentials"
