@@ -1,4 +1,4 @@
-"""A server with Skylift's own API in a process of its own, to be killed and started again."""
+"""`skylift server` in a process of its own, to be killed and started again, with keys for any account."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ import sys
 import time
 from pathlib import Path
 
+from skylift.server.auth.keys import Keys
+from skylift.server.auth.sealing import open_sealer
+from skylift.server.caller import Role
+from skylift.stores.open import open_store
+
 SETTINGS = """
 [functions]
 hello = "handlers:hello"
 
 [server]
+auth = "required"
+log_level = "warning"
 allow_code = {allowed}
 """
 HANDLER = "def hello(event, context):\n    return {'said': f\"hello {event['who']}\"}\n"
@@ -33,14 +40,14 @@ class ApiServer:
         (folder / "handlers.py").write_text(HANDLER)
         self.port = _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._keys: dict[tuple[str, str], tuple[str, str]] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> ApiServer:
-        script = Path(__file__).with_name("api_server.py")
         kept = {key: value for key, value in os.environ.items() if not key.startswith(("SKYLIFT_", "AWS_"))}
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, str(script), str(self.folder / ".skylift"), str(self.port)],
+                [sys.executable, "-m", "skylift.cli", "server", "--port", str(self.port)],
                 cwd=self.folder,
                 env=kept,
                 stdout=log,
@@ -59,19 +66,27 @@ class ApiServer:
 
     def environment(self, account: str | None = None, role: str = "admin") -> dict[str, str]:
         """What makes commands talk to it, in an account of their own."""
-        key = f"account-{account or new_account()}-{role}"
-        return {
-            "SKYLIFT_URL": self.url,
-            "SKYLIFT_ACCESS_KEY_ID": key,
-            "SKYLIFT_SECRET_ACCESS_KEY": "secret",
-        }
+        key_id, secret = self.key(account or new_account(), role)
+        return {"SKYLIFT_URL": self.url, "SKYLIFT_ACCESS_KEY_ID": key_id, "SKYLIFT_SECRET_ACCESS_KEY": secret}
+
+    def key(self, account: str, role: str = "admin") -> tuple[str, str]:
+        """Id and secret, as `skylift keys create` issues them; the same ones each time."""
+        known = self._keys.get((account, role))
+        if known is None:
+            home = self.folder / ".skylift"
+            store = open_store(None, home=home)
+            keys = Keys(store.resources, lambda: open_sealer(home, {}))
+            issued = keys.create(account=account, role=Role[role.upper()], now_ms=int(time.time() * 1000))
+            store.close()
+            known = self._keys[account, role] = (issued.key_id, issued.secret)
+        return known
 
     def _await(self) -> None:
         deadline = time.monotonic() + 30
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
             try:
-                connection.request("GET", "/v1/runs")
+                connection.request("GET", "/health/live")
                 connection.getresponse().read()
                 return
             except OSError:

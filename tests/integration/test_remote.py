@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,7 @@ def large(count: int) -> bytes:
 
 @task
 def double(x: int) -> int:
+    print(f"doubling {x}")
     return 2 * x
 
 
@@ -86,7 +87,6 @@ def asking(x: int) -> str:
     return f"{answer}{x}"
 '''
 PASS = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
-Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +132,7 @@ _opened: list[ServerClient] = []
 
 
 def client(server: ApiServer, account: str, role: str = "admin") -> ServerClient:
-    opened = ServerClient(server.url, Signer(f"account-{account}-{role}", "secret", "us-east-1"))
+    opened = ServerClient(server.url, Signer(*server.key(account, role), "us-east-1"))
     _opened.append(opened)
     return opened
 
@@ -222,9 +222,10 @@ def test_nested_runs_belong_to_the_account(project: Path, server: ApiServer) -> 
     place = server.environment()
     done = call(project, place, "run", "flow.py:outer", "--x", "4")
     assert (done.returncode, json.loads(done.stdout)) == (0, 8), done.stderr
-    assert [run["pipeline"] for run in runs(project, place)] == ["doubled", "outer"]
-    logged = call(project, place, "logs", runs(project, place)[1]["run_id"])
-    assert logged.returncode == 0, logged.stderr
+    found = {run["pipeline"]: run for run in runs(project, place)}
+    assert sorted(found) == ["doubled", "outer"]
+    logged = call(project, place, "logs", found["outer"]["run_id"])
+    assert (logged.returncode, logged.stdout.count("doubling 4")) == (0, 2), logged
 
 
 def test_an_approval(project: Path, server: ApiServer) -> None:
@@ -308,7 +309,7 @@ def test_artifacts_are_read_by_whoever_put_them_or_has_a_run_with_them(project: 
     )
     foreign.request("PUT", f"/v1/blobs/{artifact}", body=b"x" * 300_000)
     assert foreign.request("HEAD", f"/v1/blobs/{artifact}").headers["content-length"] == "300000"
-    wrong = foreign.request("PUT", f"/v1/blobs/{'0' * 64}", body=b"x", accept=(400,))
+    wrong = foreign.request("PUT", f"/v1/blobs/{'0' * 64}", body=b"x", accept=(409,))
     assert json.loads(wrong.body)["error"]["code"] == "DIGEST"
 
 
@@ -381,7 +382,7 @@ def _post(server: ApiServer, account: str, key: str, value: Any) -> tuple[int, A
     import http.client
 
     body = json.dumps(value).encode()
-    signer = Signer(f"account-{account}-operator", "secret", "us-east-1")
+    signer = Signer(*server.key(account, "operator"), "us-east-1")
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     target, headers = "/pipelines/echo/runs?wait=30", {"host": f"127.0.0.1:{server.port}", "idempotency-key": key}
     connection.request("POST", target, body, signer.sign("POST", target, headers, body))
@@ -429,10 +430,16 @@ BAD = [
     ("POST", "/v1/runs", b'{"pipeline": "p"}', 400, "BODY"),
     ("POST", "/v1/runs", b'{"pipeline": "p", "document": {}}', 400, "INVALID-DEFINITION"),
     ("POST", "/v1/runs", b'{"pipeline": "p", "definition": "' + b"0" * 64 + b'"}', 409, "DOCUMENT-MISSING"),
-    ("POST", "/v1/runs", b'{"pipeline": "p", "document": {}, "run_id": "../x"}', 400, "NAME"),
-    ("PUT", "/v1/pipelines/p", b'{"definition": "0", "parameters": {"type": "array"}}', 400, "SCHEMA"),
-    ("PUT", "/v1/pipelines/p", b'{"definition": "0", "parameters": {"$ref": "#/$defs/x"}}', 400, "SCHEMA"),
-    ("PUT", "/v1/documents/" + "0" * 64, b"x", 400, "DIGEST"),
+    ("POST", "/v1/runs", b'{"pipeline": "p", "document": {}, "run_id": "../x"}', 400, "BODY"),
+    ("PUT", "/v1/pipelines/p", b'{"definition": "' + b"0" * 64 + b'", "parameters": {"type": "array"}}', 400, "SCHEMA"),
+    (
+        "PUT",
+        "/v1/pipelines/p",
+        b'{"definition": "' + b"0" * 64 + b'", "parameters": {"$ref": "#/$defs/x"}}',
+        400,
+        "SCHEMA",
+    ),
+    ("PUT", "/v1/documents/" + "0" * 64, b"x", 409, "DIGEST"),
     ("PUT", "/v1/documents/" + "0" * 64, b"x" * 9_000_000, 413, "TOO-LONG"),
 ]
 
@@ -443,7 +450,8 @@ def test_bad_requests(server: ApiServer, method: str, target: str, body: bytes, 
     from urllib.parse import quote
 
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    connection.request(method, quote(target, safe="/?=&%.-"), body)
+    path, signer = quote(target, safe="/?=&%.-"), Signer(*server.key("161616161616"), "us-east-1")
+    connection.request(method, path, body, signer.sign(method, path, {"host": f"127.0.0.1:{server.port}"}, body))
     response = connection.getresponse()
     found = response.read()
     connection.close()
@@ -478,3 +486,15 @@ def test_a_start_sent_twice_is_one_start(server: ApiServer) -> None:
     first, second = ask(http, "POST", "/v1/runs", start), ask(http, "POST", "/v1/runs", start)
     assert first[1]["run_id"] == second[1]["run_id"] == "abcdefgh22223333"
     assert len(ask(http, "GET", "/v1/runs")[1]["runs"]) == 1
+
+
+def test_wrong_and_missing_keys(project: Path, server: ApiServer) -> None:
+    place = server.environment("171717171717")
+    wrong = call(project, {**place, "SKYLIFT_SECRET_ACCESS_KEY": "wrong"}, "runs")
+    missing = call(project, {"SKYLIFT_URL": server.url}, "runs")
+    for refused in (wrong, missing):
+        assert refused.returncode == 2
+        assert "error[SERVER-ACCESS]" in refused.stderr
+        assert "skylift keys create" in refused.stderr
+    half = call(project, {"SKYLIFT_URL": server.url, "AWS_ACCESS_KEY_ID": "AKIA"}, "runs")
+    assert "error[KEY]: AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not" in half.stderr
