@@ -171,7 +171,9 @@ class Recorder:
 class Host:
     """One life of an engine process: it ends with a crash, and the next one takes over."""
 
-    def __init__(self, world: Simulation, owner: str, backend: SimulatedBackend | None) -> None:
+    def __init__(
+        self, world: Simulation, owner: str, backend: SimulatedBackend | None, *, adopting: bool = False
+    ) -> None:
         self.owner = owner
         self.inbox: list[Input] = [Recover()]
         self.due: int | None = None
@@ -188,6 +190,7 @@ class Host:
             new_id=world.new_id,
             limits=world.limits,
             library=world.library,
+            adopting=adopting,
         )
 
     def _report(self, token: str, outcome: Outcome) -> None:
