@@ -162,8 +162,13 @@ class Machines:
                 return machine
         return None
 
-    def put_version(self, version: Version) -> None:
-        self._put(VERSION, version.arn, version, version.machine, None)
+    def create_version(self, version: Version) -> Version:
+        """This one, or the one that has its number already."""
+        try:
+            self._put(VERSION, version.arn, version, version.machine, 0)
+        except ResourceChanged:
+            return self.version(version.arn) or self.create_version(version)
+        return version
 
     def delete_version(self, arn: str) -> bool:
         return self._resources.delete(VERSION, arn)

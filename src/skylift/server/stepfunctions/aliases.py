@@ -83,13 +83,17 @@ def _create(context: ServerContext, caller: Caller, request: dict[str, Any]) -> 
             present = machines.alias(asked.arn)
         else:
             return asked
-    if present is None or (present.routing, present.description) != (asked.routing, asked.description):
+    if present is None or not _is_same(present, asked):
         raise ApiError(
             "ConflictException",
             "Failed to create alias because an alias with the same name and a different routing configuration "
             "already exists.",
         )
     return present
+
+
+def _is_same(present: Alias, asked: Alias) -> bool:
+    return dict(present.routing) == dict(asked.routing) and present.description == asked.description
 
 
 def _update(context: ServerContext, caller: Caller, request: dict[str, Any]) -> Alias:

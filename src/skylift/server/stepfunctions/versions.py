@@ -42,34 +42,49 @@ def publish(
 ) -> Version:
     """Version of the machine as it is now: the one that its revision has already, or a new one. Blocks. Raises
     StateMachineDoesNotExist; ConflictException if it is not at `revision`; ServiceQuotaExceededException."""
-    made: Version | None = None
-
-    def edit(machine: StateMachine) -> StateMachine:
-        nonlocal made
-        present = machine.revision_id or INITIAL
-        if revision is not None and revision != present:
-            raise ApiError(
-                "ConflictException",
-                f"Failed to publish the State Machine version for revision {revision}. "
-                f"The current State Machine revision is {present}.",
-            )
-        made = _published(machines, machine)
-        if made is not None:
-            return machine
-        number = machine.last_version + 1
-        after = msgspec.structs.replace(machine, last_version=number, published_revision=present)
-        made = Version(
-            arn=f"{arn}:{number}", number=number, description=description, created_ms=now_ms, machine=machine
-        )
-        return after
-
-    found = machines.get(arn)
-    if found is not None and len(machines.versions(arn)) >= MOST_VERSIONS and _published(machines, found) is None:
-        raise _quota(f"A state machine may have at most {MOST_VERSIONS} versions; delete some first")
-    if machines.change(arn, edit) is None or made is None:
+    machine = machines.get(arn)
+    if machine is None:
         raise does_not_exist(arn)
-    machines.put_version(made)
+    present = machine.revision_id or INITIAL
+    if revision is not None and revision != present:
+        raise ApiError(
+            "ConflictException",
+            f"Failed to publish the State Machine version for revision {revision}. "
+            f"The current State Machine revision is {present}.",
+        )
+    published = _published(machines, machine)
+    if published is not None:
+        return published
+    if len(machines.versions(arn)) >= MOST_VERSIONS:
+        raise _quota(f"A state machine may have at most {MOST_VERSIONS} versions; delete some first")
+    made = _next_version(machines, machine, description, now_ms)
+    if machines.change(arn, lambda now: _numbered(now, made.number, present)) is None:
+        machines.delete_version(made.arn)
+        raise does_not_exist(arn)
     return made
+
+
+def _next_version(machines: Machines, machine: StateMachine, description: str | None, now_ms: int) -> Version:
+    """The first number that is free, or that somebody else has just given to the same revision."""
+    number = machine.last_version
+    while True:
+        number += 1
+        asked = Version(
+            arn=f"{machine.arn}:{number}",
+            number=number,
+            description=description,
+            created_ms=now_ms,
+            machine=machine,
+        )
+        made = machines.create_version(asked)
+        if made.machine.revision_id == machine.revision_id:
+            return made
+
+
+def _numbered(machine: StateMachine, number: int, revision: str) -> StateMachine:
+    if number <= machine.last_version:
+        return machine
+    return msgspec.structs.replace(machine, last_version=number, published_revision=revision)
 
 
 def _published(machines: Machines, machine: StateMachine) -> Version | None:
