@@ -169,11 +169,12 @@ def run(state: dict[str, Any], value: Any, work: Any = None) -> VirtualRun:
 
 
 def agrees(said: Inspected, made: VirtualRun) -> None:
-    left = next((event for event in made.history if event.type.endswith("StateExited")), None)
+    own = [event for event in made.history if event.details.get("name") != "Inner"]
+    left = next((event for event in own if event.type.endswith("StateExited")), None)
     if said.status in ("SUCCEEDED", "CAUGHT_ERROR"):
         assert left is not None, (said, made.error, made.cause)
         assert json.loads(said.output or "") == left.details["output"]
-        entered = [event.details["name"] for event in made.history if event.type.endswith("StateEntered")]
+        entered = [event.details["name"] for event in own if event.type.endswith("StateEntered")]
         assert entered[1:] == ([] if said.next_state is None else [said.next_state])
     else:
         assert said.status == "FAILED"
@@ -215,3 +216,37 @@ def retried_alike(state: dict[str, Any], value: Any, mock: Mock, made: VirtualRu
     fired = [at_ms for at_ms, event in made.journal if isinstance(event, TimerFired)]
     assert delays == [round((at - before) / 1000) for before, at in pairwise([START_MS, *fired])]
     agrees(said, made)
+
+
+selectors = st.dictionaries(
+    st.sampled_from(["v.$", "i.$", "all.$"]),
+    st.sampled_from(["$$.Map.Item.Value", "$$.Map.Item.Index", "$"]),
+    min_size=1,
+)
+INNER = {"StartAt": "Inner", "States": {"Inner": {"Type": "Pass", "End": True}}}
+maps = merged(
+    st.sampled_from([{}, {"ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}}]).map(
+        lambda config: {"Type": "Map", "ItemProcessor": {**config, **INNER}}
+    ),
+    NEXT,
+    optional(ItemSelector=selectors, ItemsPath=st.sampled_from(["$.a", "$"]), MaxConcurrency=st.integers(0, 2)),
+    optional(ResultSelector=st.just({"n.$": "States.ArrayLength($)"}), ResultPath=places, OutputPath=paths),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    state=maps, value=st.lists(values, max_size=4) | st.fixed_dictionaries({"a": st.lists(values, max_size=4)}) | values
+)
+def test_a_map_whose_mock_is_what_its_iterations_give(state: dict[str, Any], value: Any) -> None:
+    """Every iteration's input is seen, and the state makes of their results what it makes in a run."""
+    made = run(state, value)
+    given_inputs = [event.details["input"] for event in made.history if event.details.get("name") == "Inner"
+                    and event.type == "PassStateEntered"]  # fmt: skip
+    said = inspect(state, value, Mock(result=json.dumps(given_inputs)))
+    agrees(said, made)
+    assert said.data is not None
+    if made.status == "SUCCEEDED" and "ItemSelector" in state and given_inputs:
+        assert json.loads(said.data["afterItemSelector"]) == given_inputs
+    if made.status == "SUCCEEDED" and "ItemSelector" not in state:
+        assert json.loads(said.data["afterItemsPath"]) == given_inputs

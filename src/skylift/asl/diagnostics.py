@@ -50,6 +50,28 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.severity} {self.code} at {place}{position}: {self.message}. {self.mend}."
 
 
+def service_code(found: Diagnostic) -> str:
+    """The service has a code for most problems; the rest are violations of the language's schema."""
+    return found.service_code or "SCHEMA_VALIDATION_FAILED"
+
+
+def service_message(found: Diagnostic) -> str:
+    return found.service_message or f"{found.message}. {found.mend}."
+
+
+def service_refusal(found: Iterable[Diagnostic]) -> str:
+    """What the service answers with InvalidDefinition: all errors."""
+    problems = ", ".join(_service_problem(one) for one in found if one.severity == "ERROR")
+    return f"Invalid State Machine Definition: '{problems}'"
+
+
+def _service_problem(found: Diagnostic) -> str:
+    problem = f"{service_code(found)}: {service_message(found)}"
+    if found.service_location is None or problem.endswith(found.service_location):
+        return problem
+    return f"{problem} at {found.service_location}"
+
+
 class InvalidDefinition(AuthorError):
     """A States Language document has errors; `diagnostics` holds all of them, warnings included."""
 

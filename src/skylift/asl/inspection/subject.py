@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from skylift.asl.diagnostics import Diagnostic
+from skylift.asl.diagnostics import Diagnostic, service_refusal
 from skylift.asl.document import Flow, Map, Parallel, State
 from skylift.asl.inspection.request import UNNAMED, Refused
 from skylift.asl.parse import parse, parse_state
@@ -48,10 +48,4 @@ def flows_of(state: State) -> tuple[Flow, ...]:
 
 
 def _invalid(found: Iterable[Diagnostic]) -> Refused:
-    words = ", ".join(_words(one) for one in found if one.severity == "ERROR")
-    return Refused(INVALID_DEFINITION, f"Invalid State Machine Definition: '{words}'")
-
-
-def _words(found: Diagnostic) -> str:
-    text = f"{found.service_code or found.code}: {found.service_message or found.message}"
-    return f"{text} at {found.service_location}" if found.service_location else text
+    return Refused(INVALID_DEFINITION, service_refusal(found))

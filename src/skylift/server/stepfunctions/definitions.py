@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from skylift.asl.diagnostics import Diagnostic
+from skylift.asl.diagnostics import Diagnostic, service_refusal
 from skylift.asl.parse import parse
 from skylift.asl.validation.check import Check
 from skylift.asl.validation.flow import read_document
@@ -19,25 +19,15 @@ _STATE = re.compile(r"/States/[^/]+(?:/(?:Branches/\d+|ItemProcessor|Iterator)/S
 
 def check_definition(text: str, machine_type: MachineType) -> None:
     """Raises InvalidDefinition in the service's words."""
-    errors = parse(text, machine_type=machine_type).errors
-    if errors:
-        problems = ", ".join(_problem(found) for found in errors)
-        raise ApiError("InvalidDefinition", f"Invalid State Machine Definition: '{problems}'")
+    parsed = parse(text, machine_type=machine_type)
+    if parsed.document is None:
+        raise ApiError("InvalidDefinition", service_refusal(parsed.diagnostics))
 
 
 def diagnostics(text: str, machine_type: MachineType) -> list[Diagnostic]:
     """All that the service would report; our own warnings, for which it has no code, are left out."""
     found = parse(text, machine_type=machine_type).diagnostics
     return [one for one in found if one.severity == "ERROR" or one.service_code is not None]
-
-
-def code_of(found: Diagnostic) -> str:
-    """The service has a code for most problems; the rest are violations of the language's schema."""
-    return found.service_code or "SCHEMA_VALIDATION_FAILED"
-
-
-def message_of(found: Diagnostic) -> str:
-    return found.service_message or f"{found.message}. {found.mend}."
 
 
 def variable_references(text: str) -> dict[str, list[str]]:
@@ -77,10 +67,3 @@ def _place(value: Any, _: str, pointer: str, name: str) -> tuple[list[int], int]
 
 def _unescape(segment: str) -> str:
     return segment.replace("~1", "/").replace("~0", "~")
-
-
-def _problem(found: Diagnostic) -> str:
-    problem = f"{code_of(found)}: {message_of(found)}"
-    if found.service_location is None or problem.endswith(found.service_location):
-        return problem
-    return f"{problem} at {found.service_location}"

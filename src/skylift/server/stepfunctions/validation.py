@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from skylift.asl.diagnostics import Diagnostic
+from skylift.asl.diagnostics import Diagnostic, service_code, service_message
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.stepfunctions.actions import Actions
-from skylift.server.stepfunctions.definitions import code_of, diagnostics, message_of
+from skylift.server.stepfunctions.definitions import diagnostics
 
 actions = Actions()
 MOST_RESULTS = 100
@@ -33,5 +33,5 @@ def _validate(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown(found: Diagnostic) -> dict[str, str]:
-    shown = {"severity": found.severity, "code": code_of(found), "message": message_of(found)}
+    shown = {"severity": found.severity, "code": service_code(found), "message": service_message(found)}
     return shown if found.service_location is None else {**shown, "location": found.service_location}
