@@ -63,6 +63,7 @@ COMMANDS_IN_ORDER = (
     "redrive",
     "answer",
     "replay",
+    "register",
     "compile",
     "check",
     "graph",

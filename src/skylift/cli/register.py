@@ -40,7 +40,7 @@ def register(target: str, name: str | None, as_json: bool) -> None:
         print_json(registered)
         return
     click.echo(registered.arn)
-    click.echo(f"start it with: curl -X POST {address}{registered.url} -d '{{…}}'", err=True)
+    click.echo(f"start it with: curl {address}{registered.url} --json '{{…}}'", err=True)
 
 
 def _register(runtime: RemoteRuntime, found: Target, name: str) -> Any:

@@ -10,6 +10,10 @@ from datetime import UTC, datetime
 from skylift.errors import SetupError
 from skylift.sigv4 import sign
 
+PAIRS = (
+    ("SKYLIFT_ACCESS_KEY_ID", "SKYLIFT_SECRET_ACCESS_KEY"),
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+)
 DEFAULT_REGION = "us-east-1"
 
 
@@ -47,11 +51,11 @@ def signer_of(environ: Mapping[str, str] | None = None) -> Signer | None:
     """
     environ = os.environ if environ is None else environ
     region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
-    for prefix in ("SKYLIFT", "AWS"):
-        key, secret = environ.get(f"{prefix}_ACCESS_KEY_ID"), environ.get(f"{prefix}_SECRET_ACCESS_KEY")
+    for pair in PAIRS:
+        key, secret = (environ.get(name) for name in pair)
         if key and secret:
             return Signer(key, secret, region)
         if key or secret:
-            there, lacking = ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY") if key else ("SECRET_ACCESS_KEY", "ACCESS_KEY_ID")
-            raise SetupError(f"{prefix}_{there} is set but {prefix}_{lacking} is not", code="KEY")
+            there, lacking = pair if key else reversed(pair)
+            raise SetupError(f"{there} is set but {lacking} is not", code="KEY")
     return None
