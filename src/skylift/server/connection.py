@@ -31,6 +31,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = True
         self._in_body = False
         self._head_bytes = 0
+        """That came after the piece in which the head began: that piece may hold the end of a request before it."""
+        self._began = False
         self._reading: asyncio.TimerHandle | None = None
         self._writing: asyncio.TimerHandle | None = None
 
@@ -52,12 +54,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         self._in_head = not self._in_body  # blank lines before a request are no request yet, and take its time
+        self._began = False
         super().data_received(data)
         if self.transport is None or self.transport.is_closing():
             self._stop_reading_timer()
             return
         if self._in_head:
-            self._head_received(len(data))
+            self._head_received(0 if self._began else len(data))
         elif self._in_body:
             self._stop_reading_timer()
             self._reading = self.loop.call_later(self.deadlines.body_s, self._too_slow)
@@ -66,7 +69,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._in_body, self._head_bytes = True, False, 0
+        self._in_head, self._in_body, self._began, self._head_bytes = True, False, True, 0
 
     def on_headers_complete(self) -> None:
         super().on_headers_complete()
@@ -104,7 +107,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _too_slow(self) -> None:
         self._reading = None
-        if self._in_body and self.flow.read_paused:  # it is we who do not read
+        if self.flow.read_paused:  # it is we who do not read
             self._reading = self.loop.call_later(self.deadlines.body_s, self._too_slow)
         elif not self.transport.is_closing():
             self._refuse(b"408 Request Timeout", b"the request did not come in time")
