@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -230,3 +232,16 @@ def test_names_of_connections() -> None:
     assert connection_name("arn:aws:events:us-east-1:1:connection/a.b-c/0b2f") == ("us-east-1", "a.b-c")
     with pytest.raises(ServiceFailure):
         connection_name("arn:aws:events:us-east-1:1:rule/a")
+
+
+def test_the_reference_page_names_every_integration_and_no_other() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "services.md").read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `arn:aws:states:::")]
+    said = {}
+    for resource, forms, result in rows:
+        service, action = resource.strip("|` ").removeprefix("arn:aws:states:::").split(":")[:2]
+        words = set(re.findall(r"`(\w+)`", result)) if action == "ACTION" else {action}
+        said[service] = (words, ".sync" in forms)
+    assert set(said) == {*OPTIMIZED, "aws-sdk", "apigateway", "http"}
+    for service, found in OPTIMIZED.items():
+        assert said[service] == (set(found.actions), bool(found.sync)), service

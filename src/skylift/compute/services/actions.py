@@ -94,8 +94,8 @@ class Actions:
         arguments = call_.arguments
         if target.service == "sqs":
             _check_queue(known.dialect, arguments, client.meta.endpoint_url)
-        if target.service == "ecs" and isinstance(arguments, dict):
-            arguments = {"StartedBy": "AWS Step Functions", **arguments}
+        if isinstance(arguments, dict):
+            arguments = {**_defaults(target, token), **arguments}
         answer = call(client, known.dialect, target.action, arguments, token)
         _check_entries(target, answer)
         return _sorted(answer)
@@ -122,6 +122,13 @@ def role_of(credentials: Any) -> str | None:
 
 def _sorted(answer: Answer) -> dict[str, Any]:
     return answer.with_metadata()
+
+
+def _defaults(target: Target, token: str) -> dict[str, Any]:
+    """What Step Functions says itself unless the state does. CodeBuild's token is none that its model tells of."""
+    if target.service == "ecs":
+        return {"StartedBy": "AWS Step Functions"}
+    return {"IdempotencyToken": token} if target.action == "startBuild" else {}
 
 
 def _lower(job: Job) -> dict[str, Any]:
