@@ -12,8 +12,13 @@ import boto3
 import botocore.config
 
 from skylift.config import Config, ServerSettings
+from skylift.server.auth.keys import IssuedKey, Keys
+from skylift.server.auth.sealing import open_sealer
+from skylift.server.caller import Role
 from skylift.server.observability.logs import Log
 from skylift.server.serve import Server
+from skylift.stores.sqlite_file import SqliteFile
+from skylift.stores.sqlite_resources import SqliteResources
 
 ROLE = "arn:aws:iam::123456789012:role/tests"
 ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
@@ -40,8 +45,17 @@ class RunningServer:
         self._thread.join(20)
         assert not self._thread.is_alive(), "the server does not end"
 
-    def client(self, *, account: str | None = None, **options: Any) -> Any:
-        """A Step Functions client; where authentication is off a key of 12 digits names the account."""
+    def key(self, account: str, role: str = "admin") -> IssuedKey:
+        """A new key; from the first one on every request needs one."""
+        resources = SqliteResources(SqliteFile(self.config.home / "journal.db"))
+        try:
+            keys = Keys(resources, lambda: open_sealer(self.config.home))
+            return keys.create(account=account, role=Role[role.upper()], now_ms=time.time_ns() // 1_000_000)
+        finally:
+            resources.close()
+
+    def client(self, *, key: IssuedKey | None = None, **options: Any) -> Any:
+        """A Step Functions client."""
         config = botocore.config.Config(
             inject_host_prefix=False, retries={"total_max_attempts": 1}, max_pool_connections=20, **options
         )
@@ -49,8 +63,8 @@ class RunningServer:
             "stepfunctions",
             endpoint_url=self.url,
             region_name="us-east-1",
-            aws_access_key_id=account or "test",
-            aws_secret_access_key="test",
+            aws_access_key_id=key.key_id if key is not None else "test",
+            aws_secret_access_key=key.secret if key is not None else "test",
             config=config,
         )
 
