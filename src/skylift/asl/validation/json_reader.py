@@ -7,6 +7,7 @@ import math
 import re
 from typing import Any
 
+from skylift.asl.validation.parser_words import service_words
 from skylift.asl.validation.report import NO_LOCATION, Report, escape, show
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -102,10 +103,12 @@ def _decode(text: str, report: Report) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=pairs, parse_constant=_reject_constant)
     except json.JSONDecodeError as error:
-        _broken(text, error.pos, error.msg, report)
+        _broken(text, error.pos, error.msg, report, service_words(text, error))
         return MISSING
     except _Constant as error:
-        _broken(text, max(text.find(str(error)), 0), f"{error} is not a JSON value", report)
+        offset = max(text.find(str(error)), 0)
+        words = service_words(text, json.JSONDecodeError("Expecting value", text, offset))
+        _broken(text, offset, f"{error} is not a JSON value", report, words)
         return MISSING
     except ValueError as error:
         _broken(text, 0, str(error), report)
@@ -118,40 +121,23 @@ def _decode(text: str, report: Report) -> Any:
     return value
 
 
-def _broken(text: str, offset: int, reason: str, report: Report) -> None:
+def _broken(
+    text: str, offset: int, reason: str, report: Report, words: tuple[str | None, str] = (None, NO_LOCATION)
+) -> None:
     line, column = line_and_column(text, offset)
-    location, message = _service_words(text, offset)
     report.add(
         "INVALID_JSON",
         "",
         f"line {line}, column {column}: {reason[:1].lower()}{reason[1:]}, at {show(text[offset : offset + 20])}",
         "Mend the JSON there; keys and text need double quotes, the last entry has no comma, comments are not allowed",
-        service_message=message,
-        service_location=location,
+        service_message=words[0],
+        service_location=words[1],
     )
 
 
 def parser_words(text: str, problem: ValueError) -> str:
     """What is wrong with a text that is no JSON, in the words of the service's parser where they are known."""
-    if not isinstance(problem, json.JSONDecodeError):
-        return str(problem)
-    if not text[problem.pos :].strip():
-        line, column = line_and_column(text, len(text))
-        return f"Unexpected end-of-input at line: {line}, column: {column}"
-    words = _service_words(text, problem.pos)[1]
-    return words if words is not None else f"{problem.msg} at line: {problem.lineno}, column: {problem.colno}"
-
-
-def _service_words(text: str, offset: int) -> tuple[str, str | None]:
-    """The real service's location and message: those of its JSON parser, known for a bare word only."""
-    word = re.compile(r"[A-Za-z_$][\w$]*").match(text, offset)
-    if word is None:
-        return NO_LOCATION, None
-    line, column = line_and_column(text, word.end())
-    quoted = text if len(text) <= 500 else f"{text[:500]}[truncated {len(text) - 500} chars]"
-    location = f'[Source: (String)"{quoted}"; line: {line}, column: {column}]'
-    expected = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')"
-    return location, f"Unrecognized token '{word.group()}': was expecting {expected}\n at {location}"
+    return service_words(text, problem)[0] if isinstance(problem, json.JSONDecodeError) else str(problem)
 
 
 def _report_duplicates(text: str, report: Report) -> None:
