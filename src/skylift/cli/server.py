@@ -52,6 +52,7 @@ def server(store: str | None, artifacts: str | None, **given: Any) -> int:
     """
     _check_installed()
     from skylift.config import load_config
+    from skylift.server.observability.logs import Log
     from skylift.server.serve import Server
 
     config = load_config()
@@ -60,7 +61,10 @@ def server(store: str | None, artifacts: str | None, **given: Any) -> int:
         changed["store"] = store
     if artifacts is not None:
         changed["artifacts"] = artifacts
-    Server(msgspec.structs.replace(config, **changed), announce=_announce).run()
+    config = msgspec.structs.replace(config, **changed)
+    log = Log(config.server.log_format, config.server.log_level)
+    log.capture()
+    Server(config, announce=_announce, log=log).run()
     return 0
 
 

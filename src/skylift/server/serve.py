@@ -33,6 +33,9 @@ from skylift.server.nested import NestedMachines
 from skylift.server.observability.logs import Log
 from skylift.server.observability.metrics import Metrics, MetricsPage
 from skylift.server.observability.observer import Observer
+from skylift.server.triggers.routes import routes as trigger_routes
+from skylift.server.triggers.runner import TriggerRunner
+from skylift.server.triggers.start import starter
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 Announce = Callable[[str], None]
@@ -48,10 +51,11 @@ class Server:
         self._announce = announce
         self._log = log or Log(settings.log_format, settings.log_level)
         self._metrics = Metrics()
+        self._observer = Observer(self._metrics, self._log)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._uvicorn: _Uvicorn | None = None
         self._ending = 0.0
-        self._runtime = Runtime(config, on_turn=self._metrics.turn, adopting=True)
+        self._runtime = Runtime(config, on_turn=self._observer.turn, adopting=True)
         try:
             self._prepare()
         except BaseException:
@@ -92,11 +96,15 @@ class Server:
         engine = context.engine
         self._watch(context)
         self._uvicorn = _Uvicorn(self._uvicorn_config(self._app(context)), self._started)
+        self._triggers = asyncio.create_task(
+            TriggerRunner(context, self.config.services, starter(context)).run(), name="triggers"
+        )
         with _signals(self._loop, self._signalled):
             try:
                 await self._uvicorn.serve(sockets=[self._listener])
                 await self._finish_tasks(context)
             finally:
+                self._triggers.cancel()
                 context.close()
                 await asyncio.to_thread(engine.close)
 
@@ -108,8 +116,8 @@ class Server:
             context,
             gate,
             Throttle(settings.requests_per_second, settings.requests_at_once),
-            Observer(self._metrics, self._log),
-            [*Health(context).routes(), *page.routes(), *routes(context)],
+            self._observer,
+            [*Health(context).routes(), *page.routes(), *routes(context), *trigger_routes(context)],
         )
 
     def _uvicorn_config(self, app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
@@ -154,6 +162,7 @@ class Server:
         self._ending = time.monotonic()
         self._log.info("ending", drain_seconds=self.config.server.drain_seconds)
         self._context.draining.set()
+        self._triggers.cancel()
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
 
