@@ -7,6 +7,7 @@ but for nested executions, of http:invoke and apigateway:invoke, of functions an
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +16,9 @@ from skylift.compute.services.catalogue import boto_name
 
 _DESCRIBED = {"startExecution.sync": "describeExecution", "startExecution.sync:2": "describeExecution"}
 """Actions whose result is another one's."""
+
+_loading = threading.Lock()
+"""A session of botocore is not for several threads."""
 
 _KINDS: dict[str, tuple[str, tuple[type, ...]]] = {
     "string": ("a string", (str,)),
@@ -60,7 +64,10 @@ def _result_shape(resource: Resource) -> Any:
     if resource.family != "Task" or resource.action.endswith(".waitForTaskToken"):
         return None
     action = _DESCRIBED.get(resource.action, resource.action) if resource.service == "states" else resource.action
-    return None if "." in action else _output_shape(resource.service.removeprefix("aws-sdk:"), action)
+    if "." in action:
+        return None
+    with _loading:
+        return _output_shape(resource.service.removeprefix("aws-sdk:"), action)
 
 
 @lru_cache(maxsize=256)
