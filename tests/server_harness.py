@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import botocore.config
 
-from skylift.config import Config, ServerSettings
+from skylift.config import Config, ServerSettings, ServiceSettings
 from skylift.server.auth.keys import IssuedKey, Keys
 from skylift.server.auth.sealing import open_sealer
 from skylift.server.caller import Role
@@ -27,9 +27,13 @@ ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 class RunningServer:
     """A context manager. `url` is where it answers."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
-        server = ServerSettings(port=0, drain_seconds=2.0, **settings)
-        self.config = Config(project=home, home=home / ".skylift", server=server)
+    def __init__(self, home: Path, *, services: ServiceSettings | None = None, **settings: Any) -> None:
+        self.config = Config(
+            project=home,
+            home=home / ".skylift",
+            server=ServerSettings(port=0, drain_seconds=2.0, **settings),
+            services=services or ServiceSettings(),
+        )
         self._listening = threading.Event()
         self._server = Server(self.config, announce=lambda url: self._listening.set(), log=Log("text", "warning"))
         self.url = self._server.url

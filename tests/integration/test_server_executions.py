@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import boto3
 import pytest
 from botocore.exceptions import ClientError
 from server_harness import ROLE, RunningServer, create, ended, history
@@ -291,6 +292,17 @@ def test_a_sync_failure_is_an_answer_too(client: Any) -> None:
     machine = create(client, "sync-metadata", PASS, type="EXPRESS")
     answer = client.start_sync_execution(stateMachineArn=machine, includedData="METADATA_ONLY")
     assert not {"input", "output"} & answer.keys()
+
+
+def test_boto3_leaves_its_host_prefix_away_when_told_so_by_the_environment(
+    server: RunningServer, client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_DISABLE_HOST_PREFIX_INJECTION", "true")
+    plain = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1").client(
+        "stepfunctions", endpoint_url=server.url
+    )
+    machine = create(client, "sync-plain", PASS, type="EXPRESS")
+    assert plain.start_sync_execution(stateMachineArn=machine)["status"] == "SUCCEEDED"
 
 
 def test_a_standard_machine_cannot_be_started_sync(client: Any) -> None:
