@@ -224,6 +224,13 @@ def test_a_connection_with_client_credentials_asks_for_a_token_once(aws: Aws, se
     assert base64.b64decode(stub.asked[0].headers["Authorization"].removeprefix("Basic ")) == b"us:hush"
 
 
+def test_a_secret_that_cannot_be_sent_is_not_told(aws: Aws, services: Services, stub: Stub) -> None:
+    arn = _connection(aws, "API_KEY", {"ApiKeyAuthParameters": {"ApiKeyName": "X-Key", "ApiKeyValue": "hush\nhush"}})
+    arguments = {"ApiEndpoint": stub.url, "Method": "GET", "Authentication": {"ConnectionArn": arn}}
+    failed = _failed(services.ask(INVOKE, arguments))
+    assert failed.error == "States.Runtime" and "hush" not in failed.cause
+
+
 def test_a_connection_that_is_not_there(services: Services, stub: Stub) -> None:
     arn = "arn:aws:events:us-east-1:123456789012:connection/none/0b2f6a3e"
     arguments = {"ApiEndpoint": stub.url, "Method": "GET", "Authentication": {"ConnectionArn": arn}}
@@ -250,6 +257,26 @@ def test_an_api_of_the_gateway_may_be_called_with_a_signature(aws: Aws, stub: St
     (asked,) = stub.asked
     assert asked.path == "/live/a%20b/c" and asked.headers["x-shop"] == "one, two"
     assert "/us-east-1/execute-api/aws4_request" in asked.headers["Authorization"]
+
+
+@pytest.mark.parametrize(("allow", "sent"), [(None, {"a": {}, "c": [None]}), (True, {"a": {"b": None}, "c": [None]})])
+def test_nulls_reach_the_gateway_only_if_they_may(aws: Aws, stub: Stub, allow: Any, sent: Any) -> None:
+    services = Services(ServiceSettings(endpoint_url=aws.url))
+    body = {"a": {"b": None}, "c": [None]}
+    arguments = {"ApiEndpoint": stub.url, "Method": "POST", "RequestBody": body, "AllowNullValues": allow}
+    _succeeded(services.ask(f"{STATES}apigateway:invoke", arguments))
+    services.backend.close()
+    assert stub.asked[0].json == sent
+
+
+def test_a_configured_endpoint_is_called_as_it_is(aws: Aws, stub: Stub) -> None:
+    """Without the `sync-` that the SDK would put before the host."""
+    stub.answer = lambda asked: Reply(200, {"executionArn": "arn:x", "startDate": 1.5, "status": "SUCCEEDED"})
+    services = Services(ServiceSettings(endpoints={"sfn": stub.url}))
+    output = _succeeded(services.ask(f"{SDK}sfn:startSyncExecution", {"StateMachineArn": "a", "Input": {}}))
+    services.backend.close()
+    assert output == {"ExecutionArn": "arn:x", "StartDate": "1970-01-01T00:00:01.500Z", "Status": "SUCCEEDED"}
+    assert stub.asked[0].json == {"stateMachineArn": "a", "input": "{}"} and stub.asked[0].headers["Host"] == stub.host
 
 
 def _function(asked: Asked) -> Reply:

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 
 _CONNECT_S = 10
 _READ_S = 70
-_LAMBDA_READ_S = 930
-"""A function may take 15 minutes."""
+_LONG_READ_S = 930
+"""Of services that answer when something has run to its end: a function may take 15 minutes."""
+_LONG = frozenset({"bedrock-runtime", "lambda", "sagemaker-runtime", "stepfunctions"})
 _RENEW = timedelta(minutes=5)
 _MOST_CLIENTS = 500
 _FALLBACK_REGION = "us-east-1"
@@ -64,6 +65,10 @@ class Clients:
         """`service` in any of its spellings that the settings may use."""
         return self._settings.endpoints.get(service, self._settings.endpoint_url)
 
+    def own_endpoint(self, service: str) -> str | None:
+        """One that the settings name for this service alone."""
+        return self._settings.endpoints.get(service)
+
     def credentials(self, region: str, role: str | None) -> Any:
         """To sign with; None where there are none."""
         if role:
@@ -96,19 +101,19 @@ class Clients:
         session = self._boto()
         from botocore.config import Config
 
+        endpoint = self._endpoint_of(service)
         config = Config(
             connect_timeout=_CONNECT_S,
-            read_timeout=_LAMBDA_READ_S if service == "lambda" else _READ_S,
+            read_timeout=_LONG_READ_S if service in _LONG else _READ_S,
             retries={"total_max_attempts": 1, "mode": "standard"},
             parameter_validation=False,
             max_pool_connections=64,
             response_checksum_validation="when_required",
             user_agent_extra="skylift",
-            s3={"addressing_style": "path"} if self._endpoint_of(service) else None,
+            s3={"addressing_style": "path"} if endpoint else None,
+            inject_host_prefix=endpoint is None,
         )
-        client = session.client(
-            service, region_name=region, endpoint_url=self._endpoint_of(service), config=config, **keys
-        )
+        client = session.client(service, region_name=region, endpoint_url=endpoint, config=config, **keys)
         client.meta.events.register("after-call", _keep_headers)
         return client
 

@@ -59,7 +59,11 @@ class Transport:
             connection.sock = self._connect(addresses, port, host if url.scheme == "https" else None, cut)
             connection.request(method, _target(url), body=body, headers=dict(headers))
             return self._read(connection.getresponse())
-        except (OSError, http.client.HTTPException, ValueError) as problem:
+        except ValueError:  # says what it saw, which may be a secret
+            raise ServiceFailure(
+                "States.Runtime", f"{method} {host}:{port}: a header cannot be sent as it is"
+            ) from None
+        except (OSError, http.client.HTTPException) as problem:
             said = f"no answer within {self._total_s:g} s" if cut.done else f"{type(problem).__name__}: {problem}"
             raise ServiceFailure("States.Http.Socket", f"{method} {host}:{port}: {said}", passing=True) from problem
         finally:

@@ -85,10 +85,10 @@ class Web:
             parameters.problems.append(
                 "The value for the field 'AuthType' must be NO_AUTH, IAM_ROLE or RESOURCE_POLICY"
             )
-        elsewhere = self._clients.endpoint("apigateway")
+        elsewhere = self._clients.own_endpoint("apigateway")
         base = (elsewhere or (host if "://" in host else f"https://{host}")).rstrip("/")
         url = checked_url(parameters, f"{base}/{path}", parameters.table("QueryParameters"))
-        body = body_of(parameters, headers, parameters.any("RequestBody"))
+        body = body_of(parameters, headers, _sent_body(parameters))
         headers.setdefault("Content-Type", "application/json")
         headers.setdefault("User-Agent", "Skylift|ApiGatewayInvoke")
         parameters.done()
@@ -143,3 +143,15 @@ class Web:
         request = AWSRequest(method=method, url=url.geturl(), data=body or b"", headers=headers)
         SigV4Auth(found, "execute-api", self._clients.region(region)).add_auth(request)
         return dict(request.headers.items())
+
+
+def _sent_body(parameters: Parameters) -> Any:
+    """API Gateway gets nulls only if the state says so."""
+    body = parameters.any("RequestBody")
+    return body if parameters.any("AllowNullValues") is True else _without_nulls(body)
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nulls(part) for key, part in value.items() if part is not None}
+    return [_without_nulls(part) for part in value] if isinstance(value, list) else value
