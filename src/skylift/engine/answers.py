@@ -66,7 +66,7 @@ class Answers:
         """A service has taken the job of a `.sync` task on; it goes on with it."""
         route = attempt.route
         if type(route) is ServiceRoute and route.waits and attempt.submitted is UNSET:
-            attempt.submitted = accepted.output
+            self._dispatcher.accepted(attempt, accepted.output)
             self._planner.apply(attempt.run, TaskSubmitted(token=attempt.command.token, output=accepted.output), turn)
 
     def _submitted(self, attempt: Attempt, outcome: Succeeded, turn: Turn) -> None:

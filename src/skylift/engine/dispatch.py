@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from msgspec import UNSET
 
 from skylift.engine.run import Attempt
 from skylift.ports.compute import Backend, Lost, Report, TaskCall
@@ -26,13 +29,20 @@ class Dispatcher:
         """The backend has it already."""
         assert attempt.backend is not None
         attempt.sent = True
-        self._lanes[attempt.backend].outstanding += 1
+        self._lanes[attempt.backend].outstanding += _weight(attempt)
+
+    def accepted(self, attempt: Attempt, output: Any) -> None:
+        """A service has taken the job on: it may take days, and nobody else waits for its place meanwhile."""
+        weight = _weight(attempt)
+        attempt.submitted = output
+        if attempt.sent and attempt.backend is not None:
+            self._lanes[attempt.backend].outstanding += _weight(attempt) - weight
 
     def ended(self, attempt: Attempt) -> None:
         """The backend no longer has it, or never got it."""
         if attempt.sent and attempt.backend is not None:
             attempt.sent = False
-            self._lanes[attempt.backend].outstanding -= 1
+            self._lanes[attempt.backend].outstanding -= _weight(attempt)
 
     def flush(self, call_of: Callable[[Attempt], TaskCall]) -> None:
         """Give each backend what fits, in one call."""
@@ -77,6 +87,11 @@ class Dispatcher:
             lane.backend.sweep(tokens[name])
 
 
+def _weight(attempt: Attempt) -> int:
+    """How much of a backend's window it takes."""
+    return 1 if attempt.submitted is UNSET else 0
+
+
 class Lane:
     """The way to one backend."""
 
@@ -111,7 +126,7 @@ class Lane:
             attempt = queue.popleft()
             if attempt.open and attempt.backend is not None:
                 attempt.sent = True
-                self.outstanding += 1
+                self.outstanding += _weight(attempt)
                 calls.append(call_of(attempt))
             if not queue:
                 return

@@ -156,6 +156,8 @@ class Engine:
         self._carry: Turn | None = None
         """The last turn, when more follows from it than one turn may hold."""
         self._scheduler = Scheduler(journal) if schedules else None
+        self._ids_in_doubt = False
+        """Whether an id that a start brings may be taken: usually it is fresh, and looking costs a trip."""
         self._failures = 0
         self._quiet_until = 0
         self._looked_ms = -1_000_000
@@ -206,12 +208,13 @@ class Engine:
             return now
         except (RunAlreadyExists, NotOwner):
             self._undo(turn, inputs)
+            self._ids_in_doubt = True
             self._looked_ms, self._look = -1_000_000, True
             return now
         except JournalUnavailable as problem:
             self._undo(turn, _without_starts(inputs, problem))
             return self._back_off(problem, now)
-        self._failures, self.trouble = 0, None
+        self._failures, self.trouble, self._ids_in_doubt = 0, None, False
         self._carry_out(turn)
         return self._next_due(turn)
 
@@ -425,7 +428,8 @@ class Engine:
         known = None
         if start.name is not None and start.type != "EXPRESS":
             known = self._planner.find(start.pipeline, start.name, turn)
-        if known is None and start.run_id is not None:
+        by_id = self._ids_in_doubt or start.name is None or start.type == "EXPRESS"
+        if known is None and start.run_id is not None and by_id:
             known = self.journal.run(start.run_id)
         if known is not None:
             if not same_start(known, start):

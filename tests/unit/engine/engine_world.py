@@ -123,6 +123,8 @@ class World:
             **more,
         )
         self.turn(start)
+        if not started.done:  # an id that was taken shows at the commit
+            self.turn()
         return started.wait(0)
 
     def turn(self, *inputs: Input) -> int | None:

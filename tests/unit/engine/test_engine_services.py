@@ -9,6 +9,7 @@ from engine_world import ManualBackend, World
 from msgspec import UNSET
 
 from skylift.engine.inputs import Callback, Recover, Reported
+from skylift.engine.limits import EngineLimits
 from skylift.engine.router import Router
 from skylift.errors import SetupError
 from skylift.ports.compute import Failed, Lost, Submitted, Succeeded
@@ -151,3 +152,18 @@ def test_an_accounts_own_code_needs_leave() -> None:
     assert world.record(refused).error == "States.Permissions"
     world.start("arn:aws:states:::skylift:double", account="2")
     assert len(world.backend.calls) == 1
+
+
+def test_jobs_under_way_do_not_fill_the_way_to_the_services() -> None:
+    world = Services()
+    world.restart(router=Router(world.backends, services="services"), limits=EngineLimits(window=2, look_ms=0))
+    for number in range(5):
+        world.start(BATCH, name=str(number))
+        world.report(next(reversed(world.services.calls)), Submitted(output=number))
+    assert len(world.services.calls) == 5
+    for token in list(world.services.calls):
+        world.report(token, Succeeded(output=1))
+    assert world.engine.live_runs() == []
+    for number in range(4):
+        world.start(SQS, name=f"q{number}")
+    assert len(world.services.calls) == 2
