@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -20,6 +21,7 @@ KNOWN_S = 1.0
 """How long what the store says of a key is believed: a revoked key works no longer than this."""
 MOST_KNOWN = 10_000
 
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 _DIGEST = "x-amz-content-sha256"
 _NOT_OURS = "The security token included in the request is invalid."
 _MISMATCH = (
@@ -129,7 +131,7 @@ def _date(head: Head, signed: sigv4.Signed) -> str:
         )
     if scope.service != sigv4.SERVICE:
         raise invalid("Credential should be scoped to correct service: 'states'. ")
-    if not scope.region or len(scope.region) > 40 or not scope.region.replace("-", "").isalnum():
+    if not _REGION.fullmatch(scope.region):
         raise invalid("Credential should be scoped to a valid region. ")
     return date
 
