@@ -34,7 +34,9 @@ def section(text: str, title: str) -> str:
 def test_every_option_of_a_command_is_explained_and_no_other(name: str) -> None:
     command = cli.get_command(click.Context(cli), name)
     assert command is not None
-    there = {word for one in command.params if isinstance(one, click.Option) for word in one.opts} - {"--help", "-h"}
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    options = [option for one in commands for option in one.params if isinstance(option, click.Option)]
+    there = {word for option in options for word in option.opts} - {"--help", "-h"}
     said = section(page("reference/cli.md"), name)
     examples = {"--rates", "--fast", "--no-fast", "--PARAMETER"}
     assert set(re.findall(r"(?<![\w-])--?[a-zA-Z][\w-]*", said)) - examples - {"-"} == there | _commands(said, name)
@@ -67,6 +69,8 @@ COMMANDS_IN_ORDER = (
     "compile",
     "check",
     "graph",
+    "server",
+    "keys",
     "gc",
 )
 
@@ -81,11 +85,13 @@ def test_no_command_is_left_out() -> None:
         ("`[skylift]`", config._SKYLIFT_KEYS),
         ("`[functions]`", config.FunctionBinding.__struct_fields__),
         ("`[secrets]`", config.SecretSource.__struct_fields__),
+        ("`[server]`", config.ServerSettings.__struct_fields__),
+        ("`[services]`", config.ServiceSettings.__struct_fields__),
     ],
 )
 def test_every_setting_is_explained(title: str, keys: tuple[str, ...]) -> None:
-    rows = re.findall(r"^\| `(\w+)` ", section(page("reference/configuration.md"), title), re.MULTILINE)
-    assert sorted(rows) == sorted(keys)
+    rows = re.findall(r"^\| (`\w+`(?:, `\w+`)*) ", section(page("reference/configuration.md"), title), re.MULTILINE)
+    assert sorted(re.findall(r"\w+", " ".join(rows))) == sorted(keys)
 
 
 def test_every_environment_variable_is_explained() -> None:
@@ -158,5 +164,5 @@ def test_every_status_is_explained() -> None:
 
 
 def test_settings_have_no_field_that_is_not_looked_at() -> None:
-    derived = {"project", "source", "functions", "secrets"}
+    derived = {"project", "source", "functions", "secrets", "server", "services"}
     assert {field.name for field in msgspec.structs.fields(config.Config)} - derived == set(config._SKYLIFT_KEYS)
