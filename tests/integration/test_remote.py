@@ -498,3 +498,39 @@ def test_wrong_and_missing_keys(project: Path, server: ApiServer) -> None:
         assert "skylift keys create" in refused.stderr
     half = call(project, {"SKYLIFT_URL": server.url, "AWS_ACCESS_KEY_ID": "AKIA"}, "runs")
     assert "error[KEY]: AWS_ACCESS_KEY_ID is set but AWS_SECRET_ACCESS_KEY is not" in half.stderr
+
+
+def test_step_functions_clients_see_and_start_what_is_registered(project: Path, server: ApiServer) -> None:
+    boto3 = pytest.importorskip("boto3")
+    account = "181818181818"
+    call(project, server.environment(account), "register", "flow.py:doubled")
+    key_id, secret = server.key(account)
+    sfn = boto3.client(
+        "stepfunctions",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
+    )
+    machine = sfn.list_state_machines()["stateMachines"][0]
+    assert (machine["name"], machine["type"]) == ("doubled", "STANDARD")
+    execution = sfn.start_execution(stateMachineArn=machine["stateMachineArn"], name="one", input='{"xs": [4]}')
+    assert sfn.describe_execution(executionArn=execution["executionArn"])["input"] == '{"xs": [4]}'
+    place = server.environment(account)
+    waited = call(project, place, "resume", "one", "--json")
+    assert json.loads(waited.stdout)["output"] == [8], waited.stderr
+    again = sfn.describe_execution(executionArn=execution["executionArn"])
+    assert (again["status"], json.loads(again["output"])) == ("SUCCEEDED", [8])
+    assert "doubling 4" in call(project, place, "logs", "one").stdout
+    made = sfn.create_state_machine(
+        name="quick", definition=json.dumps(PASS), roleArn=f"arn:aws:iam::{account}:role/r", type="EXPRESS"
+    )
+    http = client(server, account)
+    status, ended = ask(http, "POST", "/pipelines/quick/runs", {"any": "thing"}, wait=30)
+    assert (status, ended["status"], ended["output"]) == (200, "SUCCEEDED", {"any": "thing"})
+    assert ended["execution_arn"].startswith(made["stateMachineArn"].replace(":stateMachine:", ":express:"))
+    assert {one["name"] for one in ask(http, "GET", "/v1/pipelines")[1]["pipelines"]} == {"doubled", "quick"}
+    assert ask(http, "POST", "/pipelines/quick/runs", "x" * 300_000)[0] == 413
+    assert ask(http, "DELETE", "/v1/pipelines/doubled")[0] == 204
+    assert [one["name"] for one in sfn.list_state_machines()["stateMachines"]] == ["quick"]
+    sfn.close()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-import skylift
 from skylift.server.api.answers import json_response
 from skylift.server.api.operations import COMPONENTS, OPERATIONS, error_responses
 from skylift.server.api.pipelines import LONGEST_WAIT_S, PipelineState, pipelines_of
@@ -37,7 +37,7 @@ def document(pipelines: list[PipelineState]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Skylift",
-            "version": skylift.__version__,
+            "version": version("skylift"),
             "description": "Runs of pipelines and States Language documents. The Step Functions API is at `/`.",
         },
         "paths": paths,

@@ -25,6 +25,12 @@ _KINDS = (Digest, ErrorBody, LogPositions, PipelineState, Registration, RunPage,
 _REF = "#/components/schemas/{name}"
 _SIGNALS, COMPONENTS = msgspec.json.schema_components([SignalRequest, *_KINDS], ref_template=_REF)
 COMPONENTS["SignalRequest"] = _SIGNALS[0]
+COMPONENTS["StartRequest"] |= {
+    "oneOf": [
+        {"required": [one], "properties": {one: {"type": kind}, other: {"type": "null"}}}
+        for one, kind, other in (("definition", "string", "document"), ("document", "object", "definition"))
+    ]
+}
 _RUN = {"name": "run", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[a-z2-7]{16}$"}}
 _ANY_RUN = {
     "name": "run",
@@ -122,9 +128,14 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
             _query("pipeline", "Name of a pipeline, or ARN of a state machine.", type="string"),
             _query("name", "With `pipeline`: the run of this name.", type="string"),
             _query("prefix", "Instead: runs whose id or name begins so.", type="string"),
-            _query("status", f"Some of {', '.join(STATUSES)}, joined by commas.", type="string"),
+            _query(
+                "status",
+                f"Some of {', '.join(STATUSES)}, joined by commas.",
+                type="string",
+                pattern=f"^({'|'.join(STATUSES)})(,({'|'.join(STATUSES)}))*$",
+            ),
             _query("parent", "Token of the task that started them.", type="string"),
-            _query("before", "The `next` of the page before.", type="string"),
+            _query("before", "The `next` of the page before.", type="string", pattern="^[0-9]{1,15}-[a-z2-7]{16}$"),
             _query("limit", "Most runs of a page.", type="integer", minimum=1, maximum=MOST_RUNS),
         ],
         {200: _json("RunPage")},
@@ -143,7 +154,7 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
         "One run.",
         [_ANY_RUN, _query("exact", "Only by the whole id.", type="boolean")],
         {200: _json("RunState")},
-        (404,),
+        (400, 404),
     ),
     ("get", "/v1/runs/{run}/wait"): _operation(
         "waitForRun",
@@ -157,7 +168,7 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
         "What was journaled of the run, one JSON array a line: position, time in milliseconds, event.",
         [
             _RUN,
-            _query("after", "Position of the last one that is known.", type="integer", minimum=0),
+            _query("after", "Position of the last one that is known.", type="integer", minimum=0, maximum=2**53),
             _query("limit", f"Most of them; {ENTRIES_PAGE} unless given.", type="integer", minimum=1, maximum=100_000),
         ],
         {200: _content("application/x-ndjson", {"type": "string"})},
@@ -185,7 +196,7 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
         [
             _RUN,
             _TOKEN,
-            _query("offset", "In bytes.", type="integer", minimum=0),
+            _query("offset", "In bytes.", type="integer", minimum=0, maximum=2**53),
             _query("limit", "Most bytes.", type="integer", minimum=1, maximum=4 * 1024 * 1024),
         ],
         {200: _content("text/plain", {"type": "string"})},

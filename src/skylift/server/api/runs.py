@@ -68,7 +68,9 @@ def own_run(journal: Journal, caller: Caller, run_id: str) -> RunRecord:
 async def get_run(services: Services, caller: Caller, request: Request) -> Response:
     """By id, or by the name or the beginning of one of the two."""
     text = request.path_params["run"]
-    exact = request.query_params.get("exact") == "true"
+    exact = {None: False, "false": False, "true": True}.get(request.query_params.get("exact"))
+    if exact is None:
+        raise Refusal(400, "QUERY", f"exact is {request.query_params['exact']!r}", hint="use true or false")
     return json_response(run_state(await _find(services, caller, text, exact=exact)))
 
 
