@@ -87,7 +87,7 @@ class EngineLock:
 
 def is_alive(home: str | os.PathLike[str], owner: str) -> bool:
     """Does a process hold this owner's lock? In doubt (no right to look) yes."""
-    if "/" in owner or not owner:
+    if "/" in owner or "\0" in owner or not owner:
         return False
     return _locked(Path(home) / _FOLDER / f"{owner}{_SUFFIX}")
 

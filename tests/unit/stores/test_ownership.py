@@ -4,12 +4,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from skylift.errors import SetupError
 from skylift.stores.ownership import EngineLock, is_alive
+from skylift.testing.ownership import OwnershipConformance
 
 CHILD = """
 import sys, time
@@ -90,3 +92,17 @@ def test_a_home_that_cannot_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SetupError, match="no engine can be started"):
         EngineLock.acquire(tmp_path / "file")
+
+
+class TestEngineLock(OwnershipConformance):
+    @pytest.fixture
+    def acquire(self, tmp_path: Path) -> Iterator[Callable[[], EngineLock]]:
+        held: list[EngineLock] = []
+
+        def acquire() -> EngineLock:
+            held.append(EngineLock.acquire(tmp_path))
+            return held[-1]
+
+        yield acquire
+        for lock in held:
+            lock.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
@@ -14,7 +15,7 @@ from psycopg.types.string import BytesBinaryDumper, StrBinaryDumper
 
 from skylift.errors import JournalUnavailable
 from skylift.stores.postgres.address import Address
-from skylift.stores.postgres.errors import is_lost, translate, unavailable
+from skylift.stores.postgres.errors import is_broken, translate, unavailable
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -23,6 +24,8 @@ Use = Literal["read", "write", "lease"]
 OLDEST_SERVER = 130000
 _CONNECT_S = 5
 _STATEMENT_S = {"read": 20, "write": 40, "lease": 3}
+_TRIES = 4
+_PAUSE_S = 0.02
 _MOST_READERS = 24
 _IDLE_READERS = 8
 
@@ -100,22 +103,24 @@ class Readers:
         self.closed = False
 
     def read(self, query: Callable[[Connection], T]) -> T:
-        """A connection that has died since its last use is replaced, once."""
+        """A query whose connection breaks is asked again over a new one, unless nobody answers."""
         if not self._slots.acquire(timeout=_STATEMENT_S["read"]):
             raise JournalUnavailable(
                 f"all {_MOST_READERS} connections for readers of the {self._address.place} are busy",
                 hint="the server is overloaded or stalled: look at it",
             )
         try:
-            connection = self._take()
-            if connection is not None:
+            for tries_left in reversed(range(_TRIES)):
+                began = time.monotonic()
                 try:
-                    return self._ask(connection, query)
+                    return self._ask(self._take() or connect(self._address, "read"), query)
                 except psycopg.OperationalError as error:
-                    if not is_lost(error, connection) or type(error).__name__ == "_WaitTimeout":
+                    if not tries_left or time.monotonic() - began > 1 or not is_broken(error):
                         raise
                     self._drop_idle()  # whatever ended this one has most likely ended them all
-            return self._ask(connect(self._address, "read"), query)
+                    if tries_left < _TRIES - 1:
+                        time.sleep(_PAUSE_S)
+            raise AssertionError("the last try returns or raises")
         except psycopg.Error as error:
             raise translate(error, self._address.place) from error
         finally:

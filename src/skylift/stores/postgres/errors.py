@@ -28,6 +28,18 @@ _UNAVAILABLE = {
     "57P": ("is starting or stopping", "wait until it is up; Skylift tries again on its own"),
     "58": ("cannot read or write its files", "look at the database server's disk and log"),
 }
+_SAID = (
+    ("read-only", "25"),
+    ("in recovery", "25"),
+    ("authentication failed", "28"),
+    ("no pg_hba.conf entry", "28"),
+    ("no password supplied", "28"),
+    ("does not exist", "3D"),
+    ("too many clients", "53300"),
+    ("remaining connection slots", "53300"),
+    ("database system is", "57P"),
+)
+"""A connection that was refused has no code, only words."""
 _DAMAGED = ("XX001", "XX002", "42P01", "42883", "42703")
 _RETRY = ("40001", "40P01")
 FENCED, NOT_OWNED = "SK003", "SK001"
@@ -38,6 +50,11 @@ def is_lost(error: BaseException, connection: psycopg.Connection) -> bool:
     """Did the connection go, so that nobody knows what the server still did?"""
     state = getattr(error, "sqlstate", None) or ""
     return connection.closed or connection.broken or type(error).__name__ == "_WaitTimeout" or state[:3] == "57P"
+
+
+def is_broken(error: psycopg.OperationalError) -> bool:
+    """Was it the connection that failed, not the statement?"""
+    return not error.sqlstate or error.sqlstate[:3] == "57P" or error.sqlstate[:2] == "08"
 
 
 def is_retried(error: psycopg.Error) -> bool:
@@ -59,8 +76,8 @@ def translate(error: psycopg.Error, place: str, *, uncertain: bool = False) -> E
 
 def unavailable(error: psycopg.Error, place: str, *, uncertain: bool = False) -> SkyliftError:
     state = error.sqlstate or ("08" if isinstance(error, psycopg.OperationalError) else "")
-    if "read-only" in str(error) and not error.sqlstate:
-        state = "25"
+    if not error.sqlstate:
+        state = next((known for words, known in _SAID if words in str(error)), state)
     if type(error).__name__ == "_WaitTimeout":
         state = "57014"
     known = (_UNAVAILABLE.get(key) for key in (state, state[:3], state[:2]))

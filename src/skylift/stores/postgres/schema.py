@@ -14,6 +14,8 @@ MIGRATIONS = (layout_1.SQL,)
 """Number n leads from layout n to n + 1. Never change one that was released: add the next."""
 
 VERSION = len(MIGRATIONS)
+_PATIENCE_S = 600.0
+"""For a migration of a big database, ours or one that another process is making."""
 _LOCK = 0x536B794C  # "SkyL"
 
 
@@ -29,8 +31,11 @@ def prepare(address: Address) -> None:
 
 
 def _migrate(connection: Connection, address: Address) -> None:
+    connection.patience_s = _PATIENCE_S
+    connection.execute("SET lock_timeout = 0; SET statement_timeout = 0")
+    # Held until the connection is closed; taken before the transaction, which then sees what another has made.
+    connection.rows("SELECT pg_advisory_lock(%s::integer, hashtext(%s))", (_LOCK, address.schema))
     with connection.transaction():
-        connection.rows("SELECT pg_advisory_xact_lock(%s::integer, hashtext(%s))", (_LOCK, address.schema))
         version = _version(connection, address)  # another process may have been faster
         if version > VERSION:
             raise JournalUnavailable(
@@ -48,8 +53,8 @@ def _migrate(connection: Connection, address: Address) -> None:
 
 
 def _version(connection: Connection, address: Address) -> int:
-    known = connection.row("SELECT to_regclass(%s) IS NOT NULL", (f'"{address.schema}".layout',))
-    if known is None or not known[0]:
+    known = "SELECT 1 FROM pg_tables WHERE schemaname = %s AND tablename = 'layout'"
+    if connection.row(known, (address.schema,)) is None:
         return 0
     row = connection.row("SELECT version FROM layout")
     return 0 if row is None else int(row[0])

@@ -9,6 +9,7 @@ docs/decisions/0110-postgresql-store.md.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +24,8 @@ from skylift.stores.postgres.errors import FENCED, is_lost, is_retried, translat
 T = TypeVar("T")
 
 _TRIES = 6
+_CONNECTS = 3
+_PAUSE_S = 0.02
 _REGISTER = "INSERT INTO writers (epoch, batch, seen) VALUES (1, 0, now()) RETURNING number, epoch, batch"
 _FENCE = "UPDATE writers SET epoch = epoch + 1, seen = now() WHERE number = %s RETURNING number, epoch, batch"
 _DURABLE = {
@@ -133,9 +136,9 @@ class Writer:
         self._drop()
         try:
             self._connected()
-        except JournalUnavailable as problem:
+        except JournalUnavailable:
             change.awaited = False
-            raise unavailable(error, self._address.place, uncertain=True) from problem
+            raise
         if self._batch != change.batch and not tries_left:
             raise unavailable(error, self._address.place)
         return self._batch == change.batch
@@ -146,11 +149,20 @@ class Writer:
             raise unavailable(psycopg.InterfaceError("it was closed"), self._address.place)
         if self._connection is None or self._connection.closed:
             self._drop()
-            try:
-                self._connection = self._reconnect()
-            except psycopg.Error as error:
-                raise translate(error, self._address.place) from error
+            self._connection = self._reconnect_soon()
         return self._connection
+
+    def _reconnect_soon(self) -> Connection:
+        """Tries again at once where the new connection was cut as well; not where nobody answers."""
+        for tries_left in reversed(range(_CONNECTS)):
+            began = time.monotonic()
+            try:
+                return self._reconnect()
+            except psycopg.Error as error:
+                if not tries_left or time.monotonic() - began > 1:
+                    raise translate(error, self._address.place, uncertain=self.uncertain) from error
+                time.sleep(_PAUSE_S)
+        raise AssertionError("the last try returns or raises")
 
     def _reconnect(self) -> Connection:
         connection = connect(self._address, "write")
