@@ -17,6 +17,9 @@ from skylift.server.stepfunctions.names import Arn, machine_arn_of
 
 MACHINE, VERSION, ALIAS = "state-machine", "state-machine-version", "state-machine-alias"
 """Kinds in the ResourceStore; the key is the ARN."""
+ATTEMPTS = 100
+"""How often a change is tried while others change the same. A document that was collected in the meantime looks like
+that too, and does not come back."""
 MOST_VERSIONS, MOST_ALIASES = 1_000, 100
 """Of one state machine, as at the service."""
 Kind = TypeVar("Kind", bound=msgspec.Struct)
@@ -155,19 +158,25 @@ class Machines:
 
     def change(self, arn: str, edit: Callable[[StateMachine], StateMachine]) -> StateMachine | None:
         """Replace the machine by what `edit` makes of it, again if somebody else was faster; None if there is none."""
-        while (stored := self._resources.get(MACHINE, arn)) is not None:
+        for _ in range(ATTEMPTS):
+            stored = self._resources.get(MACHINE, arn)
+            if stored is None:
+                return None
             machine = edit(msgspec.json.decode(stored.body, type=StateMachine))
             with contextlib.suppress(ResourceChanged):
                 self._put(MACHINE, arn, machine, machine, stored.revision)
                 return machine
-        return None
+        raise too_busy(arn)
 
     def create_version(self, version: Version) -> Version:
         """This one, or the one that has its number already."""
         try:
             self._put(VERSION, version.arn, version, version.machine, 0)
         except ResourceChanged:
-            return self.version(version.arn) or self.create_version(version)
+            present = self.version(version.arn)
+            if present is None:
+                raise too_busy(version.arn) from None
+            return present
         return version
 
     def delete_version(self, arn: str) -> bool:
@@ -179,12 +188,15 @@ class Machines:
 
     def change_alias(self, arn: str, edit: Callable[[Alias], Alias]) -> Alias | None:
         """As `change`."""
-        while (stored := self._resources.get(ALIAS, arn)) is not None:
+        for _ in range(ATTEMPTS):
+            stored = self._resources.get(ALIAS, arn)
+            if stored is None:
+                return None
             alias = edit(msgspec.json.decode(stored.body, type=Alias))
             with contextlib.suppress(ResourceChanged):
                 self._put(ALIAS, arn, alias, None, stored.revision)
                 return alias
-        return None
+        raise too_busy(arn)
 
     def delete_alias(self, arn: str) -> bool:
         return self._resources.delete(ALIAS, arn)
@@ -223,3 +235,8 @@ class Machines:
 
 def does_not_exist(arn: str) -> ApiError:
     return ApiError("StateMachineDoesNotExist", f"State Machine Does Not Exist: '{arn}'")
+
+
+def too_busy(arn: str) -> ApiError:
+    """Clients try again by themselves."""
+    return ApiError("ServiceUnavailable", f"'{arn}' is being changed by others, try again", status=503)

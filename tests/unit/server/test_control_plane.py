@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from in_process import HEAD, OTHER, PASS, STRANGER, Api, routing, versions
+from in_process import HEAD, OTHER, PASS, ROLE, STRANGER, Api, routing, versions
 
 from skylift.server.caller import Caller, Role
 
@@ -148,3 +148,30 @@ class TestRoles:
         assert problem.message.startswith(
             "User: arn:aws:iam::123456789012:user/AKIA is not authorized to perform: states:DeleteStateMachine"
         )
+
+
+def test_a_definition_that_is_collected_in_between_is_asked_for_again(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = api.create("m")
+    monkeypatch.setattr(type(api.journal), "put_document", lambda self, text: "0" * 64)
+    for action, request in (
+        ("CreateStateMachine", {"name": "n", "definition": PASS, "roleArn": ROLE}),
+        ("UpdateStateMachine", {"stateMachineArn": arn, "definition": OTHER}),
+    ):
+        problem = api.error(action, **request)
+        assert (problem.code, problem.status) == ("ServiceUnavailable", 503)
+    assert api("DescribeStateMachine", stateMachineArn=arn)["definition"] == PASS
+
+
+def test_an_error_of_ours_is_told_without_its_insides(
+    api: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: object, text: bytes) -> str:
+        raise RuntimeError("secret")
+
+    monkeypatch.setattr(type(api.journal), "put_document", broken)
+    problem = api.error("CreateStateMachine", name="n", definition=PASS, roleArn=ROLE)
+    assert (problem.code, problem.status) == ("InternalFailure", 500)
+    assert "secret" not in problem.message
+    assert "RuntimeError: secret" in caplog.text

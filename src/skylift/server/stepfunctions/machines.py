@@ -11,7 +11,7 @@ from skylift.ports.resources import ResourceChanged
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
-from skylift.server.machines import Machines, StateMachine, does_not_exist
+from skylift.server.machines import Machines, StateMachine, does_not_exist, too_busy
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.configuration import read_encryption, read_logging, read_tracing
 from skylift.server.stepfunctions.definitions import check_definition
@@ -84,8 +84,8 @@ def _created(machines: Machines, asked: StateMachine) -> StateMachine:
         machines.create(asked)
     except ResourceChanged:
         present = machines.get(asked.arn)
-        if present is None:
-            return _created(machines, asked)
+        if present is None:  # deleted in the same moment, or the definition was
+            raise too_busy(asked.arn) from None
         if any(getattr(present, name) != getattr(asked, name) for name in _SAME):
             raise ApiError("StateMachineAlreadyExists", f"State Machine Already Exists: '{asked.arn}'") from None
         return present
