@@ -6,6 +6,7 @@ import json
 import threading
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +14,10 @@ from http_stub import Asked, Reply, http_stub
 from moto_server import Aws, unique
 from service_calls import STATES, Services, resubmitted, service_call
 
-from skylift.config import ServiceSettings
+from skylift.config import Config, ServerSettings, ServiceSettings
+from skylift.engine.inputs import StartRun
 from skylift.ports.compute import Cancelled, Failed, Succeeded
+from skylift.runtime import Runtime
 
 _ROLE = "arn:aws:iam::123456789012:role/worker"
 
@@ -327,3 +330,59 @@ def test_a_glue_job_goes_through_its_states(aws: Aws) -> None:
         services.backend.close()
     cause = '{"Id":"jr_1","JobName":"job","JobRunState":"STOPPED"}'
     assert outcome == Failed(error="States.TaskFailed", cause=cause)
+
+
+# -- On the engine -----------------------------------------------------------------------------------------------------
+
+
+def _start(runtime: Runtime, resource: str, arguments: dict[str, Any], account: str = "") -> StartRun:
+    state = {"Type": "Task", "Resource": resource, "Parameters": arguments, "End": True}
+    document = {"StartAt": "Job", "States": {"Job": state}}
+    definition = runtime.journal.put_document(json.dumps(document).encode())
+    return StartRun(definition=definition, pipeline="jobs", input={}, account=account)
+
+
+def test_a_run_goes_on_waiting_for_its_job_in_the_next_engine(aws: Aws, tmp_path: Path) -> None:
+    with http_stub() as stub:
+        fake = stub.answer = FakeBatch("RUNNING")
+        services = ServiceSettings(endpoint_url=stub.url)
+        config = Config(project=tmp_path, home=tmp_path / "home", services=services)
+        with Runtime(config) as first:
+            run_id = first.engine.start(_start(first, f"{STATES}batch:submitJob.sync", _JOB))
+            pause = threading.Event()
+            while not fake.looks:
+                pause.wait(0.02)
+        assert not fake.terminated, "the job outlives the engine"
+        fake.statuses = ["SUCCEEDED"]
+        with Runtime(config) as second:
+            second.engine.recover([run_id])
+            record = second.engine.wait(run_id, 30)
+            history = [event.type for event in second.reader.history(record)]
+    assert (record.status, record.output["Status"], len(fake.submitted)) == ("SUCCEEDED", "SUCCEEDED", 1)
+    assert history.count("TaskSubmitted") == 1
+
+
+def test_a_stopped_run_stops_its_job(aws: Aws, tmp_path: Path) -> None:
+    with http_stub() as stub:
+        fake = stub.answer = FakeBatch("RUNNING")
+        services = ServiceSettings(endpoint_url=stub.url)
+        with Runtime(Config(project=tmp_path, home=tmp_path / "home", services=services)) as runtime:
+            run_id = runtime.engine.start(_start(runtime, f"{STATES}batch:submitJob.sync", _JOB))
+            pause = threading.Event()
+            while not fake.looks:
+                pause.wait(0.02)
+            runtime.engine.stop(run_id)
+            assert runtime.engine.wait(run_id, 30).status == "ABORTED"
+            while not fake.terminated:
+                pause.wait(0.02)
+    assert fake.terminated[0]["jobId"] == "j-1"
+
+
+def test_a_run_of_an_account_calls_nothing_that_is_not_allowed(aws: Aws, tmp_path: Path) -> None:
+    services = ServiceSettings(endpoint_url=aws.url)
+    server = ServerSettings(allow_services=("batch:describe*",))
+    with Runtime(Config(project=tmp_path, home=tmp_path / "home", services=services, server=server)) as runtime:
+        start = _start(runtime, f"{STATES}batch:submitJob.sync", _JOB, account="123456789012")
+        record = runtime.engine.execute(start, 30)
+    assert (record.status, record.error) == ("FAILED", "States.Permissions")
+    assert "allow_services" in (record.cause or "")
