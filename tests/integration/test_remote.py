@@ -206,6 +206,13 @@ def test_the_option_wins_over_the_environment_and_the_settings(project: Path, se
     assert call(project, {**place, "SKYLIFT_URL": ""}, "--server", server.url, "runs").returncode == 0
 
 
+def test_doctor_asks_the_server(project: Path, server: ApiServer) -> None:
+    well = call(project, server.environment(), "doctor")
+    assert (well.returncode, f"{server.url} answers" in well.stdout) == (0, True), well.stdout
+    ill = call(project, {"SKYLIFT_URL": "http://127.0.0.1:9"}, "doctor")
+    assert (ill.returncode, "does not answer" in ill.stdout) == (1, True), ill.stdout
+
+
 def test_gc_says_where_it_works(project: Path, server: ApiServer) -> None:
     done = call(project, server.environment(), "gc")
     assert done.returncode == 2

@@ -77,6 +77,7 @@ def _project() -> list[Finding]:
     source = str(config.source) if config.source else "no skylift.toml: defaults"
     return [
         Finding(name="config", verdict="ok", detail=source),
+        *_server(config),
         _home(config.home),
         _journal(config),
         *_functions(config),
@@ -100,6 +101,20 @@ def _home(home: Path) -> Finding:
         mend="free some space: skylift gc",
         needed=low,
     )
+
+
+def _server(config: Config) -> list[Finding]:
+    """The one that `url` names, if any: the commands about runs work on it."""
+    if config.url is None:
+        return []
+    from skylift.remote.open import runtime_for
+
+    try:
+        with runtime_for(config) as runtime:
+            runtime.reader.runs(limit=1)
+    except SkyliftError as problem:
+        return [Finding(name="server", verdict="broken", detail=problem.message, mend=problem.hint, needed=True)]
+    return [Finding(name="server", verdict="ok", detail=f"{config.url} answers; runs are there")]
 
 
 def _journal(config: Config) -> Finding:

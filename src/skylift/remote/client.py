@@ -191,6 +191,8 @@ class ServerClient:
             connection.sock.settimeout(timeout_s)
         try:
             answer = exchange(connection)
+        except (BrokenPipeError, ConnectionResetError) as problem:
+            return _refused_early(connection, problem)
         except (OSError, http.client.HTTPException) as problem:
             connection.close()
             raise _Lost(problem, sent=True) from problem
@@ -258,6 +260,16 @@ class _Lost(Exception):
         self.sent = sent
         text = getattr(problem, "strerror", None) or str(problem)
         self.reason = text or type(problem).__name__
+
+
+def _refused_early(connection: http.client.HTTPConnection, problem: OSError) -> Answer:
+    """A server may answer before it has read a body that it does not want. Raises _Lost where it has not."""
+    try:
+        return _read(connection.getresponse())
+    except (OSError, http.client.HTTPException):
+        raise _Lost(problem, sent=True) from problem
+    finally:
+        connection.close()
 
 
 def _read(response: http.client.HTTPResponse) -> Answer:

@@ -176,3 +176,11 @@ def test_keys_of_the_environment() -> None:
     assert signer_of({}) is None
     with pytest.raises(SetupError, match="AWS_SECRET_ACCESS_KEY is set but AWS_ACCESS_KEY_ID is not"):
         signer_of({"AWS_SECRET_ACCESS_KEY": "b"})
+
+
+def test_a_body_that_is_refused_before_it_is_read(opened: list[ServerClient | Scripted]) -> None:
+    too_long = refusal(413, "TOO-LONG")
+    client, server = pair(opened, too_long)
+    with pytest.raises(ServerRefused, match="said TOO-LONG"):
+        client.request("PUT", "/v1/documents/x", body=b"x" * 10_000_000)
+    assert len(server.requests) == 1

@@ -37,6 +37,8 @@ READ_S = 30.0
 JSON = "application/json"
 DEPTH = 200
 """Of a request's JSON."""
+_UNREAD = (408, 413)
+"""What is left of the body is not read."""
 LARGE = 100_000
 """Bodies from this size on are read on a thread, so that others do not wait."""
 
@@ -85,7 +87,10 @@ def json_response(value: Any, status: int = 200, headers: dict[str, str] | None 
 def refuse(problem: BaseException) -> Response:
     """The answer to what was raised."""
     if isinstance(problem, Refusal):
-        return json_response(ErrorBody(error=problem.problem), problem.status, problem.headers)
+        headers = problem.headers
+        if problem.status in _UNREAD:
+            headers = {**headers, "connection": "close"}
+        return json_response(ErrorBody(error=problem.problem), problem.status, headers)
     if isinstance(problem, ApiError):
         body = ErrorBody(error=Problem(code=problem.code, message=problem.message))
         return json_response(body, problem.status)

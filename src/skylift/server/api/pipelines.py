@@ -19,7 +19,7 @@ from skylift.server.api.answers import Refusal, json_response, not_found, read_j
 from skylift.server.api.limits import REGISTRATION_BYTES, REQUEST_BYTES, check_name
 from skylift.server.api.schemas import SchemaInvalid, check_schema, misfit
 from skylift.server.api.services import Services
-from skylift.server.api.starting import begin, checked_documents, role_arn
+from skylift.server.api.starting import begin, check_references, checked_documents, role_arn
 from skylift.server.caller import Caller
 from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, StateMachine, Target
@@ -254,7 +254,7 @@ async def start_target(
     """Start a run of a machine, version or alias: the input is checked against the pipeline's parameters, its defaults
     filled in. A name that was given before with the same input gives the same run."""
     machine = target.machine
-    value = await services.context.blocking(_checked_input, services, machine, given)
+    value = await services.context.blocking(_checked_input, services, caller, machine, given)
     run_id = new_run_id() if name is None else child_run_id(f"{machine.arn}:{name}")
     if machine.type == "EXPRESS":
         name = express_name(name or run_id, run_id)
@@ -275,7 +275,8 @@ async def start_target(
     return await begin(services, caller, start)
 
 
-def _checked_input(services: Services, machine: StateMachine, given: Any) -> Any:
+def _checked_input(services: Services, caller: Caller, machine: StateMachine, given: Any) -> Any:
+    check_references(services, caller, given)
     return with_defaults(machine.name, face_of(services, machine.arn), given)
 
 

@@ -38,6 +38,8 @@ from skylift.server.caller import Caller
 STATUSES = ("RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 MOST_RUNS = 1_000
 LONGEST_WAIT_S = 60.0
+MOST_LOOKED_AT = 5_000
+"""Runs of all accounts among which those are looked for whose id or name begins with a text."""
 CHUNK = 200
 """Entries that are read at once."""
 
@@ -97,7 +99,7 @@ def _starting_with(journal: Journal, caller: Caller, prefix: str, limit: int) ->
     while True:
         found = journal.find_runs(prefix, asked)
         own = [record for record in found if record.account == caller.account]
-        if len(own) >= limit or len(found) < asked:
+        if len(own) >= limit or len(found) < asked or asked > MOST_LOOKED_AT:
             return own[:limit]
         asked *= 4
 

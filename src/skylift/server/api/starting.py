@@ -66,7 +66,7 @@ def checked_start(services: Services, caller: Caller, given: StartRequest) -> tu
     if given.run_id is not None and RUN_ID.fullmatch(given.run_id) is None:
         raise Refusal(400, "NAME", f"run_id {given.run_id[:100]!r} is not 16 characters of a-z and 2-7")
     _check_attributes(given.attributes)
-    _check_input(services, caller, given.input)
+    check_references(services, caller, given.input)
     return checked_documents(services, caller, _definition(services, caller, given), given.tasks)
 
 
@@ -140,7 +140,7 @@ def require_code(services: Services, caller: Caller) -> None:
         )
 
 
-def _check_input(services: Services, caller: Caller, value: Any) -> None:
+def check_references(services: Services, caller: Caller, value: Any) -> None:
     """Artifacts in the input must be the account's own: a start must not open those of others."""
     for digest in direct_references(value):
         if not services.visible.was_put(caller.account, digest):
