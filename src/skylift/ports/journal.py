@@ -144,8 +144,8 @@ class Journal(Protocol):
     """Durable record of runs. Methods may be called from any thread; several processes may open one journal.
 
     `skylift.testing.JournalConformance` is this contract as tests. Errors: JournalUnavailable (locked, no space, gone;
-    nothing was written), JournalDamaged (content fails its checks), NotOwner (another engine owns a run in the batch;
-    nothing of the batch was written).
+    nothing was written, or nobody knows yet, and then no method reads before it is known), JournalDamaged (content
+    fails its checks), NotOwner (another engine owns a run in the batch; nothing of the batch was written).
     """
 
     def commit(self, batch: Batch) -> None:
