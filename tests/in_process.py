@@ -7,7 +7,7 @@ import json
 from types import SimpleNamespace
 from typing import Any, cast
 
-from skylift.config import ServerSettings
+from skylift.config import ServerSettings, ServiceSettings
 from skylift.runtime import Runtime
 from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
@@ -43,8 +43,9 @@ class Refused(Exception):
 class Api:
     """A client of one account."""
 
-    def __init__(self, store: Any, caller: Caller | None = None) -> None:
-        runtime = SimpleNamespace(journal=store.journal, resources=store.resources)
+    def __init__(self, store: Any, caller: Caller | None = None, services: ServiceSettings | None = None) -> None:
+        config = SimpleNamespace(services=services or ServiceSettings())
+        runtime = SimpleNamespace(journal=store.journal, resources=store.resources, config=config)
         self.context = ServerContext(cast(Runtime, runtime), ServerSettings())
         self.caller = caller or Caller()
         self.endpoint = Endpoint()

@@ -12,6 +12,7 @@ import pytest
 from in_process import Api, Refused, with_metadata
 from recorded import read_cases, same
 
+from skylift.config import ServiceSettings
 from skylift.stores.memory import MemoryJournal
 from skylift.stores.memory_resources import MemoryResources
 
@@ -37,7 +38,7 @@ def test_validate(api: Api, case: dict[str, Any]) -> None:
 
 NOT_HERE = {
     "test_list_execution_no_such_state_machine": "lists executions: in test_server_executions",
-    "test_deleted_log_group": "there is no CloudWatch Logs beside a server: any well-formed log group is accepted",
+    "test_deleted_log_group": "needs CloudWatch Logs: test_deleted_log_group below",
 }
 Script = Callable[[Api, dict[str, Any]], dict[str, Any]]
 SCRIPTS: dict[str, Script] = {}
@@ -201,3 +202,26 @@ def publishes(api: Api, request: dict[str, Any]) -> dict[str, Any]:
     stale = {"stateMachineArn": arn, "revisionId": got["update_resp_2"]["revisionId"]}
     got["conflict_exception"] = api.error("PublishStateMachineVersion", **stale).text
     return got
+
+
+def test_deleted_log_group(aws: Any) -> None:
+    """With moto for CloudWatch Logs."""
+    request = dict(CREATE_ERRORS["test_deleted_log_group"]["request"])
+    del request["arn"]
+    logging = request["loggingConfiguration"]
+    arn = logging["destinations"][0]["cloudWatchLogsLogGroup"]["logGroupArn"]
+    logs = aws.client("logs")
+    logs.create_log_group(logGroupName=arn.split(":")[6])
+    journal = MemoryJournal()
+    store = SimpleNamespace(journal=journal, resources=MemoryResources(journal))
+    api = Api(store, services=ServiceSettings(endpoints={"logs": aws.url}))
+    machine = api("CreateStateMachine", **{**request, "name": "there"})["stateMachineArn"]
+    shown = api("DescribeStateMachine", stateMachineArn=machine)["loggingConfiguration"]
+    assert shown == {**logging, "includeExecutionData": False}
+    logs.delete_log_group(logGroupName=arn.split(":")[6])
+    expected = CREATE_ERRORS["test_deleted_log_group"]["expected"]
+    assert {"exception": raised(api, "CreateStateMachine", **request)} == expected
+    update = {"stateMachineArn": machine, "loggingConfiguration": {**logging, "level": "ERROR"}}
+    assert api.error("UpdateStateMachine", **update).code == "InvalidLoggingConfiguration"
+    logs.close()
+    api.close()

@@ -9,19 +9,21 @@ from skylift.server.errors import ApiError
 
 _LOG_GROUP = re.compile(r"arn:aws(-[a-z]+)*:logs:[a-z0-9-]+:\d{12}:log-group:[^:]+:\*")
 
+LOG_GROUP_NOT_FOUND = "Log Destination not found."
+
 
 def read_logging(given: dict[str, Any] | None) -> dict[str, Any]:
     """As it is kept and shown. Raises InvalidLoggingConfiguration."""
     given = given or {}
     level, destinations = given.get("level", "OFF"), given.get("destinations", [])
     if len(destinations) > 1 or (level != "OFF" and not destinations):
-        raise _invalid_logging("Must specify exactly one Log Destination.")
+        raise invalid_logging("Must specify exactly one Log Destination.")
     for destination in destinations:
         group = (destination or {}).get("cloudWatchLogsLogGroup", {}).get("logGroupArn")
         if group is None:
-            raise _invalid_logging("Must specify exactly one Log Destination.")
+            raise invalid_logging("Must specify exactly one Log Destination.")
         if not _LOG_GROUP.fullmatch(group):
-            raise _invalid_logging("Log Destination not found.")
+            raise invalid_logging(LOG_GROUP_NOT_FOUND)
     complete = {"level": level, "includeExecutionData": given.get("includeExecutionData", False)}
     return {**complete, "destinations": destinations} if destinations else complete
 
@@ -45,7 +47,7 @@ def read_encryption(given: dict[str, Any] | None) -> dict[str, Any] | None:
     return {"type": given["type"], "kmsKeyId": key, "kmsDataKeyReusePeriodSeconds": period or 300}
 
 
-def _invalid_logging(reason: str) -> ApiError:
+def invalid_logging(reason: str) -> ApiError:
     return ApiError("InvalidLoggingConfiguration", f"Invalid Logging Configuration: {reason}")
 
 

@@ -16,6 +16,7 @@ from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.configuration import read_encryption, read_logging, read_tracing
 from skylift.server.stepfunctions.definitions import check_definition
 from skylift.server.stepfunctions.descriptions import describe
+from skylift.server.stepfunctions.log_groups import check_log_group
 from skylift.server.stepfunctions.names import STATE_MACHINE, check_name, check_role, machine_arn_of, make_arn
 from skylift.server.stepfunctions.paging import key_after, make_token, page_size
 from skylift.server.stepfunctions.tag_lists import merge_tags
@@ -99,7 +100,7 @@ def _read(context: ServerContext, caller: Caller, request: Request) -> StateMach
     _check_description(request)
     check_role(request["roleArn"])
     arn = make_arn(STATE_MACHINE, caller.region, caller.account, name)
-    logging = read_logging(request.get("loggingConfiguration"))
+    logging = _read_logging(context, request)
     encryption = read_encryption(request.get("encryptionConfiguration"))
     tags = merge_tags(arn, {}, request.get("tags"))
     check_definition(request["definition"], machine_type)
@@ -151,7 +152,7 @@ def _changes(context: ServerContext, machine: StateMachine, request: Request) ->
         check_role(request["roleArn"])
         changes["role_arn"] = request["roleArn"]
     if "loggingConfiguration" in request:
-        changes["logging"] = read_logging(request["loggingConfiguration"])
+        changes["logging"] = _read_logging(context, request)
     if "tracingConfiguration" in request:
         changes["tracing"] = read_tracing(request["tracingConfiguration"])
     if "encryptionConfiguration" in request:
@@ -169,6 +170,12 @@ def _revised(machine: StateMachine, changes: dict[str, Any], revision: str, now_
     if all(getattr(machine, name) == value for name, value in changes.items()):
         return msgspec.structs.replace(machine, updated_ms=now_ms)
     return msgspec.structs.replace(machine, **changes, revision_id=revision, updated_ms=now_ms)
+
+
+def _read_logging(context: ServerContext, request: Request) -> dict[str, Any]:
+    logging = read_logging(request.get("loggingConfiguration"))
+    check_log_group(context, logging)
+    return logging
 
 
 def _check_description(request: Request) -> None:
