@@ -174,9 +174,9 @@ def test_a_heartbeat_keeps_a_task_alive_and_silence_ends_it(client: Any) -> None
         client.send_task_heartbeat(taskToken=token)
     assert client.describe_execution(executionArn=execution)["status"] == "RUNNING"
     found = ended(client, execution)
-    assert (found["status"], found["error"]) == ("FAILED", "States.HeartbeatTimeout")
+    assert (found["status"], found["error"]) == ("FAILED", "States.Timeout")
     (event,) = [event for event in history(client, execution) if event["type"] == "ActivityTimedOut"]
-    assert event["activityTimedOutEventDetails"] == {"error": "States.HeartbeatTimeout"}
+    assert event["activityTimedOutEventDetails"] == {"error": "States.Timeout"}
 
 
 def test_a_callback_by_a_token_from_a_queue(aws: Aws, tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Longest life of a STANDARD execution; longer is States.Timeout."""
     express_run_ms: int | None = None
     """Longest life of an EXPRESS execution."""
+    missed_heartbeat: str = "States.HeartbeatTimeout"
+    """The error of a task that was silent for too long; a Retry or Catch of States.HeartbeatTimeout answers any."""
 
 
 LOCAL = Limits(
@@ -46,5 +48,6 @@ SERVICE = Limits(
     standard_run_ms=365 * 24 * 3_600_000,
     express_run_ms=300_000,
     transitions_per_event=30_000,
+    missed_heartbeat="States.Timeout",
 )
 """Machines that came through the Step Functions API keep the service's limits."""

@@ -98,9 +98,9 @@ class TaskStep(Step):
 
     def timed_out(self, turn: Turn, frame: Frame, event: TaskTimedOut) -> None:
         frame.task = None
-        error = HEARTBEAT_TIMEOUT if event.heartbeat else TIMEOUT
+        error = turn.limits.missed_heartbeat if event.heartbeat else TIMEOUT
         self._record(turn, frame, "TimedOut", {"error": error}, event.token)
-        turn.fail(self, frame, Failure(error, None))
+        turn.fail(self, frame, Failure(error, None, (HEARTBEAT_TIMEOUT,) if event.heartbeat else ()))
 
     def _too_large(self, turn: Turn, frame: Frame, token: str) -> None:
         cause = too_large_cause(self._resource.arn)
