@@ -33,6 +33,7 @@ from skylift.server.nested import NestedMachines
 from skylift.server.observability.logs import Log
 from skylift.server.observability.metrics import Metrics, MetricsPage
 from skylift.server.observability.observer import Observer
+from skylift.server.observability.traces import Tracing
 from skylift.server.triggers.routes import routes as trigger_routes
 from skylift.server.triggers.runner import TriggerRunner
 from skylift.server.triggers.start import starter
@@ -95,6 +96,7 @@ class Server:
         context = self._context = ServerContext(self._runtime, self.config.server)
         engine = context.engine
         self._watch(context)
+        tracing = Tracing(engine) if self.config.server.trace else None
         self._uvicorn = _Uvicorn(self._uvicorn_config(self._app(context)), self._started)
         self._triggers = asyncio.create_task(
             TriggerRunner(context, self.config.services, starter(context)).run(), name="triggers"
@@ -107,6 +109,8 @@ class Server:
                 self._triggers.cancel()
                 context.close()
                 await asyncio.to_thread(engine.close)
+                if tracing is not None:
+                    await asyncio.to_thread(tracing.close)
 
     def _app(self, context: ServerContext) -> App:
         settings = context.settings
@@ -162,6 +166,7 @@ class Server:
         self._ending = time.monotonic()
         self._log.info("ending", drain_seconds=self.config.server.drain_seconds)
         self._context.draining.set()
+        self._triggers.cancel()
         self._triggers.cancel()
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
