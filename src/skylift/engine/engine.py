@@ -39,6 +39,7 @@ from skylift.engine.inputs import (
     Watch,
 )
 from skylift.engine.items import ItemStore, Job
+from skylift.engine.keeper import Keeper, unknown_run
 from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
 from skylift.engine.loader import Loader
@@ -56,7 +57,6 @@ from skylift.engine.signals import Signals
 from skylift.engine.turn import Turn
 from skylift.engine.waiting import Waiting, timers_of, waiting_for
 from skylift.errors import (
-    InternalError,
     JournalUnavailable,
     NotOwner,
     RunAlreadyExists,
@@ -137,22 +137,24 @@ class Engine:
         self._loader = Loader(self._book, journal, self._library, self._planner)
         self._orphans = Orphans(journal, owner, is_alive, self._limits)
         self._adopting = adopting
-        self._stale: dict[str, tuple[tuple[str, str], ...]] = {}
-        """Runs to rebuild from the journal, with backend and token of what they have running."""
-        self._broken: dict[str, SkyliftError] = {}
-        """Runs set aside, and why."""
+        self._keeper = Keeper(
+            book=self._book,
+            journal=journal,
+            loader=self._loader,
+            dispatcher=self._dispatcher,
+            owner=owner,
+            inbox=inbox,
+        )
         self._signals = Signals(
             book=self._book,
             journal=journal,
             planner=self._planner,
             owner=owner,
-            broken=self._broken,
+            broken=self._keeper.broken,
             refusal=_not_now,
         )
         self._kept: list[Input] = []
         """Inputs of a turn whose commit failed."""
-        self._waiting: dict[str, list[Reply[RunRecord]]] = {}
-        """Who waits for the end of which run."""
         self._carry: Turn | None = None
         """The last turn, when more follows from it than one turn may hold."""
         self._scheduler = Scheduler(journal) if schedules else None
@@ -168,7 +170,7 @@ class Engine:
             Callback: self._call_back,
             Heartbeat: self._answers.heartbeat,
             Send: self._send,
-            Watch: self._watch,
+            Watch: self._keeper.watch,
             ItemsDone: self._answers.items_done,
             Recover: self._recover,
         }
@@ -185,7 +187,7 @@ class Engine:
 
     def broken(self, run_id: str) -> SkyliftError | None:
         """Why the run was set aside, if it was: it is open, but nothing drives it."""
-        return self._broken.get(run_id)
+        return self._keeper.broken.get(run_id)
 
     # -- the turn ------------------------------------------------------------------------------------------------------
 
@@ -203,7 +205,7 @@ class Engine:
             self._plan(inputs, turn)
             self._commit(turn)
         except RunBroken as broken:
-            self._set_aside(broken)
+            self._keeper.set_aside(broken)
             self._undo(turn, inputs)
             return now
         except (RunAlreadyExists, NotOwner):
@@ -222,8 +224,8 @@ class Engine:
         self._take_over_carry(turn)
         if self._adopting:
             self._adopt_orphans(turn)
-        if self._stale:
-            self._reload(turn)
+        if self._keeper.stale:
+            self._keeper.reload(turn)
         if self._look or turn.now_ms - self._looked_ms >= self._limits.look_ms:
             self._look_into_journal(turn)
         takers = self._takers
@@ -296,22 +298,13 @@ class Engine:
             for listener in listeners:
                 listener.tell(progress)
         for run in turn.ended:
-            self._let_go(run)
+            self._keeper.let_go(run)
         for tick in turn.ticks:
             self._tick_done(tick, turn)
         for reply, value in turn.replies:
             reply.set(value)
         for reply, problem in turn.failures:
             reply.fail(problem)
-
-    def _let_go(self, run: LiveRun) -> None:
-        if run.state.status in OPEN:  # redriven in the very turn in which it ended
-            return
-        left = self._book.drop(run)
-        if left:
-            self._dispatcher.cancel(left)
-        for reply in self._waiting.pop(run.record.run_id, ()):
-            reply.set(run.record)
 
     def _item_done(self, run_id: str, ticket: int) -> Callable[[AnyEvent], None]:
         return lambda event: self._inbox(ItemsDone(run_id=run_id, ticket=ticket, event=event))
@@ -320,7 +313,7 @@ class Engine:
         if turn.todo or turn.nested:
             self._carry = turn
             return turn.now_ms
-        if self._stale:
+        if self._keeper.stale:
             return turn.now_ms
         due = self._book.timers.next_due()
         tick = self._scheduler.next_due() if self._scheduler is not None else None
@@ -330,27 +323,9 @@ class Engine:
 
     def _undo(self, turn: Turn, inputs: Sequence[Input]) -> None:
         """Throw away what the turn did in memory; keep what came in."""
-        runs = {**turn.dirty}
-        for run in turn.touched():
-            runs.setdefault(run.record.run_id, run)
-        for run_id, run in runs.items():
-            # Also one that was just created: a store may fail after it has written.
-            self._stale[run_id] = self._unload(run) + self._stale.get(run_id, ())
-        for attempt in turn.cancelled:
-            self._dispatcher.ended(attempt)
+        self._keeper.undo(turn)
         self._kept = [given for given in inputs if type(given) is not ItemsDone]
         self._look = True
-
-    def _unload(self, run: LiveRun) -> tuple[tuple[str, str], ...]:
-        """Backend and token of what goes on running."""
-        sent = []
-        for attempt in self._book.drop(run):
-            if attempt.sent and attempt.backend is not None:
-                sent.append((attempt.backend, attempt.token))
-            self._dispatcher.ended(attempt)
-            if attempt.early is not None:
-                self._inbox(attempt.early)
-        return tuple(sent)
 
     def _back_off(self, problem: JournalUnavailable, now: int) -> int:
         pause = min(self._limits.backoff_most_ms, self._limits.backoff_ms * 2 ** min(self._failures, 10))
@@ -359,53 +334,10 @@ class Engine:
         self._quiet_until = now + pause
         return self._quiet_until
 
-    def _set_aside(self, broken: RunBroken) -> None:
-        error = InternalError(
-            f"run {broken.run_id} cannot go on: the engine failed on its next event: {broken.problem!r}",
-            hint="please report this with the run's definition; its journal is whole and other runs are not touched",
-        )
-        self._put_aside(broken.run_id, error)
-
-    def _put_aside(self, run_id: str, error: SkyliftError) -> None:
-        self._broken[run_id] = error
-        self._stale.pop(run_id, None)
-        run = self._book.runs.get(run_id)
-        if run is not None:
-            self._unload(run)
-        for reply in self._waiting.pop(run_id, ()):
-            reply.fail(error)
-
-    def _reload(self, turn: Turn) -> None:
-        for run_id in list(self._stale):
-            live = self._load(run_id, turn)
-            sent = self._stale.pop(run_id, ())
-            if live is None and sent:  # another engine has it now, and runs its tasks
-                self._dispatcher.stop(sent)
-
     def _adopt_orphans(self, turn: Turn) -> None:
         for run_id in self._orphans.adopt(turn.now_ms):
             if run_id not in self._book.runs:
-                self._stale.setdefault(run_id, ())
-
-    def _load(self, run_id: str, turn: Turn) -> LiveRun | None:
-        """From the journal, if we own it and it is open."""
-        record = self.journal.run(run_id)
-        if record is None or record.owner != self.owner or run_id in self._broken:
-            return None
-        if record.status not in OPEN:
-            self._tell_waiting(record, turn)
-            return None
-        try:
-            return self._loader.load(record, turn)
-        except JournalUnavailable:
-            raise
-        except SkyliftError as problem:
-            self._put_aside(run_id, problem)
-            return None
-
-    def _tell_waiting(self, record: RunRecord, turn: Turn) -> None:
-        for reply in self._waiting.pop(record.run_id, ()):
-            turn.replies.append((reply, record))
+                self._keeper.stale.setdefault(run_id, ())
 
     # -- starts --------------------------------------------------------------------------------------------------------
 
@@ -422,7 +354,7 @@ class Engine:
         if start.started is not None:
             turn.replies.append((start.started, run_id))
         if start.finished is not None:
-            self._watch(Watch(run_id=run_id, reply=start.finished), turn)
+            self._keeper.watch(Watch(run_id=run_id, reply=start.finished), turn)
 
     def _start_or_find(self, start: StartRun, turn: Turn) -> str:
         known = None
@@ -440,22 +372,6 @@ class Engine:
         self._planner.create(start, turn)
         return start.run_id
 
-    def _watch(self, watch: Watch, turn: Turn) -> None:
-        run_id = watch.run_id
-        if run_id in self._broken:
-            turn.failures.append((watch.reply, self._broken[run_id]))
-            return
-        live = self._book.runs.get(run_id)
-        if live is None:
-            record = self.journal.run(run_id)
-            if record is None:
-                turn.failures.append((watch.reply, _unknown_run(run_id)))
-                return
-            if record.status not in OPEN:
-                turn.replies.append((watch.reply, record))
-                return
-        self._waiting.setdefault(run_id, []).append(watch.reply)
-
     # -- requests ------------------------------------------------------------------------------------------------------
 
     def _answer(self, reply: Reply[None] | None, turn: Turn) -> None:
@@ -471,13 +387,13 @@ class Engine:
     def _send(self, send: Send, turn: Turn) -> None:
         """Stop, pause, resume, redrive, …: here, by signal to the owner, or after taking a dead engine's run over."""
         run_id = send.run_id
-        if run_id in self._broken:
-            self._refuse(send.reply, self._broken[run_id], turn)
+        if run_id in self._keeper.broken:
+            self._refuse(send.reply, self._keeper.broken[run_id], turn)
             return
         run = self._book.runs.get(run_id)
         record = run.record if run is not None else self.journal.run(run_id)
         if record is None:
-            self._refuse(send.reply, _unknown_run(run_id), turn)
+            self._refuse(send.reply, unknown_run(run_id), turn)
             return
         problem = _not_now(record, send.event)
         if problem is not None:
@@ -506,8 +422,8 @@ class Engine:
             if run_id in self._book.runs or record.status not in OPEN:
                 continue
             if self._orphans.claim(record):
-                self._broken.pop(run_id, None)
-                if self._load(run_id, turn) is not None:
+                self._keeper.broken.pop(run_id, None)
+                if self._keeper.load(run_id, turn) is not None:
                     taken.append(run_id)
             else:
                 others = True
@@ -528,7 +444,9 @@ class Engine:
             return
         self._look = False
         self._look = self._signals.take(turn)
-        self._look_at_foreign_runs(turn)
+        self._keeper.look_at_foreign(turn)
+        for child in list(self._book.foreign_children()):
+            self._look_at_child(child, turn)
         if self._scheduler is not None:
             self._scheduler.read(turn.now_ms)
 
@@ -539,22 +457,13 @@ class Engine:
             self._look = self._signals.take(turn) or self._look
         self._answers.called_back(callback, turn)
 
-    def _look_at_foreign_runs(self, turn: Turn) -> None:
-        """Runs of other engines that somebody here waits for."""
-        for run_id in [run_id for run_id in self._waiting if run_id not in self._book.runs]:
-            record = self.journal.run(run_id)
-            if record is not None and record.status not in OPEN:
-                self._tell_waiting(record, turn)
-        for child in list(self._book.foreign_children()):
-            self._look_at_child(child, turn)
-
     def _look_at_child(self, child: str, turn: Turn) -> None:
         record = self.journal.run(child)
         if record is None:
             return
         if record.status in OPEN:
             if self._orphans.claim(record):
-                self._load(child, turn)
+                self._keeper.load(child, turn)
             return
         for attempt in list(self._book.parents.get(child, ())):
             self._planner.child_ended(attempt, record, input_of(attempt), turn)
@@ -605,10 +514,7 @@ class Engine:
 
     def abandon(self, problem: SkyliftError) -> None:
         """Tell everyone who waits that this engine is no more."""
-        for replies in self._waiting.values():
-            for reply in replies:
-                reply.fail(problem)
-        self._waiting.clear()
+        self._keeper.abandon(problem)
 
     # -- views ---------------------------------------------------------------------------------------------------------
 
@@ -662,7 +568,3 @@ def _not_now(record: RunRecord, event: AnyEvent) -> SkyliftError | None:
     if record.status == "SUCCEEDED":
         return SetupError(f"run {record.run_id} has succeeded: there is nothing to redrive", code="NOT-REDRIVABLE")
     return None
-
-
-def _unknown_run(run_id: str) -> RunNotFound:
-    return RunNotFound(f"no run has the id {run_id!r}", hint="see the runs with `skylift runs`")
