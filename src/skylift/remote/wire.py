@@ -96,6 +96,7 @@ class LogPositions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """`POST /v1/runs/RUN/logs`: how far the log of each attempt, by its token, is known."""
 
     positions: dict[Token, Annotated[int, Meta(ge=0, lt=2**53)]]
+    """In bytes; whole numbers are written without a fraction."""
 
 
 class Digest(msgspec.Struct, frozen=True, kw_only=True):

@@ -107,6 +107,7 @@ def _starting_with(journal: Journal, caller: Caller, prefix: str, limit: int) ->
 async def list_runs(services: Services, caller: Caller, request: Request) -> Response:
     query = request.query_params
     limit = whole_number(request, "limit", 100, 1, MOST_RUNS)
+    statuses, before = _statuses(query.get("status")), _before(query.get("before"))
     journal, blocking = services.context.journal, services.context.blocking
     if (prefix := query.get("prefix")) is not None:
         found = await blocking(_starting_with, journal, caller, prefix, limit)
@@ -121,9 +122,9 @@ async def list_runs(services: Services, caller: Caller, request: Request) -> Res
         journal.runs,
         pipeline=arn,
         account=caller.account,
-        status=_statuses(query.get("status")),
+        status=statuses,
         parent=query.get("parent"),
-        before=_before(query.get("before")),
+        before=before,
         limit=limit,
     )
     last = found[-1] if len(found) == limit else None
