@@ -1,4 +1,4 @@
-"""Recorded tasks that wait for a callback, for real: a queue of moto's server, and a worker that answers by its token."""
+"""Recorded tasks that wait for a callback, for real: a queue of moto's server, and a worker that answers by token."""
 
 import json
 from collections.abc import Iterator
