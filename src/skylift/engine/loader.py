@@ -8,6 +8,7 @@ from skylift.asl.state import RunState, decode_state
 from skylift.engine.book import OPEN, Book
 from skylift.engine.library import Library
 from skylift.engine.planner import Planner
+from skylift.engine.reissue import Reissue
 from skylift.engine.run import LiveRun
 from skylift.engine.turn import Turn
 from skylift.ports.journal import Journal, RunRecord
@@ -22,7 +23,7 @@ class Loader:
         self._book = book
         self._journal = journal
         self._library = library
-        self._planner = planner
+        self._reissue = Reissue(book, journal, planner)
 
     def load(self, record: RunRecord, turn: Turn) -> LiveRun:
         """Put the run into the book and give out again what it waits for. Raises what reading its journal raises."""
@@ -38,7 +39,7 @@ class Loader:
         run.since_snapshot = replayed
         self._book.put(run)
         turn.loaded.append(run)
-        self._planner.reissue(run, turn)
+        self._reissue.reissue(run, turn)
         return run
 
     def open_runs(self) -> Iterator[RunRecord]:

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
 
 from skylift.asl.commands import (
     CancelTask,
     CancelTimer,
+    Command,
     FinishRun,
     ReadItems,
     SetTimer,
@@ -60,15 +60,6 @@ from skylift.errors import JournalUnavailable, RunAlreadyExists, SkyliftError
 from skylift.ports.journal import CacheEntry, Entry, Journal, OfferedTask, RunRecord, RunUpdate
 
 ROLE = "arn:aws:iam::000000000000:role/skylift-local"
-
-
-class Told(msgspec.Struct):
-    """What the journal says of tasks between their start and their outcome."""
-
-    submitted: dict[str, Any]
-    """Output by token of those whose request was accepted."""
-    started: set[str]
-    """Tokens of those that a worker has taken."""
 
 
 class RunBroken(Exception):
@@ -139,6 +130,15 @@ class Planner:
         if history is not None:
             progress = Progress(record=run.record, entry=entry, commands=commands, history=history)
             turn.progress.append((listeners, progress))
+
+    def carry_out(self, run: LiveRun, command: Command, turn: Turn) -> None:
+        """Plan what a command asks for."""
+        self._handlers[type(command)](run, command, turn)
+
+    def attempt_of(self, run: LiveRun, command: StartTask) -> Attempt:
+        """A fresh attempt for the command, which nobody knows of yet."""
+        route = self._router.route(command, run.record, run.table, run.routes)
+        return Attempt(run, command, global_token(run.record.run_id, command.token), route)
 
     def settle(self, turn: Turn, most: int) -> None:
         """Apply what followed inside the turn, up to `most` events; the rest waits for the next turn."""
@@ -263,8 +263,8 @@ class Planner:
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
     def _start_task(self, run: LiveRun, command: StartTask, turn: Turn) -> None:
-        route = self._router.route(command, run.record, run.table, run.routes)
-        attempt = Attempt(run, command, global_token(run.record.run_id, command.token), route)
+        attempt = self.attempt_of(run, command)
+        route = attempt.route
         self._book.open_attempt(attempt)
         turn.tasks += 1
         if type(route) is WorkerRoute:
@@ -274,14 +274,14 @@ class Planner:
         elif type(route) is Refused:
             self.fail(attempt, route.error, route.cause, turn)
         elif type(route) is ServiceRoute:
-            self._call_service(attempt, route)
+            self.call_service(attempt, route)
             self._dispatcher.add(attempt)
         elif type(route) is ActivityRoute:
             self._offer(attempt, route, turn)
         else:
             self.wait_for_callback(attempt, turn.now_ms)
 
-    def _call_service(self, attempt: Attempt, route: ServiceRoute) -> None:
+    def call_service(self, attempt: Attempt, route: ServiceRoute) -> None:
         """The time limit counts from the beginning, whatever the service does."""
         attempt.backend = route.backend
         self.limit(attempt)
@@ -367,7 +367,7 @@ class Planner:
 
     def _start_nested(self, attempt: Attempt, route: NestedRoute, turn: Turn) -> None:
         try:
-            child = self._child(attempt, route, turn)
+            child = self.child(attempt, route, turn)
         except nested.BadRequest as refused:
             self.fail(attempt, refused.error, refused.cause, turn)
             return
@@ -387,7 +387,7 @@ class Planner:
         else:
             self.attach(attempt, child, turn)
 
-    def _child(self, attempt: Attempt, route: NestedRoute, turn: Turn) -> RunRecord:
+    def child(self, attempt: Attempt, route: NestedRoute, turn: Turn) -> RunRecord:
         """The nested run's record: created now, or found by its name."""
         parent, service = attempt.run.record, nested.service_of(attempt, route)
         request = nested.read_request(attempt.command.arguments, service)
@@ -469,84 +469,6 @@ class Planner:
         run.io = {ticket: port for ticket, port in run.io.items() if port != (kind, number)}
         run.io[self._tickets] = (kind, number)
         turn.io.append((run, self._tickets, command))
-
-    # -- after a load --------------------------------------------------------------------------------------------------
-
-    def reissue(self, run: LiveRun, turn: Turn) -> None:
-        """Give out again what a loaded run still waits for. Attempts on backends are gathered in `turn.adopted`."""
-        told: Told | None = None
-        for command in list(run.state.pending()):
-            if type(command) is not StartTask:
-                self._handlers[type(command)](run, command, turn)
-                continue
-            route = self._router.route(command, run.record, run.table, run.routes)
-            attempt = Attempt(run, command, global_token(run.record.run_id, command.token), route)
-            if type(route) is WorkerRoute and not route.callback:
-                self._readopt(attempt, route, turn)
-                continue
-            if told is None:
-                told = self._told(run)
-            self._rearm(attempt, told, turn)
-
-    def _readopt(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
-        self._book.open_attempt(attempt)
-        attempt.backend = route.backend
-        if route.spec.cache:
-            attempt.cache_key = cache_key(route.spec, attempt.command.arguments)
-        turn.adopted.append(attempt)
-
-    def _rearm(self, attempt: Attempt, told: Told, turn: Turn) -> None:
-        route, token = attempt.route, attempt.command.token
-        submitted = token in told.submitted
-        self._book.open_attempt(attempt)
-        if type(route) is WorkerRoute:
-            if submitted:
-                self.wait_for_callback(attempt, turn.now_ms)
-            else:
-                attempt.backend = route.backend
-                turn.adopted.append(attempt)
-        elif type(route) is ServiceRoute:
-            self._rearm_service(attempt, route, told, turn)
-        elif type(route) is ActivityRoute:  # offered, and perhaps taken: never a second time
-            attempt.started = token in told.started
-            self.limit(attempt)
-            if attempt.started:
-                self.expect_heartbeats(attempt, turn.now_ms)
-        elif type(route) is NestedRoute:
-            self._rearm_nested(attempt, route, submitted, turn)
-        elif type(route) is Refused:
-            self.fail(attempt, route.error, route.cause, turn)
-        else:
-            self.wait_for_callback(attempt, turn.now_ms)
-
-    def _rearm_service(self, attempt: Attempt, route: ServiceRoute, told: Told, turn: Turn) -> None:
-        token = attempt.command.token
-        if token in told.submitted and not route.waits:
-            self.wait_for_callback(attempt, turn.now_ms)
-            return
-        self._call_service(attempt, route)
-        attempt.submitted = told.submitted.get(token, UNSET)
-        turn.adopted.append(attempt)
-
-    def _rearm_nested(self, attempt: Attempt, route: NestedRoute, submitted: bool, turn: Turn) -> None:
-        if not submitted:
-            turn.nested.append((attempt, route))
-            return
-        if route.mode == "callback":
-            self.wait_for_callback(attempt, turn.now_ms)
-            return
-        self.attach(attempt, self._child(attempt, route, turn), turn)
-
-    def _told(self, run: LiveRun) -> Told:
-        """What is known of tasks in flight beside the state. Only asked for runs that have such tasks."""
-        told = Told({}, set())
-        for entry in self._journal.entries(run.record.run_id):
-            event = entry.event
-            if type(event) is TaskSubmitted:
-                told.submitted[event.token] = event.output
-            elif type(event) is TaskStarted:
-                told.started.add(event.token)
-        return told
 
 
 def context_of(record: RunRecord, further: Any) -> dict[str, Any]:

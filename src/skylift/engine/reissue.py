@@ -1,0 +1,112 @@
+"""After a load: a run's tasks, timers and pages are given out again, and nothing twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import UNSET
+
+from skylift.asl.commands import StartTask
+from skylift.asl.events import TaskStarted, TaskSubmitted
+from skylift.engine.book import Book
+from skylift.engine.cache import cache_key
+from skylift.engine.planner import Planner
+from skylift.engine.router import ActivityRoute, NestedRoute, Refused, ServiceRoute, WorkerRoute
+from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.turn import Turn
+from skylift.ports.journal import Journal
+
+
+class Told(msgspec.Struct):
+    """What the journal says of tasks between their start and their outcome."""
+
+    submitted: dict[str, Any]
+    """Output by token of those whose request was accepted."""
+    started: set[str]
+    """Tokens of those that a worker has taken."""
+
+
+class Reissue:
+    """Plans what a loaded run still waits for."""
+
+    def __init__(self, book: Book, journal: Journal, planner: Planner) -> None:
+        self._book = book
+        self._journal = journal
+        self._planner = planner
+
+    def reissue(self, run: LiveRun, turn: Turn) -> None:
+        """Give out again what a loaded run still waits for. Attempts on backends are gathered in `turn.adopted`."""
+        told: Told | None = None
+        for command in list(run.state.pending()):
+            if type(command) is not StartTask:
+                self._planner.carry_out(run, command, turn)
+                continue
+            attempt = self._planner.attempt_of(run, command)
+            route = attempt.route
+            if type(route) is WorkerRoute and not route.callback:
+                self._readopt(attempt, route, turn)
+                continue
+            if told is None:
+                told = self._told(run)
+            self._rearm(attempt, told, turn)
+
+    def _readopt(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
+        self._book.open_attempt(attempt)
+        attempt.backend = route.backend
+        if route.spec.cache:
+            attempt.cache_key = cache_key(route.spec, attempt.command.arguments)
+        turn.adopted.append(attempt)
+
+    def _rearm(self, attempt: Attempt, told: Told, turn: Turn) -> None:
+        route, token = attempt.route, attempt.command.token
+        submitted = token in told.submitted
+        self._book.open_attempt(attempt)
+        if type(route) is WorkerRoute:
+            if submitted:
+                self._planner.wait_for_callback(attempt, turn.now_ms)
+            else:
+                attempt.backend = route.backend
+                turn.adopted.append(attempt)
+        elif type(route) is ServiceRoute:
+            self._rearm_service(attempt, route, told, turn)
+        elif type(route) is ActivityRoute:  # offered, and perhaps taken: never a second time
+            attempt.started = token in told.started
+            self._planner.limit(attempt)
+            if attempt.started:
+                self._planner.expect_heartbeats(attempt, turn.now_ms)
+        elif type(route) is NestedRoute:
+            self._rearm_nested(attempt, route, submitted, turn)
+        elif type(route) is Refused:
+            self._planner.fail(attempt, route.error, route.cause, turn)
+        else:
+            self._planner.wait_for_callback(attempt, turn.now_ms)
+
+    def _rearm_service(self, attempt: Attempt, route: ServiceRoute, told: Told, turn: Turn) -> None:
+        token = attempt.command.token
+        if token in told.submitted and not route.waits:
+            self._planner.wait_for_callback(attempt, turn.now_ms)
+            return
+        self._planner.call_service(attempt, route)
+        attempt.submitted = told.submitted.get(token, UNSET)
+        turn.adopted.append(attempt)
+
+    def _rearm_nested(self, attempt: Attempt, route: NestedRoute, submitted: bool, turn: Turn) -> None:
+        if not submitted:
+            turn.nested.append((attempt, route))
+            return
+        if route.mode == "callback":
+            self._planner.wait_for_callback(attempt, turn.now_ms)
+            return
+        self._planner.attach(attempt, self._planner.child(attempt, route, turn), turn)
+
+    def _told(self, run: LiveRun) -> Told:
+        """What is known of tasks in flight beside the state. Only asked for runs that have such tasks."""
+        told = Told({}, set())
+        for entry in self._journal.entries(run.record.run_id):
+            event = entry.event
+            if type(event) is TaskSubmitted:
+                told.submitted[event.token] = event.output
+            elif type(event) is TaskStarted:
+                told.started.add(event.token)
+        return told
