@@ -27,10 +27,13 @@ ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 class RunningServer:
     """A context manager. `url` is where it answers."""
 
-    def __init__(self, home: Path, *, services: ServiceSettings | None = None, **settings: Any) -> None:
+    def __init__(
+        self, home: Path, *, services: ServiceSettings | None = None, store: str | None = None, **settings: Any
+    ) -> None:
         self.config = Config(
             project=home,
             home=home / ".skylift",
+            store=store,
             server=ServerSettings(port=0, drain_seconds=2.0, **settings),
             services=services or ServiceSettings(),
         )
