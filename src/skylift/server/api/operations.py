@@ -20,8 +20,21 @@ from skylift.remote.wire import (
 from skylift.server.api.logs import MOST_TOKENS
 from skylift.server.api.pipelines import PipelineState, Started
 from skylift.server.api.runs import LONGEST_WAIT_S, MOST_RUNS, STATUSES
+from skylift.server.triggers.actions import TriggerAnswer, TriggerRequest
 
-_KINDS = (Digest, ErrorBody, LogPositions, PipelineState, Registration, RunPage, RunState, StartRequest, Started)
+_KINDS = (
+    Digest,
+    ErrorBody,
+    LogPositions,
+    PipelineState,
+    Registration,
+    RunPage,
+    RunState,
+    StartRequest,
+    Started,
+    TriggerRequest,
+    TriggerAnswer,
+)
 _REF = "#/components/schemas/{name}"
 _SIGNALS, COMPONENTS = msgspec.json.schema_components([SignalRequest, *_KINDS], ref_template=_REF)
 COMPONENTS["SignalRequest"] = _SIGNALS[0]
@@ -114,6 +127,15 @@ _PAGE = _content(
         "type": "object",
         "required": ["pipelines"],
         "properties": {"pipelines": {"type": "array", "items": {"$ref": _REF.format(name="PipelineState")}}},
+    },
+)
+
+_TRIGGERS = _content(
+    "application/json",
+    {
+        "type": "object",
+        "required": ["triggers"],
+        "properties": {"triggers": {"type": "array", "items": {"$ref": _REF.format(name="TriggerAnswer")}}},
     },
 )
 
@@ -235,5 +257,18 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("get", "/v1/pipelines/{name}"): _operation(
         "getPipeline", "One pipeline.", [_NAME], {200: _json("PipelineState")}, (404,)
     ),
+    ("get", "/v1/triggers"): _operation("listTriggers", "Triggers of the account, by name.", [], {200: _TRIGGERS}, ()),
+    ("put", "/v1/triggers/{name}"): _operation(
+        "putTrigger",
+        "Make or replace what starts runs by itself.",
+        [_NAME],
+        {200: _json("TriggerAnswer")},
+        (400, 404, 408, 413),
+        _json("TriggerRequest"),
+    ),
+    ("get", "/v1/triggers/{name}"): _operation(
+        "getTrigger", "One trigger, with what it has done.", [_NAME], {200: _json("TriggerAnswer")}, (404,)
+    ),
+    ("delete", "/v1/triggers/{name}"): _operation("deleteTrigger", "Delete it.", [_NAME], {204: {}}, (404,)),
     ("delete", "/v1/pipelines/{name}"): _operation("deletePipeline", "Delete it.", [_NAME], {204: {}}, (404,)),
 }
