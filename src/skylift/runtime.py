@@ -178,6 +178,11 @@ class Runtime:
         """Begin to start a worker, so that it is up when the first task comes."""
         self._process_backend.warm()
 
+    def local_load(self) -> tuple[int, int]:
+        """Tasks that run on this machine for our engine, and that wait for a worker."""
+        loads = [backend.load() for backend in self._backends if hasattr(backend, "load")]
+        return sum(running for running, _ in loads), sum(waiting for _, waiting in loads)
+
     def finish_tasks(self, timeout_s: float) -> int:
         """Begin no more tasks on this machine, and wait so long for those that run; how many still do."""
         return sum(backend.finish(timeout_s) for backend in self._backends if hasattr(backend, "finish"))

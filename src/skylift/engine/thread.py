@@ -141,6 +141,11 @@ class EngineThread:
         """What is wrong with the journal now."""
         return self.engine.trouble
 
+    @property
+    def backlog(self) -> int:
+        """Inputs that no turn has taken up yet."""
+        return self._inbox.qsize()
+
     def check(self, run_id: str) -> None:
         """Raises InternalError when the run, or the whole engine, cannot go on. At no cost."""
         if self.failure is not None:

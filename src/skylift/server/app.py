@@ -93,9 +93,11 @@ class App:
 
     async def _handle(self, caller: Caller, target: str, body: bytes, receive: Receive) -> Answer:
         handling = self._endpoint.handle(self._context, caller, target, body)
-        if target.removeprefix(PREFIX) not in LONG:
+        action = target.removeprefix(PREFIX)
+        if action not in LONG:
             return await handling
-        return await _while_connected(asyncio.ensure_future(handling), receive)
+        with self._observer.metrics.polls.labels(action).track_inprogress():
+            return await _while_connected(asyncio.ensure_future(handling), receive)
 
     @contextlib.contextmanager
     def _admitted(self, caller: Caller) -> Iterator[None]:

@@ -144,7 +144,12 @@ class Server:
         )
 
     def _watch(self, context: ServerContext) -> None:
-        self._metrics.gauge("skylift_threads_waiting", "Blocking calls that wait for a thread.", context.waiting)
+        gauge, runtime, engine = self._metrics.gauge, self._runtime, context.engine
+        gauge("skylift_threads_waiting", "Blocking calls that wait for a thread.", context.waiting)
+        gauge("skylift_engine_backlog", "Inputs that the engine has not taken up.", lambda: engine.backlog)
+        gauge("skylift_local_tasks_running", "Tasks that run on this machine.", lambda: runtime.local_load()[0])
+        gauge("skylift_local_tasks_waiting", "Tasks that wait for a worker.", lambda: runtime.local_load()[1])
+        gauge("skylift_engine_trouble", "1 while the journal cannot be written.", lambda: float(bool(engine.trouble)))
 
     def _started(self) -> None:
         gc.collect()

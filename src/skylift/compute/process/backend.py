@@ -164,6 +164,11 @@ class ProcessBackend:
             stray = [token for token in self._pool.held if token not in alive]
         self.cancel(stray)
 
+    def load(self) -> tuple[int, int]:
+        """Calls that run, and that wait for a worker."""
+        with self._lock:
+            return sum(map(_is_running, self._pool.held.values())), len(self._pool.queue)
+
     def finish(self, timeout_s: float) -> int:
         """Begin no more calls, and wait so long for those that run; how many still do. Those that wait are given out
         again by whoever takes their runs."""

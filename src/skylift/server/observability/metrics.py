@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import time
 from collections.abc import Awaitable, Callable, Iterable
 
 import psutil  # type: ignore[import-untyped, unused-ignore]
@@ -55,6 +56,15 @@ class Metrics:
         self._commit = Histogram(
             "skylift_commit_seconds", "To make a turn durable.", buckets=_COMMIT, registry=self.registry
         )
+        self._turn = Histogram(
+            "skylift_turn_seconds",
+            "From taking inputs in to their being durable: what a request waits for the engine.",
+            buckets=_COMMIT,
+            registry=self.registry,
+        )
+        self.polls = Gauge(
+            "skylift_long_requests", "Requests that wait, by action.", ("action",), registry=self.registry
+        )
         self.registry.register(_Process())
         self._seen: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
 
@@ -88,6 +98,7 @@ class Metrics:
         self._events.inc(report.events)
         self._tasks.inc(report.tasks)
         self._commit.observe(report.commit_s)
+        self._turn.observe(max(0.0, time.time() - report.now_ms / 1000))
         self._open.set(report.open_runs)
 
     def gauge(self, name: str, description: str, read: Callable[[], float]) -> None:
