@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import click
 import msgspec
 
 from skylift.errors import SetupError
+
+SWITCH_S = 0.0005
+"""How long engine and event loop let each other wait for the interpreter. Python's 5 ms make the slowest of a hundred
+requests at 16 clients a third slower, and less than this costs throughput."""
 
 _NEEDED = ("uvicorn", "uvloop", "httptools", "starlette", "cryptography", "prometheus_client")
 
@@ -64,6 +69,7 @@ def server(store: str | None, artifacts: str | None, **given: Any) -> int:
     config = msgspec.structs.replace(config, **changed)
     log = Log(config.server.log_format, config.server.log_level)
     log.capture()
+    sys.setswitchinterval(SWITCH_S)
     Server(config, announce=_announce, log=log).run()
     return 0
 
