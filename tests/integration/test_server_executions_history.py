@@ -10,6 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 from server_harness import RunningServer, create, ended, history, until
 
+from skylift.server.stepfunctions import replays
+
 HEAD = "arn:aws:states:us-east-1:123456789012"
 LOOP = {
     "StartAt": "More",
@@ -110,6 +112,13 @@ def test_pages_of_a_long_history_come_quickly(client: Any) -> None:
     for _ in range(20):
         client.get_execution_history(executionArn=arn, maxResults=10, reverseOrder=True)
     assert time.monotonic() - began < 2.0  # replaying it takes longer, each time
+
+
+def test_a_history_that_is_not_kept_is_replayed_again(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replays, "MOST_BYTES", 1)
+    arn = client.start_execution(stateMachineArn=create(client, "unkept", LOOP), input='{"left": 20}')["executionArn"]
+    ended(client, arn)
+    assert history(client, arn, maxResults=5) == history(client, arn, maxResults=5, reverseOrder=True)[::-1]
 
 
 # -- redrive -----------------------------------------------------------------------------------------------------------

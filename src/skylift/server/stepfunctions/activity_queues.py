@@ -21,6 +21,8 @@ LOOK_S = 0.025
 """How often the journal is asked, for each activity."""
 LOOK_APART_S = 0.001
 """The least time between two looks at the journal, of all activities together."""
+AGAIN_S = 1.0
+"""After trouble with the journal."""
 MOST_WORKERS = 1_000
 """Waiting for one activity, in this process."""
 
@@ -42,6 +44,7 @@ class ActivityQueues:
         self._context = context
         self._waiting: dict[str, deque[_Waiter]] = {}
         self._looking: dict[str, asyncio.Task[None]] = {}
+        self._giving: set[asyncio.Future[None]] = set()
 
     async def next(self, activity: str, worker: str | None, hold_s: float = HOLD_S) -> OfferedTask | None:
         """The next task, or None if there was none for so long. A task that comes when the worker has gone is
@@ -88,12 +91,25 @@ class ActivityQueues:
             return await self._context.blocking(self._context.journal.take, activity, worker)
         except SkyliftError as problem:
             _log.warning("tasks of %s cannot be taken now: %s", activity, problem)
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(AGAIN_S)
             return None
 
     async def _give_back(self, offer: OfferedTask) -> None:
+        """Whoever waits for this may be cancelled, the giving back is not."""
+        giving = asyncio.ensure_future(self._offer_again(offer))
+        self._giving.add(giving)
+        giving.add_done_callback(self._giving.discard)
+        await asyncio.shield(giving)
+
+    async def _offer_again(self, offer: OfferedTask) -> None:
         batch = Batch(owner=self._context.engine.engine.owner, offered=[offer])
-        await asyncio.shield(self._context.blocking(self._context.journal.commit, batch))
+        while True:
+            try:
+                await self._context.blocking(self._context.journal.commit, batch)
+                return
+            except SkyliftError as problem:
+                _log.warning("a task of %s cannot be offered again yet: %s", offer.queue, problem)
+                await asyncio.sleep(AGAIN_S)
 
 
 def activity_queues(context: ServerContext) -> ActivityQueues:
