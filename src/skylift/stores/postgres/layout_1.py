@@ -48,8 +48,6 @@ CREATE INDEX runs_by_account ON runs (account, created_ms, run_id) WHERE account
 CREATE INDEX runs_by_pipeline ON runs (pipeline, created_ms, run_id);
 CREATE INDEX runs_by_parent ON runs (parent) WHERE parent IS NOT NULL;
 CREATE INDEX runs_open ON runs (owner, created_ms) WHERE status IN ('RUNNING', 'PAUSED');
-CREATE INDEX runs_by_definition ON runs (definition);
-CREATE INDEX runs_by_tasks ON runs (tasks) WHERE tasks IS NOT NULL;
 
 CREATE TABLE appends (
     run bigint NOT NULL,
