@@ -32,6 +32,7 @@ from skylift.ports.compute import (
     Outcome,
     Report,
     Requirements,
+    Submitted,
     Succeeded,
     TaskCall,
     TimedOut,
@@ -144,7 +145,7 @@ def _outcome(task: Callable[[Any], Any], call: TaskCall) -> Outcome:
         return Failed(error=failure.error or "", classes=failure.classes, cause=failure.cause or "")
 
 
-def _nowhere(token: str, outcome: Outcome) -> None:
+def _nowhere(token: str, outcome: Outcome | Submitted) -> None:
     """Reports before there is an engine."""
 
 
@@ -193,7 +194,7 @@ class Host:
             adopting=adopting,
         )
 
-    def _report(self, token: str, outcome: Outcome) -> None:
+    def _report(self, token: str, outcome: Outcome | Submitted) -> None:
         self.engine.report(token, outcome)
 
     def turn(self, rng: random.Random) -> None:
