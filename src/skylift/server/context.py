@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -79,8 +80,13 @@ class ServerContext:
             if not done.done():
                 done.set_result(None)
 
-        reply.then(lambda _: loop.call_soon_threadsafe(tell))
-        await asyncio.wait_for(done, timeout_s)
+        def answered(_: Reply[T]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits, and the engine must go on
+                loop.call_soon_threadsafe(tell)
+
+        reply.then(answered)
+        async with asyncio.timeout(timeout_s):
+            await done
         return reply.wait(0)
 
     def close(self) -> None:

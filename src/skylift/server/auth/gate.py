@@ -8,7 +8,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, ParamSpec, TypeVar
 
 from skylift.errors import JournalUnavailable
 from skylift.server.auth.keys import USED_MS, Keys
@@ -19,6 +19,9 @@ from skylift.server.auth.unsigned import anonymous
 from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -79,9 +82,9 @@ class Gate:
     async def _loaded(self, key_id: str) -> KnownKey | None:
         return await self._ask(self._load, key_id)
 
-    async def _ask(self, function: Callable[..., object], *args: str) -> object:
+    async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await self._context.blocking(function, *args)
+            return await self._context.blocking(function, *args, **kwargs)
         except (JournalUnavailable, MasterKeyError) as problem:
             _log.warning("keys cannot be looked up: %s", problem)
             raise ApiError("ServiceUnavailable", "Keys cannot be looked up now, try again", status=503) from problem
