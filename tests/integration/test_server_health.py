@@ -1,0 +1,62 @@
+"""Health: what a balancer and a supervisor are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+
+pytest.importorskip("uvicorn")
+from skylift.errors import JournalUnavailable
+from skylift.server import health
+from skylift.testing.server import running_server
+
+
+def test_a_store_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "KEPT_S", 0)
+    with running_server(tmp_path) as server:
+        assert requests.get(server.url + "/health/ready").status_code == 200
+
+        def fail(*_: object, **__: object) -> None:
+            raise JournalUnavailable("no space left")
+
+        monkeypatch.setattr(server._runtime.resources, "put", fail)
+        answer = requests.get(server.url + "/health/ready")
+        assert (answer.status_code, answer.json()["reason"]) == (
+            503,
+            "the store cannot be written: JOURNAL-UNAVAILABLE",
+        )
+        assert requests.get(server.url + "/health/live").status_code == 200
+
+
+def test_a_dead_engine_is_told(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        engine = server._runtime.engine
+        engine.failure = RuntimeError("broken")
+        for path in ("/health/live", "/health/ready"):
+            answer = requests.get(server.url + path)
+            assert (answer.status_code, answer.json()["reason"]) == (503, "the engine has stopped")
+        engine.failure = None
+
+
+def test_an_ending_server_is_not_ready(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        server._context.draining.set()
+        answer = requests.get(server.url + "/health/ready")
+        assert (answer.status_code, answer.json()["reason"]) == (503, "the server is ending")
+        assert requests.get(server.url + "/health/live").status_code == 200
+
+
+def test_other_paths_and_methods(tmp_path: Path) -> None:
+    with running_server(tmp_path) as server:
+        assert requests.get(server.url + "/").status_code == 404
+        assert requests.post(server.url + "/health/live").status_code == 405
+        unknown = requests.post(server.url, b"{}", headers={"X-Amz-Target": "Other.Action"})
+        assert unknown.json()["__type"] == "UnknownOperationException"
+        deep = b'{"stateMachineArn":' + b"[" * 1_000 + b"]" * 1_000 + b"}"
+        headers = {"X-Amz-Target": "AWSStepFunctions.DescribeStateMachine"}
+        refused = requests.post(server.url, deep, headers=headers)
+        assert (refused.status_code, refused.json()["__type"]) == (400, "SerializationException")
+        long = requests.post(server.url, b" " * 1_048_577, headers=headers)
+        assert (long.status_code, long.json()["__type"]) == (413, "RequestEntityTooLargeException")
