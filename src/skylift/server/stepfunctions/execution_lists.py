@@ -99,7 +99,7 @@ def _before(scope: list[str], request: dict[str, Any]) -> tuple[int, str] | None
     if "nextToken" not in request:
         return None
     match read_token(scope, request["nextToken"]):
-        case [int(created_ms), str(run_id)]:
+        case [int(created_ms), str(run_id)] if 0 <= created_ms < 2**63:
             return created_ms, run_id
         case _:
             raise invalid_token()

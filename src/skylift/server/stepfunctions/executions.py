@@ -78,9 +78,16 @@ async def describe_execution(context: ServerContext, caller: Caller, request: di
     if execution.child is not None:
         answer = await context.blocking(describe_child, context.part(replays), execution)
     else:
-        facts = await quick(context, context.part(run_facts).read, execution.record)
+        facts = await _facts(context, execution.record)
         answer = _described(execution, facts, context.now_ms())
     return answer if with_data else {name: value for name, value in answer.items() if name not in _DATA}
+
+
+async def _facts(context: ServerContext, record: RunRecord) -> RunFacts:
+    reader = context.part(run_facts)
+    if reader.is_short(record, context.now_ms()):
+        return await quick(context, reader.read, record)
+    return await context.blocking(reader.read, record)
 
 
 _DATA = ("input", "inputDetails", "output", "outputDetails", "error", "cause")

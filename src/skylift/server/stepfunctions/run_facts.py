@@ -6,6 +6,7 @@ Read from the run's journal, and remembered: an execution that is asked for agai
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 
 import msgspec
@@ -17,6 +18,8 @@ from skylift.server.context import ServerContext
 
 MOST = 10_000
 """Runs remembered."""
+SHORT_MS = 2_000
+"""A run's journal does not grow by much in that time."""
 MOST_TEXT = 4_096
 """Longer inputs are read again each time."""
 
@@ -37,6 +40,12 @@ class FactsReader:
         self._journal = journal
         self._guard = threading.Lock()
         self._known: OrderedDict[str, RunFacts] = OrderedDict()
+        self._looked_ms: dict[str, int] = {}
+
+    def is_short(self, record: RunRecord, now_ms: int) -> bool:
+        """Whether little can have been added since the run began or was last looked at."""
+        looked_ms = self._looked_ms.get(record.run_id, 0)
+        return now_ms - max(record.created_ms, looked_ms) < SHORT_MS
 
     def read(self, record: RunRecord) -> RunFacts:
         """With the input."""
@@ -47,7 +56,6 @@ class FactsReader:
         """The input may be missing."""
         with self._guard:
             facts = self._known.get(record.run_id, RunFacts())
-        begun = facts.sequence
         for entry in self._journal.entries(record.run_id, facts.sequence):
             if isinstance(entry.event, RunStarted):
                 text = _text(entry.event)
@@ -57,8 +65,7 @@ class FactsReader:
                 facts = RunFacts(facts.input, facts.redrives + 1, entry.at_ms, entry.sequence)
             else:
                 facts = RunFacts(facts.input, facts.redrives, facts.redriven_ms, entry.sequence)
-        if facts.sequence > begun:
-            self._remember(record.run_id, facts)
+        self._remember(record.run_id, facts)
         return facts
 
     def _input(self, record: RunRecord) -> str:
@@ -71,8 +78,10 @@ class FactsReader:
         with self._guard:
             self._known[run_id] = facts
             self._known.move_to_end(run_id)
+            self._looked_ms[run_id] = time.time_ns() // 1_000_000
             if len(self._known) > MOST:
-                self._known.popitem(last=False)
+                dropped, _ = self._known.popitem(last=False)
+                del self._looked_ms[dropped]
 
 
 def run_facts(context: ServerContext) -> FactsReader:
