@@ -81,3 +81,15 @@ def test_an_update_is_seen_by_the_other_server_s_next_start(clients: tuple[Any, 
         one.update_state_machine(stateMachineArn=machine, definition=json.dumps(definition))
         execution = two.start_execution(stateMachineArn=machine)["executionArn"]
         assert ended(two, execution)["output"] == str(number)
+
+
+def test_texts_with_control_characters_are_kept(clients: tuple[Any, Any]) -> None:
+    one, two = clients
+    machine = create(one, "controlled", WAIT)
+    start = {"stateMachineArn": machine, "input": '{"\\u0000": "\\u0001"}', "traceHeader": "a\0b"}
+    execution = one.start_execution(**start)["executionArn"]
+    two.stop_execution(executionArn=execution, error="a\0b", cause="\0")
+    found = one.describe_execution(executionArn=execution)
+    assert (found["error"], found["cause"], found["traceHeader"]) == ("a\0b", "\0", "a\0b")
+    assert json.loads(found["input"]) == {"\0": "\1"}
+    assert history(two, execution)[-1]["executionAbortedEventDetails"] == {"error": "a\0b", "cause": "\0"}
