@@ -71,6 +71,7 @@ COMMANDS_IN_ORDER = (
     "graph",
     "server",
     "keys",
+    "triggers",
     "gc",
 )
 

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from skylift.server.api.answers import endpoint, json_response, read_json
+from skylift.server.api.routes import by_method
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.machines import Machines
@@ -53,10 +54,11 @@ async def _delete(context: ServerContext, caller: Caller, request: Request) -> R
 
 def routes(context: ServerContext) -> list[BaseRoute]:
     """For the server's application."""
-    table = (
-        ("GET", "/v1/triggers", Role.VIEWER, _list),
-        ("GET", "/v1/triggers/{name}", Role.VIEWER, _get),
-        ("PUT", "/v1/triggers/{name}", Role.ADMIN, _put),
-        ("DELETE", "/v1/triggers/{name}", Role.ADMIN, _delete),
-    )
-    return [Route(path, endpoint(context, role, handle), methods=[method]) for method, path, role, handle in table]
+    all_of_them = {"GET": endpoint(context, Role.VIEWER, _list)}
+    one = {
+        "GET": endpoint(context, Role.VIEWER, _get),
+        "PUT": endpoint(context, Role.ADMIN, _put),
+        "DELETE": endpoint(context, Role.ADMIN, _delete),
+    }
+    table = (("/v1/triggers", all_of_them), ("/v1/triggers/{name}", one))
+    return [Route(path, by_method(found), methods=list(found)) for path, found in table]
