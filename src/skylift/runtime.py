@@ -86,22 +86,19 @@ class Runtime:
         *,
         resolve: Resolve | None = None,
         on_turn: Callable[[TurnReport], None] | None = None,
-        schedules: bool = False,
         adopting: bool = False,
     ) -> None:
         """Raises SetupError when the project's home cannot be made or written.
 
         `resolve` finds the state machines that nested runs name, `on_turn` is told of every committed turn. With
-        `schedules` the engine starts what the journal's schedules say, with `adopting` it takes over the runs of
-        engines that have died.
+        `adopting` the engine takes over the runs of engines that have died.
         """
         self.config = config
         self._prepare()
         self.closed = False
         self.resolve = resolve
-        """Read when the engine starts, like the three that follow."""
+        """Read when the engine starts, like the two that follow."""
         self.on_turn = on_turn
-        self.schedules = schedules
         self.adopting = adopting
         self._making = threading.RLock()
         self._store: Store | None = None
@@ -240,7 +237,6 @@ class Runtime:
                 is_alive=self._is_alive,
                 resolve=self.resolve,
                 on_turn=self.on_turn,
-                schedules=self.schedules,
                 adopting=self.adopting,
                 log_path=lambda run_id, token: f"{logs}/{run_id}/{token}.log",
             )

@@ -151,7 +151,6 @@ def test_a_kept_database_opens_and_goes_on(
     assert cached is not None
     assert cached.output == [1]
     assert [signal.event for signal in journal.signals("engine-1")] == [StopRequested(error="E")]
-    assert [schedule.name for schedule in journal.schedules()] == ["daily"]
     taken = journal.take("arn:q", "w")
     assert taken is not None
     assert taken.token == "run-1:t1"

@@ -33,7 +33,6 @@ def test_a_kept_database_opens_and_goes_on(kept: Path, tmp_path: Path) -> None:
     assert cached is not None
     assert cached.output == [1]
     assert [signal.event for signal in journal.signals("engine-1")] == [StopRequested(error="E")]
-    assert [schedule.name for schedule in journal.schedules()] == ["daily"]
     assert journal.runs(account="")[0].limits == "local"
     assert journal.claim("run-1", "me", "engine-1")
     journal.commit(Batch(owner="me", appends=[append("run-1", 4)]))

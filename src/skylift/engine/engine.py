@@ -52,7 +52,6 @@ from skylift.engine.reply import Reply
 from skylift.engine.resolve import Resolve
 from skylift.engine.router import ActivityRoute, Router
 from skylift.engine.run import Attempt, LiveRun
-from skylift.engine.scheduler import Scheduler, Tick
 from skylift.engine.signals import Signals
 from skylift.engine.turn import Turn
 from skylift.engine.waiting import Waiting, timers_of, waiting_for
@@ -90,15 +89,14 @@ class Engine:
         new_id: Callable[[], str] = new_run_id,
         limits: EngineLimits | None = None,
         version: str = "",
-        schedules: bool = False,
         library: Library | None = None,
         adopting: bool = False,
         on_turn: Callable[[TurnReport], None] | None = None,
     ) -> None:
         """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
-        `log_path(run_id, token)` names the file for an attempt's output. With `schedules` this engine starts what the
-        journal's schedules say. `library` keeps compiled definitions over several lives of an engine on one thread.
-        With `adopting` it takes over runs of engines that are not alive. `on_turn` is told of every committed turn."""
+        `log_path(run_id, token)` names the file for an attempt's output. `library` keeps compiled definitions over
+        several lives of an engine on one thread. With `adopting` it takes over runs of engines that are not alive.
+        `on_turn` is told of every committed turn."""
         self.owner = owner
         self.journal = journal
         self.blobs = blobs
@@ -157,7 +155,6 @@ class Engine:
         """Inputs of a turn whose commit failed."""
         self._carry: Turn | None = None
         """The last turn, when more follows from it than one turn may hold."""
-        self._scheduler = Scheduler(journal) if schedules else None
         self._ids_in_doubt = False
         """Whether an id that a start brings may be taken: usually it is fresh, and looking costs a trip."""
         self._failures = 0
@@ -233,8 +230,6 @@ class Engine:
             takers[type(given)](given, turn)
         if self._book.timers:
             self._fire(turn)
-        if self._scheduler is not None:
-            self._start_ticks(self._scheduler, turn)
         if turn.todo or turn.nested:
             self._planner.settle(turn, self._limits.events_per_turn)
 
@@ -299,8 +294,6 @@ class Engine:
                 listener.tell(progress)
         for run in turn.ended:
             self._keeper.let_go(run)
-        for tick in turn.ticks:
-            self._tick_done(tick, turn)
         for reply, value in turn.replies:
             reply.set(value)
         for reply, problem in turn.failures:
@@ -315,9 +308,7 @@ class Engine:
             return turn.now_ms
         if self._keeper.stale:
             return turn.now_ms
-        due = self._book.timers.next_due()
-        tick = self._scheduler.next_due() if self._scheduler is not None else None
-        return tick if due is None else due if tick is None else min(due, tick)
+        return self._book.timers.next_due()
 
     # -- when the commit failed ----------------------------------------------------------------------------------------
 
@@ -447,8 +438,6 @@ class Engine:
         self._keeper.look_at_foreign(turn)
         for child in list(self._book.foreign_children()):
             self._look_at_child(child, turn)
-        if self._scheduler is not None:
-            self._scheduler.read(turn.now_ms)
 
     def _call_back(self, callback: Callback, turn: Turn) -> None:
         """The worker's name and the time he began come before his answer."""
@@ -487,18 +476,6 @@ class Engine:
                     self._planner.apply(due.run, TimerFired(timer=due.timer), turn)
             elif type(due) is AttemptDue and due.attempt.open:
                 self._answers.due(due.attempt, due.what, turn)
-
-    def _start_ticks(self, scheduler: Scheduler, turn: Turn) -> None:
-        for tick in scheduler.ticks(turn.now_ms):
-            self._start(tick.start(), turn)
-            turn.ticks.append(tick)
-
-    def _tick_done(self, tick: Tick, turn: Turn) -> None:
-        assert self._scheduler is not None
-        try:
-            self._scheduler.done(tick, turn.now_ms)
-        except JournalUnavailable as problem:  # the tick comes again, finds its run and is told as done then
-            self.trouble = problem
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 

@@ -12,7 +12,6 @@ from skylift.engine.observe import Progress, Subscription
 from skylift.engine.reply import Reply
 from skylift.engine.router import NestedRoute
 from skylift.engine.run import Attempt, LiveRun
-from skylift.engine.scheduler import Tick
 from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, RunUpdate, Snapshot
 
 
@@ -39,7 +38,6 @@ class Turn:
         "sends",
         "signals_done",
         "tasks",
-        "ticks",
         "todo",
         "updates",
         "withdrawn",
@@ -71,7 +69,6 @@ class Turn:
         self.io: list[tuple[LiveRun, int, ReadItems | WriteResults]] = []
         self.sends: list[tuple[str, AnyEvent]] = []
         """Signals to runs that another engine drives."""
-        self.ticks: list[Tick] = []
         self.ended: list[LiveRun] = []
         self.replies: list[tuple[Reply[Any], Any]] = []
         self.failures: list[tuple[Reply[Any], BaseException]] = []

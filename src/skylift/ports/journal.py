@@ -46,7 +46,7 @@ class RunRecord(msgspec.Struct, kw_only=True):
     """Global token of the task that started this nested run."""
     engine_version: str = ""
     attributes: dict[str, str] = {}
-    """Small facts for people and faces: source file, command line, schedule."""
+    """Small facts for people and faces: source file, command line, trigger."""
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
@@ -124,20 +124,6 @@ class Signal(msgspec.Struct, kw_only=True):
     number: int
     run_id: str
     event: AnyEvent
-
-
-class Schedule(msgspec.Struct, kw_only=True):
-    name: str
-    expression: str
-    """`cron(…)`, `rate(5 minutes)`."""
-    timezone: str = "UTC"
-    pipeline: str
-    definition: str
-    tasks: str | None = None
-    input: Any = None
-    enabled: bool = True
-    last_ms: int | None = None
-    """The tick last started, so that none is started twice or, after downtime, more than once."""
 
 
 class Journal(Protocol):
@@ -225,16 +211,10 @@ class Journal(Protocol):
 
     def cached(self, key: str) -> CacheEntry | None: ...
 
-    def schedules(self) -> list[Schedule]: ...
-
-    def put_schedule(self, schedule: Schedule) -> None: ...
-
-    def delete_schedule(self, name: str) -> bool: ...
-
     def delete_runs(self, run_ids: Sequence[str]) -> None:
-        """With their events, snapshots, signals, offers and cache entries, and documents that no run, schedule or
-        resource uses any more (see `ResourceStore.put`).
-        Refuses (NotOwner) runs that are owned and not finished; ids it does not know are ignored."""
+        """With their events, snapshots, signals, offers and cache entries, and documents that no run or resource
+        uses any more (see `ResourceStore.put`). Refuses (NotOwner) runs that are owned and not finished; ids it does
+        not know are ignored."""
         ...
 
     def close(self) -> None: ...

@@ -17,7 +17,6 @@ from skylift.ports.journal import (
     Entry,
     OfferedTask,
     RunRecord,
-    Schedule,
     Signal,
     Snapshot,
 )
@@ -162,9 +161,6 @@ class RemoteJournal:
     def cached(self, key: str) -> CacheEntry | None:
         return None
 
-    def schedules(self) -> list[Schedule]:
-        return []
-
     def close(self) -> None:
         self._client.close()
 
@@ -189,12 +185,6 @@ class RemoteJournal:
         _refuse()
 
     def signals(self, owner: str) -> list[Signal]:
-        _refuse()
-
-    def put_schedule(self, schedule: Schedule) -> None:
-        _refuse()
-
-    def delete_schedule(self, name: str) -> bool:
         _refuse()
 
     def delete_runs(self, run_ids: Sequence[str]) -> None:

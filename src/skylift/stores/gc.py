@@ -46,7 +46,7 @@ def collect(
     now_ms: int | None = None,
     dry_run: bool = False,
 ) -> Collected:
-    """Delete the artifacts that no run, schedule or cached result in the journal needs, nor one of the resources."""
+    """Delete the artifacts that no run or cached result in the journal needs, nor one of the resources."""
     before_ms = (int(time.time() * 1000) if now_ms is None else now_ms) - grace_ms
     candidates = set(blobs.digests())  # listed first: what is put while we look is not in it
     needed = reachable(journal, blobs, resources)
@@ -65,17 +65,13 @@ def collect(
 
 
 def reachable(journal: Journal, blobs: BlobStore, resources: ResourceStore | None = None) -> set[str]:
-    """Digests that the journal's runs and schedules need, and the resources, directly or through other blobs."""
+    """Digests that the journal's runs need, and the resources, directly or through other blobs."""
     found: set[str] = set()
     tables: set[str] = set()
     for run in all_runs(journal):
         _follow_run(run, journal, blobs, found)
         if run.tasks is not None:
             tables.add(run.tasks)
-    for schedule in journal.schedules():
-        _follow(schedule.input, blobs, found)
-        if schedule.tasks is not None:
-            tables.add(schedule.tasks)
     if resources is not None:
         for resource in all_resources(resources):
             _follow(_json(resource.body), blobs, found)

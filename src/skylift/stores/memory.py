@@ -14,7 +14,7 @@ import msgspec
 
 from skylift.asl.events import AnyEvent, TaskStarted
 from skylift.errors import JournalDamaged, NotOwner, RunAlreadyExists, RunNotFound
-from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, Schedule, Signal, Snapshot
+from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, Signal, Snapshot
 from skylift.stores.encoding import decode_entries, decode_event, encode_entries, encode_event
 
 OPEN_STATUSES = ("RUNNING", "PAUSED")
@@ -35,7 +35,6 @@ class MemoryJournal:
         self._signals: dict[int, tuple[str, bytes]] = {}
         self._last_signal = 0
         self._documents: dict[str, bytes] = {}
-        self._schedules: dict[str, Schedule] = {}
         self._offers: dict[str, OfferedTask] = {}
         """By token, oldest first."""
         self.held: Callable[[], set[str]] = set
@@ -234,20 +233,6 @@ class MemoryJournal:
             entry = self._cache.get(key)
             return None if entry is None else _copy(entry)
 
-    def schedules(self) -> list[Schedule]:
-        with self._lock:
-            return [_copy(self._schedules[name]) for name in sorted(self._schedules)]
-
-    def put_schedule(self, schedule: Schedule) -> None:
-        with self._lock:
-            self._schedules[schedule.name] = _copy(schedule)
-            self._changed = True
-
-    def delete_schedule(self, name: str) -> bool:
-        with self._lock:
-            self._changed = True
-            return self._schedules.pop(name, None) is not None
-
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         with self._lock:
             doomed = {run_id for run_id in run_ids if run_id in self._runs}
@@ -264,8 +249,7 @@ class MemoryJournal:
             self._changed = True
 
     def _drop_documents(self) -> None:
-        users: list[RunRecord | Schedule] = [*self._runs.values(), *self._schedules.values()]
-        used = {digest for user in users for digest in (user.definition, user.tasks)} | self.held()
+        used = {digest for run in self._runs.values() for digest in (run.definition, run.tasks)} | self.held()
         self._documents = {digest: text for digest, text in self._documents.items() if digest in used}
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ import msgspec
 
 from skylift.asl.events import AnyEvent, TaskStarted
 from skylift.errors import JournalDamaged
-from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, Schedule, Signal, Snapshot
+from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, Signal, Snapshot
 from skylift.stores.encoding import (
     damaged,
     decode_entries,
@@ -336,21 +336,6 @@ class SqliteJournal:
             return None
         return CacheEntry(key=key, run_id=row[0], output=decode_json(row[1]), created_ms=row[2])
 
-    def schedules(self) -> list[Schedule]:
-        rows = self.file.read(fetch("SELECT schedule FROM schedules ORDER BY name"))
-        return [msgspec.json.decode(row[0], type=Schedule) for row in rows]
-
-    def put_schedule(self, schedule: Schedule) -> None:
-        with self.file.writing(tell=True):
-            self._execute(
-                "INSERT OR REPLACE INTO schedules (name, schedule) VALUES (?, ?)",
-                (schedule.name, encode_json(schedule)),
-            )
-
-    def delete_schedule(self, name: str) -> bool:
-        with self.file.writing(tell=True):
-            return self._execute("DELETE FROM schedules WHERE name = ?", (name,)).rowcount == 1
-
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         with self.file.writing(tell=True):
             for run_id in run_ids:
@@ -375,18 +360,12 @@ class SqliteJournal:
         self._positions.pop(run_id, None)
 
     def _drop_documents(self) -> None:
-        """Those that no run uses any more, nor a schedule, nor a resource."""
-        scheduled = {
-            digest for schedule in self.schedules() for digest in (schedule.definition, schedule.tasks) if digest
-        }
-        unused = self._execute(
-            "SELECT digest FROM documents WHERE digest NOT IN (SELECT definition FROM runs) "
+        """Those that no run uses any more, nor a resource."""
+        self._execute(
+            "DELETE FROM documents WHERE digest NOT IN (SELECT definition FROM runs) "
             "AND digest NOT IN (SELECT tasks FROM runs WHERE tasks IS NOT NULL) "
             "AND digest NOT IN (SELECT digest FROM held)"
-        ).fetchall()
-        for (digest,) in unused:
-            if digest not in scheduled:
-                self._execute("DELETE FROM documents WHERE digest = ?", (digest,))
+        )
 
     def close(self) -> None:
         self.file.close()

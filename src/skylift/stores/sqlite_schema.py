@@ -99,6 +99,7 @@ CREATE TABLE held ( -- documents that a resource needs
     PRIMARY KEY (kind, key, digest)
 ) WITHOUT ROWID;
 CREATE INDEX held_by_digest ON held (digest);
+DROP TABLE schedules;
 """
 
 MIGRATIONS = (_VERSION_1, _VERSION_2)

@@ -33,7 +33,6 @@ from skylift.ports.journal import (
     OfferedTask,
     RunRecord,
     RunUpdate,
-    Schedule,
     Signal,
     Snapshot,
 )
@@ -402,23 +401,8 @@ class JournalConformance:
             journal.commit(Batch(owner="me", cached=[entry]))
             assert journal.cached("k") == entry
 
-    def test_schedules(self, journal: Journal) -> None:
-        daily = Schedule(name="daily", expression="rate(1 day)", pipeline="p", definition="d", input={"x": 1})
-        hourly = Schedule(name="hourly", expression="rate(1 hour)", pipeline="p", definition="d", enabled=False)
-        journal.put_schedule(hourly)
-        journal.put_schedule(daily)
-        assert journal.schedules() == [daily, hourly]
-        daily.last_ms = 7
-        journal.put_schedule(daily)
-        assert journal.schedules()[0].last_ms == 7
-        assert journal.delete_schedule("daily")
-        assert not journal.delete_schedule("daily")
-        assert journal.schedules() == [hourly]
-
     def test_deleting_runs_takes_all_that_belongs_to_them(self, journal: Journal) -> None:
         kept, dropped = journal.put_document(b"kept"), journal.put_document(b"dropped")
-        scheduled = journal.put_document(b"scheduled")
-        journal.put_schedule(Schedule(name="s", expression="rate(1 day)", pipeline="p", definition=scheduled))
         created = [
             record("r1", status="FAILED", definition=dropped),
             record("r2", status="FAILED", definition=kept),
@@ -442,7 +426,6 @@ class JournalConformance:
         assert journal.take("q", None) == offer("t2", run_id="r2")
         assert journal.take("q", None) is None
         assert journal.document(kept) == b"kept"
-        assert journal.document(scheduled) == b"scheduled"
         with pytest.raises(JournalDamaged):
             journal.document(dropped)
         assert sequences(journal, "r2") == [1]

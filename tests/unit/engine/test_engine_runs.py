@@ -18,7 +18,7 @@ from skylift.ports.compute import (
     Succeeded,
     TimedOut,
 )
-from skylift.ports.journal import Batch, Schedule
+from skylift.ports.journal import Batch
 from skylift.ports.tasks import TaskSpec
 from skylift.stores.memory import MemoryJournal
 
@@ -422,7 +422,7 @@ def test_a_damaged_run_is_set_aside_and_the_others_go_on(world: World) -> None:
     assert world.record(healthy).status == "SUCCEEDED"
 
 
-# -- cache, progress, schedules ----------------------------------------------------------------------------------------
+# -- cache, progress ---------------------------------------------------------------------------------------------------
 
 
 def test_a_cached_result_is_taken_instead_of_running() -> None:
@@ -450,41 +450,6 @@ def test_progress_is_told_to_who_listens(world: World) -> None:
     seen.clear()
     world.start(DOUBLE)
     assert seen == []
-
-
-def test_a_schedule_starts_each_tick_once_and_catches_up_once(world: World) -> None:
-    definition = world.document({"P": {"Type": "Pass"}})
-    world.journal.put_schedule(
-        Schedule(name="often", expression="rate(1 minute)", pipeline="p", definition=definition, input=1)
-    )
-    world.restart(schedules=True)
-    assert world.turn() == world.clock.now_ms() + 60_000
-    for _ in range(3):
-        world.wait(60)
-    assert len(world.journal.runs()) == 3
-    world.wait(3_600)
-    assert len(world.journal.runs()) == 4
-    world.restart(schedules=True)
-    world.settle()
-    assert len(world.journal.runs()) == 4
-    world.wait(60)
-    assert len(world.journal.runs()) == 5
-    assert all(run.attributes["schedule"] == "often" for run in world.journal.runs())
-
-
-def test_a_tick_whose_run_was_started_before_a_crash_is_not_started_again(world: World) -> None:
-    definition = world.document({"P": {"Type": "Pass"}})
-    due = world.clock.now_ms() + 60_000
-    before = world.clock.now_ms()
-    world.journal.put_schedule(
-        Schedule(name="s", expression="rate(1 minute)", pipeline="p", definition=definition, last_ms=before)
-    )
-    world.start({}, None, definition=definition, name=f"s-{due}")
-    world.clock.advance(60_000)
-    world.restart(schedules=True)
-    world.settle()
-    assert len(world.journal.runs()) == 1
-    assert world.journal.schedules()[0].last_ms == due
 
 
 def test_timers_of_runs_that_ended_leave_memory(world: World) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from skylift.asl.events import ItemsRead, RunStarted, TaskSucceeded
-from skylift.ports.journal import Append, Batch, Entry, RunRecord, Schedule
+from skylift.ports.journal import Append, Batch, Entry, RunRecord
 from skylift.ports.tasks import TaskTable
 from skylift.stores.files import FileBlobStore
 from skylift.stores.gc import collect, reachable
@@ -47,8 +47,7 @@ def test_keeps_what_runs_need_and_deletes_the_rest(blobs: FileBlobStore, codec: 
     bundle = write_manifest(blobs, files={"m.py": blobs.put(b"code")})
     journal = MemoryJournal()
     tasks = journal.put_document(msgspec.json.encode(TaskTable(bundle=bundle, tasks={})))
-    scheduled = codec.dump(np.arange(77))
-    journal.put_schedule(Schedule(name="s", expression="rate(1 day)", pipeline="p", definition="d", input=scheduled))
+    other = codec.dump(np.arange(77))
     events = [
         RunStarted(input=codec.dump({"x": b"1" * 100_000}), seed=1, context={}),
         TaskSucceeded(token="t", output=nested),
@@ -56,7 +55,8 @@ def test_keeps_what_runs_need_and_deletes_the_rest(blobs: FileBlobStore, codec: 
     ]
     entries = [Entry(number, 1, event) for number, event in enumerate(events, start=1)]
     run = record(tasks=tasks, output=codec.dump(np.arange(9)), status="SUCCEEDED")
-    journal.commit(Batch(owner="me", created=[run], appends=[Append(run_id="r1", entries=entries)]))
+    run_2 = record("r2", output=other, status="SUCCEEDED")
+    journal.commit(Batch(owner="me", created=[run, run_2], appends=[Append(run_id="r1", entries=entries)]))
     needed = set(blobs.digests())
     garbage = blobs.put(b"garbage")
 
@@ -67,7 +67,7 @@ def test_keeps_what_runs_need_and_deletes_the_rest(blobs: FileBlobStore, codec: 
 
     journal.delete_runs(["r1"])
     assert collect(journal, blobs, now_ms=LATER).kept == 1
-    assert np.array_equal(codec.load(scheduled), np.arange(77))
+    assert np.array_equal(codec.load(other), np.arange(77))
 
 
 def test_what_was_just_put_is_left_alone(blobs: FileBlobStore) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from skylift.ports.journal import Schedule
 from skylift.stores.memory import refuse_deletion
 from skylift.stores.postgres.connection import Connection
 from skylift.stores.postgres.rows import COLUMNS, record_of
@@ -37,19 +34,10 @@ def delete(connection: Connection, run_ids: list[bytes]) -> None:
 
 
 def drop_documents(connection: Connection) -> None:
-    """Those that no run uses any more, nor a schedule, nor a resource; and signals that came for a run while it was
-    deleted."""
+    """Those that no run uses any more, nor a resource; and signals that came for a run while it was deleted."""
     connection.rows("DELETE FROM signals WHERE NOT EXISTS (SELECT 1 FROM runs WHERE runs.number = signals.run)")
     connection.rows(
-        "DELETE FROM documents WHERE digest <> ALL (%b::text[]) "
-        "AND NOT EXISTS (SELECT 1 FROM runs WHERE definition = documents.digest) "
+        "DELETE FROM documents WHERE NOT EXISTS (SELECT 1 FROM runs WHERE definition = documents.digest) "
         "AND NOT EXISTS (SELECT 1 FROM runs WHERE tasks = documents.digest) "
-        "AND NOT EXISTS (SELECT 1 FROM held WHERE held.digest = documents.digest)",
-        (_scheduled(connection),),
+        "AND NOT EXISTS (SELECT 1 FROM held WHERE held.digest = documents.digest)"
     )
-
-
-def _scheduled(connection: Connection) -> list[str]:
-    rows = connection.rows("SELECT schedule FROM schedules")
-    schedules = [msgspec.json.decode(row[0], type=Schedule) for row in rows]
-    return [digest for one in schedules for digest in (one.definition, one.tasks) if digest]

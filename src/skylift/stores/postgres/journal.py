@@ -14,13 +14,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from zlib import crc32
 
-import msgspec
 import psycopg
 
 from skylift.asl.events import AnyEvent, TaskStarted
 from skylift.errors import JournalDamaged, NotOwner
-from skylift.ports.journal import Batch, CacheEntry, Entry, OfferedTask, RunRecord, Schedule, Signal, Snapshot
-from skylift.stores.encoding import damaged, decode_entries, decode_event, decode_json, encode_event, encode_json
+from skylift.ports.journal import Batch, CacheEntry, Entry, OfferedTask, RunRecord, Signal, Snapshot
+from skylift.stores.encoding import damaged, decode_entries, decode_event, decode_json, encode_event
 from skylift.stores.memory import document_missing, local_token, not_owner, run_exists, run_unknown
 from skylift.stores.postgres.address import Address
 from skylift.stores.postgres.batches import statement_of
@@ -211,19 +210,6 @@ class PostgresJournal:
             self._write("INSERT INTO documents (digest, text) VALUES (%s, %s) ON CONFLICT DO NOTHING", (digest, text))
         return digest
 
-    def put_schedule(self, schedule: Schedule) -> None:
-        self._write(
-            "INSERT INTO schedules (name, schedule) VALUES (%s, %s) "
-            "ON CONFLICT (name) DO UPDATE SET schedule = excluded.schedule",
-            (packed(schedule.name), encode_json(schedule)),
-        )
-        self._tell()
-
-    def delete_schedule(self, name: str) -> bool:
-        gone = self._write("DELETE FROM schedules WHERE name = %s RETURNING name", (packed(name),))
-        self._tell()
-        return bool(gone)
-
     def delete_runs(self, run_ids: Sequence[str]) -> None:
         names = list(dict.fromkeys(packed(run_id) for run_id in run_ids))
         with _translated(self.place):
@@ -338,10 +324,6 @@ class PostgresJournal:
         if row is None:
             return None
         return CacheEntry(key=key, run_id=row[0].decode(), output=decode_json(row[1]), created_ms=row[2])
-
-    def schedules(self) -> list[Schedule]:
-        rows = self._rows("SELECT schedule FROM schedules ORDER BY name")
-        return [msgspec.json.decode(row[0], type=Schedule) for row in rows]
 
     def close(self) -> None:
         self._engine.close()

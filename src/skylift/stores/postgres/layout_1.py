@@ -96,11 +96,6 @@ CREATE TABLE documents (
     text bytea NOT NULL
 );
 
-CREATE TABLE schedules (
-    name bytea PRIMARY KEY,
-    schedule bytea NOT NULL
-);
-
 CREATE TABLE resources (
     kind bytea NOT NULL,
     key bytea NOT NULL,
