@@ -16,6 +16,7 @@ import requests
 pytest.importorskip("boto3")
 pytest.importorskip("uvicorn")
 import boto3
+from aws_command import aws_command
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import ClientError
 
@@ -28,7 +29,6 @@ from skylift.testing.server import running_server
 
 PASS = json.dumps({"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}})
 ROLE = "arn:aws:iam::111122223333:role/r"
-AWS = "/usr/bin/aws"
 
 
 def issue(home: Path, role: Role, account: str = "111122223333") -> IssuedKey:
@@ -118,8 +118,6 @@ def test_nothing_is_told_without_a_signature(server: Server) -> None:
 
 
 def test_the_command_line_of_aws(server: Server, keys: dict[str, IssuedKey], machine: str) -> None:
-    if not Path(AWS).exists():
-        pytest.skip(f"no aws command line at {AWS}")
     key = keys["operator"]
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "PYTHON", "PYENV"))},
@@ -130,7 +128,7 @@ def test_the_command_line_of_aws(server: Server, keys: dict[str, IssuedKey], mac
     }
 
     def aws(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [AWS, "stepfunctions", *arguments, "--endpoint-url", server.url, "--output", "json"]
+        command = [aws_command(), "stepfunctions", *arguments, "--endpoint-url", server.url, "--output", "json"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     started = aws("start-execution", "--state-machine-arn", machine, "--name", "cli", "--input", '{"a": "é"}')

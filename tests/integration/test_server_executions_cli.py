@@ -1,29 +1,18 @@
 """The `aws` command line drives the server: create, start, wait, describe, history, activities, callbacks, sync."""
 
-import functools
 import json
 import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_command import aws_command
 from server_harness import ENDED, ROLE, RunningServer
 
 PASS = {"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": {"done": True}, "End": True}}}
 Aws = Callable[..., Any]
-
-
-@functools.cache
-def command() -> str:
-    """A working `aws`; wrappers of version managers may find nothing behind them."""
-    for found in ("/usr/bin/aws", "/usr/local/bin/aws", shutil.which("aws")):
-        if found and Path(found).exists() and not subprocess.run([found, "--version"], capture_output=True).returncode:
-            return found
-    pytest.skip("the aws command line is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +39,7 @@ def aws(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Aws:
 
     def call(*words: str, **members: str) -> Any:
         options = [part for name, value in members.items() for part in (f"--{name.replace('_', '-')}", value)]
-        line = [command(), "--endpoint-url", server.url, "--output", "json", "stepfunctions", *words, *options]
+        line = [aws_command(), "--endpoint-url", server.url, "--output", "json", "stepfunctions", *words, *options]
         done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if done.stdout.strip() else {}
