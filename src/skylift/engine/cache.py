@@ -12,9 +12,12 @@ from skylift.ports.tasks import TaskSpec
 _canonical = msgspec.json.Encoder(order="deterministic")
 
 
-def cache_key(spec: TaskSpec, arguments: Any) -> str:
-    """Digest of code closure, inputs and environment."""
-    return hashlib.sha256(_canonical.encode([spec.target, spec.fingerprint, _environment(spec), arguments])).hexdigest()
+def cache_key(spec: TaskSpec, arguments: Any, account: str) -> str:
+    """Digest of code closure, inputs and environment, and of the account: a client says itself what the fingerprint of
+    its code is, so one account could otherwise ask for the results of another."""
+    whose = [account] if account else []
+    parts = [spec.target, spec.fingerprint, _environment(spec), arguments, *whose]
+    return hashlib.sha256(_canonical.encode(parts)).hexdigest()
 
 
 def explain_miss(spec: TaskSpec, arguments: Any, before: TaskSpec, before_arguments: Any) -> list[str]:

@@ -300,7 +300,7 @@ class Planner:
     def _start_work(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
         attempt.backend = route.backend
         if route.spec.cache and not route.callback:
-            attempt.cache_key = cache_key(route.spec, attempt.command.arguments)
+            attempt.cache_key = cache_key(route.spec, attempt.command.arguments, attempt.run.record.account)
             hit = self._journal.cached(attempt.cache_key)
             if hit is not None:
                 attempt.cache_key = None

@@ -55,7 +55,7 @@ class Reissue:
         self._book.open_attempt(attempt)
         attempt.backend = route.backend
         if route.spec.cache:
-            attempt.cache_key = cache_key(route.spec, attempt.command.arguments)
+            attempt.cache_key = cache_key(route.spec, attempt.command.arguments, attempt.run.record.account)
         turn.adopted.append(attempt)
 
     def _rearm(self, attempt: Attempt, told: Told, turn: Turn) -> None:

@@ -77,7 +77,8 @@ class Actions:
     def _allow(self, call_: TaskCall, target: Target) -> None:
         if target.service == "http":
             return  # allow_http says which
-        names = [target.action, "invokeFunction"] if target.service == "lambda" else [target.action]
+        service, action = target.service.lower(), target.action.lower()
+        names = [target.action, "invokeFunction"] if (service, action) == ("lambda", "invoke") else [target.action]
         self._policy.check_service(call_.account, target.service, *names)
 
     def _sdk(self, call_: TaskCall, target: Target, region: str, role: str | None) -> dict[str, Any]:

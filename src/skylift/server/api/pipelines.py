@@ -255,7 +255,7 @@ async def start_target(
     filled in. A name that was given before with the same input gives the same run."""
     machine = target.machine
     value = await services.context.blocking(_checked_input, services, caller, machine, given)
-    run_id = new_run_id() if name is None else child_run_id(f"{machine.arn}:{name}")
+    run_id = new_run_id() if name is None else _run_id_of(machine, name)
     if machine.type == "EXPRESS":
         name = express_name(name or run_id, run_id)
     facts = {"version": target.version, "alias": target.alias}
@@ -273,6 +273,11 @@ async def start_target(
         limits=machine.limits,
     )
     return await begin(services, caller, start)
+
+
+def _run_id_of(machine: StateMachine, name: str) -> str:
+    """The same one each time. Other accounts, which may choose ids for their runs, do not know when it was made."""
+    return child_run_id(f"{machine.arn}:{machine.created_ms}:{name}")
 
 
 def _checked_input(services: Services, caller: Caller, machine: StateMachine, given: Any) -> Any:

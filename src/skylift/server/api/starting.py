@@ -9,7 +9,7 @@ import msgspec
 
 from skylift.asl.parse import load
 from skylift.engine.inputs import StartRun
-from skylift.errors import JournalDamaged
+from skylift.errors import JournalDamaged, RunAlreadyExists
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskTable
 from skylift.remote.wire import StartRequest
@@ -22,6 +22,8 @@ from skylift.values.tags import direct_references
 _TARGET = re.compile(r"[^\s:]{1,500}:[^\s:]{1,500}")
 MOST_ATTRIBUTES = 20
 LONGEST_ATTRIBUTE = 1_000
+RESERVED = frozenset({"version", "alias", "revision", "trace", "trigger"})
+"""Attributes that the server itself writes, and believes."""
 
 
 async def start_run(services: Services, caller: Caller, given: StartRequest, arn: str) -> RunRecord:
@@ -49,13 +51,24 @@ def role_arn(account: str) -> str:
 
 
 async def begin(services: Services, caller: Caller, start: StartRun) -> RunRecord:
-    """Durably; the record of the run. Raises what the engine refuses with."""
-    started, _ = services.context.engine.begin(start)
-    run_id = await services.context.reply(started, 60)
-    record = await services.context.blocking(services.context.journal.run, run_id)
+    """Durably; the record of the run. Raises what the engine refuses with; of another account's run nothing is said."""
+    context = services.context
+    started, _ = context.engine.begin(start)
+    try:
+        run_id = await context.reply(started, 60)
+    except RunAlreadyExists:
+        known = await context.blocking(context.journal.run, start.run_id) if start.run_id is not None else None
+        if known is not None and known.account != caller.account:
+            raise _id_taken(known.run_id) from None
+        raise
+    record = await context.blocking(context.journal.run, run_id)
     if record is None or record.account != caller.account:
-        raise Refusal(409, "RUN-EXISTS", f"there is a run with the id {run_id}", hint="leave run_id out")
+        raise _id_taken(run_id)
     return record
+
+
+def _id_taken(run_id: str) -> Refusal:
+    return Refusal(409, "RUN-EXISTS", f"there is a run with the id {run_id}", hint="leave run_id out")
 
 
 def checked_start(services: Services, caller: Caller, given: StartRequest) -> tuple[str, str | None]:
@@ -152,3 +165,5 @@ def _check_attributes(attributes: dict[str, str]) -> None:
         len(text) > LONGEST_ATTRIBUTE for pair in attributes.items() for text in pair
     ):
         raise Refusal(400, "ATTRIBUTES", f"at most {MOST_ATTRIBUTES} attributes of {LONGEST_ATTRIBUTE} characters")
+    if reserved := sorted(RESERVED & attributes.keys()):
+        raise Refusal(400, "ATTRIBUTES", f"the attribute {reserved[0]} is the server's own", hint="choose another name")

@@ -46,7 +46,7 @@ def _machine_of(context: ServerContext, record: RunRecord) -> StateMachine | Non
     machines = Machines(context.resources)
     version_arn = record.attributes.get("version")
     version = machines.version(version_arn) if version_arn else None
-    if version is not None:
+    if version is not None and version.machine.account == record.account:
         return version.machine
     machine = machines.get(record.pipeline)
     if machine is None or machine.created_ms > record.created_ms:
