@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import botocore.config
 
+from skylift.asl.status import ENDED
 from skylift.config import Config, ServerSettings, ServiceSettings
 from skylift.server.auth.keys import IssuedKey, Keys
 from skylift.server.auth.sealing import open_sealer
@@ -21,7 +22,6 @@ from skylift.stores.sqlite_file import SqliteFile
 from skylift.stores.sqlite_resources import SqliteResources
 
 ROLE = "arn:aws:iam::123456789012:role/tests"
-ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
 class RunningServer:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from skylift.asl.status import ENDED
 from skylift.engine.names import split_token
-from skylift.reader import ENDED
 from skylift.stores.gc import all_runs, collect
 from skylift.stores.ownership import any_alive
 

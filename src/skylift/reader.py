@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from skylift.asl.commands import SetTimer, StartTask
+from skylift.asl.status import ENDED
 from skylift.engine.library import Library
 from skylift.engine.views import PRINT_COMMENT, Attempt, RunView, label
 from skylift.engine.views import history as derive_history
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from skylift.ports.journal import Journal, RunRecord
     from skylift.ports.tasks import TaskSpec
 
-ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 INTERRUPTED = "INTERRUPTED"
 """Shown for an open run whose process has died; it is not a status of the journal."""
 CALLBACK = ".waitForTaskToken"

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from skylift.asl import events as e
+from skylift.asl.status import ENDED
 from skylift.config import Config, FunctionBinding, SecretSource
 from skylift.errors import RunNotFound, SetupError, SkyliftError
 from skylift.ports.compute import Backend, Failed, Outcome, Requirements, Submitted, Succeeded
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
-from skylift.reader import ENDED, RunReader
+from skylift.reader import RunReader
 from skylift.units import parse_duration_ms, parse_memory_mib
 
 if TYPE_CHECKING:

@@ -7,8 +7,9 @@ import time
 from typing import TYPE_CHECKING
 
 from skylift.asl.history import HistoryEvent
+from skylift.asl.status import ENDED
 from skylift.engine.views import Fold
-from skylift.reader import ENDED, print_states
+from skylift.reader import print_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable

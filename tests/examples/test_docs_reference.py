@@ -157,7 +157,7 @@ def test_every_option_of_a_task_is_explained() -> None:
 
 
 def test_every_status_is_explained() -> None:
-    from skylift.cli.runs import STATUSES
+    from skylift.asl.status import STATUSES
     from skylift.reader import INTERRUPTED
 
     rows = re.findall(r"^\| `([A-Z_]+)` \|", page("guide/runs.md"), re.MULTILINE)

@@ -19,6 +19,7 @@ from skylift.asl.events import (
     TaskSucceeded,
     TaskTimedOut,
 )
+from skylift.asl.status import OPEN
 from skylift.engine.engine import Engine
 from skylift.engine.inputs import Callback, Heartbeat, Input, Recover, Reported, Send, StartRun
 from skylift.engine.items import InlineItems
@@ -33,7 +34,6 @@ from skylift.testing.clock import VirtualClock
 
 SKYLIFT = "arn:aws:states:::skylift:"
 CHILD = "arn:aws:states:local:000000000000:stateMachine:child"
-OPEN = ("RUNNING", "PAUSED")
 
 
 def _task(name: str, **more: Any) -> dict[str, Any]:

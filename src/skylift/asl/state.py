@@ -15,8 +15,8 @@ import msgspec
 from msgspec import UNSET
 
 from skylift.asl.commands import Command, ReadItems, SetTimer, StartTask, WriteResults
+from skylift.asl.status import OPEN, Status
 
-Status = Literal["RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"]
 Phase = Literal["ready", "task", "wait", "retry", "fan", "stopped"]
 
 ROOT = 1
@@ -236,7 +236,7 @@ class RunState(msgspec.Struct):
 
     def pending(self) -> Iterator[Command]:
         """Everything asked of the shell and not answered yet: what a restarted shell must give out again."""
-        if self.status not in ("RUNNING", "PAUSED"):
+        if self.status not in OPEN:
             return
         for frame in self.frames.values():
             if frame.task is not None and frame.task.token not in self.held:

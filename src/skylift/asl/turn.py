@@ -18,6 +18,7 @@ from skylift.asl.retry import DATA_LIMIT, RUNTIME
 from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.sizes import too_large, too_large_cause
 from skylift.asl.state import ROOT, Failure, Fan, Frame, MapRun, RunState, Timer, Variables
+from skylift.asl.status import OPEN
 
 if TYPE_CHECKING:
     from skylift.asl.states.base import CompiledFlow, Step
@@ -381,7 +382,7 @@ class Turn:
 
     @property
     def live(self) -> bool:
-        return self.state.status in ("RUNNING", "PAUSED")
+        return self.state.status in OPEN
 
     def limit_run(self, timeout_ms: int) -> None:
         """End the run as TIMED_OUT after that time."""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from skylift.asl.status import ENDED
 from skylift.cli.output import duration
 from skylift.engine.views import Fold, Step
-from skylift.reader import ENDED
 
 if TYPE_CHECKING:
     from skylift.ports.journal import RunRecord

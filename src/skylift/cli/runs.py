@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import click
 
+from skylift.asl.status import STATUSES
 from skylift.cli.output import duration, iso, json_option, print_json, print_table, shorten, when
 from skylift.cli.parts import open_runtime
 from skylift.ports.journal import RunRecord
-
-STATUSES = ("RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 
 
 @click.command()

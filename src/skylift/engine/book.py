@@ -10,8 +10,6 @@ import msgspec
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.timers import Timers
 
-OPEN = ("RUNNING", "PAUSED")
-
 
 class RunDue(msgspec.Struct, frozen=True):
     """A timer of a run."""

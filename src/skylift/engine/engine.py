@@ -23,8 +23,9 @@ from skylift.asl.events import (
     TimerFired,
 )
 from skylift.asl.state import encode_state
+from skylift.asl.status import OPEN
 from skylift.engine.answers import Answers
-from skylift.engine.book import OPEN, AttemptDue, Book, RunDue
+from skylift.engine.book import AttemptDue, Book, RunDue
 from skylift.engine.calls import call_of
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skylift.engine.book import OPEN, Book
+from skylift.asl.status import OPEN
+from skylift.engine.book import Book
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import Input, Watch
 from skylift.engine.loader import Loader

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from skylift.asl.state import RunState, decode_state
-from skylift.engine.book import OPEN, Book
+from skylift.asl.status import OPEN
+from skylift.engine.book import Book
 from skylift.engine.library import Library
 from skylift.engine.planner import Planner
 from skylift.engine.reissue import Reissue

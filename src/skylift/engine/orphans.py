@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from skylift.engine.book import OPEN
+from skylift.asl.status import OPEN
 from skylift.engine.limits import EngineLimits
 from skylift.ports.journal import Journal, RunRecord
 

@@ -32,8 +32,9 @@ from skylift.asl.events import (
 )
 from skylift.asl.history import HistoryEvent
 from skylift.asl.json_text import json_text
+from skylift.asl.status import OPEN
 from skylift.engine import nested
-from skylift.engine.book import OPEN, AttemptDue, Book
+from skylift.engine.book import AttemptDue, Book
 from skylift.engine.cache import cache_key
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import StartRun

@@ -6,7 +6,7 @@ import re
 
 from skylift.asl.events import AnyEvent, TaskFailed, TaskSucceeded
 from skylift.asl.state import RunState, decode_state
-from skylift.engine.book import OPEN
+from skylift.asl.status import OPEN
 from skylift.engine.library import Library
 from skylift.engine.names import split_token
 from skylift.errors import SetupError, SkyliftError

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from skylift.asl import events as e
+from skylift.asl.status import ENDED
 from skylift.config import Config
 from skylift.engine.names import new_run_id
 from skylift.errors import SetupError, SkyliftError
-from skylift.reader import ENDED, RunReader
+from skylift.reader import RunReader
 from skylift.remote.blobs import RemoteBlobs
 from skylift.remote.client import ServerClient
 from skylift.remote.journal import RemoteJournal

@@ -13,11 +13,10 @@ from typing import TypeVar
 import msgspec
 
 from skylift.asl.events import AnyEvent, TaskStarted
+from skylift.asl.status import OPEN
 from skylift.errors import JournalDamaged, NotOwner, RunAlreadyExists, RunNotFound
 from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, Signal, Snapshot
 from skylift.stores.encoding import decode_entries, decode_event, encode_entries, encode_event
-
-OPEN_STATUSES = ("RUNNING", "PAUSED")
 
 T = TypeVar("T")
 
@@ -179,11 +178,11 @@ class MemoryJournal:
 
     def owners(self) -> list[str | None]:
         with self._lock:
-            return list({record.owner for record in self._runs.values() if record.status in OPEN_STATUSES})
+            return list({record.owner for record in self._runs.values() if record.status in OPEN})
 
     def adopt(self, owner: str, expected: str | None, limit: int) -> list[str]:
         with self._lock:
-            orphans = [run for run in self._runs.values() if run.owner == expected and run.status in OPEN_STATUSES]
+            orphans = [run for run in self._runs.values() if run.owner == expected and run.status in OPEN]
             orphans = sorted(orphans, key=lambda run: run.created_ms)[:limit]
             for run in orphans:
                 run.owner = owner
@@ -202,7 +201,7 @@ class MemoryJournal:
     def release(self, owner: str) -> None:
         with self._lock:
             for record in self._runs.values():
-                if record.owner == owner and record.status in OPEN_STATUSES:
+                if record.owner == owner and record.status in OPEN:
                     record.owner = None
             self._changed = True
 
@@ -289,7 +288,7 @@ def run_unknown(run_id: str) -> RunNotFound:
 
 
 def refuse_deletion(record: RunRecord) -> None:
-    if record.owner is not None and record.status in OPEN_STATUSES:
+    if record.owner is not None and record.status in OPEN:
         raise NotOwner(
             f"run {record.run_id} is {record.status} and owned by engine {record.owner}; it cannot be deleted",
             hint=f"stop it first: `skylift stop {record.run_id}`",

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
+from skylift.asl.status import OPEN
 from skylift.engine.engine import Engine
 from skylift.engine.inputs import Input, Recover, StartRun
 from skylift.engine.items import InlineItems
@@ -45,7 +46,6 @@ from skylift.testing.faults import Crash, FaultPlan, FaultyJournal, torn
 from skylift.testing.virtual import TaskError
 
 Tasks = Mapping[str, Callable[[Any], Any]]
-OPEN = ("RUNNING", "PAUSED")
 
 
 class SimulatedBackend:

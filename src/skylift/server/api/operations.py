@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from skylift.asl.status import STATUSES
 from skylift.remote.wire import (
     ENTRIES_PAGE,
     Digest,
@@ -19,7 +20,7 @@ from skylift.remote.wire import (
 )
 from skylift.server.api.logs import MOST_TOKENS
 from skylift.server.api.pipelines import PipelineState, Started
-from skylift.server.api.runs import LONGEST_WAIT_S, MOST_RUNS, STATUSES
+from skylift.server.api.runs import LONGEST_WAIT_S, MOST_RUNS
 from skylift.server.triggers.actions import TriggerAnswer, TriggerRequest
 
 _KINDS = (

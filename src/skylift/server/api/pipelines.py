@@ -9,11 +9,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from skylift.asl.status import ENDED
 from skylift.engine.inputs import StartRun
 from skylift.engine.names import arn_of, child_run_id, express_name, new_run_id, plain_name
 from skylift.ports.journal import RunRecord
 from skylift.ports.resources import ResourceChanged
-from skylift.reader import ENDED
 from skylift.remote.wire import Registration
 from skylift.server.api.answers import Refusal, json_response, not_found, read_json, seconds
 from skylift.server.api.limits import REGISTRATION_BYTES, REQUEST_BYTES, check_name

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from skylift.asl import events as e
+from skylift.asl.status import ENDED, STATUSES
 from skylift.engine.names import arn_of, machine_arn, machine_name
 from skylift.errors import RunNotFound
 from skylift.ports.journal import Entry, Journal, RunRecord
-from skylift.reader import ENDED
 from skylift.remote.wire import (
     ENTRIES_PAGE,
     Fail,
@@ -35,7 +35,6 @@ from skylift.server.api.services import Services
 from skylift.server.api.starting import start_run
 from skylift.server.caller import Caller
 
-STATUSES = ("RUNNING", "PAUSED", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
 MOST_RUNS = 1_000
 LONGEST_WAIT_S = 60.0
 MOST_LOOKED_AT = 5_000

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from skylift.asl.status import ENDED
 from skylift.engine.reply import Reply
 from skylift.ports.journal import RunRecord
-from skylift.reader import ENDED
 from skylift.server.context import ServerContext
 
 

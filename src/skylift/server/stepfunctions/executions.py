@@ -8,6 +8,7 @@ from typing import Any
 
 from skylift.asl.events import StopRequested
 from skylift.asl.json_text import json_text
+from skylift.asl.status import OPEN
 from skylift.engine.inputs import Send
 from skylift.engine.names import plain_name
 from skylift.engine.reply import Reply
@@ -27,7 +28,6 @@ from skylift.server.stepfunctions.wire import seconds
 
 actions = Actions()
 
-OPEN = ("RUNNING", "PAUSED")
 INCLUDED = {"included": True}
 ENDS_WITHIN_S = 10.0
 """How long a stop waits for an engine of another process to carry it out."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from skylift.asl.events import MapRunUpdated
 from skylift.asl.state import MapRun
+from skylift.asl.status import OPEN
 from skylift.engine.inputs import Send
 from skylift.engine.reply import Reply
 from skylift.ports.journal import RunRecord
@@ -14,7 +15,6 @@ from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.child_executions import child_arn, child_machine, shown_status
-from skylift.server.stepfunctions.executions import OPEN
 from skylift.server.stepfunctions.history import thread_of
 from skylift.server.stepfunctions.lookup import Execution, arn_of, find_execution, find_map_run, no_map_run, quick
 from skylift.server.stepfunctions.paging import invalid_token, make_token, page_size, read_token
