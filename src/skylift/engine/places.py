@@ -22,6 +22,8 @@ class Places(msgspec.Struct, frozen=True, kw_only=True):
 
     def allows_folder(self, path: Path) -> bool:
         """`path` with its links followed."""
+        if "\0" in str(path):
+            return False
         real = path.resolve()
         return any(real.is_relative_to(Path(folder).resolve()) for folder in self.folders)
 

@@ -214,7 +214,7 @@ class TestActions:
 
     def put(self, book: TriggerBook, source: Any, settings: ServerSettings = settings, **fields: Any) -> Any:
         request = TriggerRequest(start="faces", source=source, **fields)
-        return put_trigger(book, settings, self.caller, "t", request, 5)
+        return put_trigger(book, settings, ServiceSettings(), self.caller, "t", request, 5)
 
     def test_made_changed_listed_deleted(self, book: TriggerBook) -> None:
         made = self.put(book, Schedule(expression="rate(1 hour)"))

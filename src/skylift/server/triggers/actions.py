@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from skylift.config import ServerSettings
+from skylift.config import ServerSettings, ServiceSettings
 from skylift.server.caller import Caller
 from skylift.server.errors import ApiError
 from skylift.server.triggers.allowed import check_allowed
@@ -52,7 +52,13 @@ class TriggerAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 
 
 def put_trigger(
-    book: TriggerBook, settings: ServerSettings, caller: Caller, name: str, request: TriggerRequest, now_ms: int
+    book: TriggerBook,
+    settings: ServerSettings,
+    services: ServiceSettings,
+    caller: Caller,
+    name: str,
+    request: TriggerRequest,
+    now_ms: int,
 ) -> TriggerAnswer:
     """Create or replace. Raises InvalidTrigger, SetupError for a place that cannot be listed, ApiError where the server
     does not allow the source."""
@@ -67,7 +73,7 @@ def put_trigger(
         created_ms=now_ms,
     )
     check(trigger)
-    check_allowed(trigger, settings)
+    check_allowed(trigger, settings, services)
     before = book.get(caller.account, name)
     if before is None and len(book.of(caller.account)) >= MOST:
         raise InvalidTrigger(f"account {caller.account} has {MOST} triggers, which is the most", hint="delete some")

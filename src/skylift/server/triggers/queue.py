@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ WAIT_S = 10
 """Long polling: one request every so often while the queue is empty."""
 BATCH = 10
 """The most that SQS gives at once."""
+_AMAZON = re.compile(r"[a-z0-9.-]+\.amazonaws\.com(\.cn)?")
 
 
 class QueueWatcher:
@@ -53,12 +55,16 @@ def _client(trigger: Trigger, source: Queue, services: ServiceSettings) -> Any:
             f"trigger {trigger.name} reads an SQS queue, which needs boto3", hint="pip install 'skylift[aws]'"
         ) from None
     address = urlsplit(source.url)
-    own = None if ".amazonaws.com" in (address.hostname or "") else f"{address.scheme}://{address.netloc}"
+    own = None if is_amazon(address.hostname or "") else f"{address.scheme}://{address.netloc}"
     return boto3.client(
         "sqs",
         region_name=services.region or trigger.region,
         endpoint_url=services.endpoints.get("sqs") or services.endpoint_url or own,
     )
+
+
+def is_amazon(host: str) -> bool:
+    return _AMAZON.fullmatch(host.lower().rstrip(".")) is not None
 
 
 def _event(message: dict[str, Any]) -> dict[str, Any]:

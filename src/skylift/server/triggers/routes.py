@@ -41,7 +41,8 @@ async def _put(context: ServerContext, caller: Caller, request: Request) -> Resp
     def put() -> Response:
         Machines(context.resources).target(machine_arn(caller, given.start), caller)
         book = TriggerBook(context.resources)
-        return json_response(put_trigger(book, context.settings, caller, name, given, context.now_ms()))
+        services = context.runtime.config.services
+        return json_response(put_trigger(book, context.settings, services, caller, name, given, context.now_ms()))
 
     return await context.blocking(put)
 

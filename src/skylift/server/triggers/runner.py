@@ -72,7 +72,7 @@ class TriggerRunner:
         while True:
             try:
                 if watcher is None:
-                    check_allowed(trigger, self._context.settings)
+                    check_allowed(trigger, self._context.settings, self._services)
                     watcher = await self._context.blocking(watcher_of, trigger, self._book, self._services)
                 await self.step(trigger, watcher)
                 wait, pause = watcher.pause_s(self._context.now_ms()), FIRST_PAUSE_S
