@@ -13,7 +13,7 @@ from skylift.ports.journal import LimitsName, MachineType
 from skylift.ports.resources import ResourceChanged, ResourceStore
 from skylift.server.caller import Caller
 from skylift.server.errors import ApiError
-from skylift.server.stepfunctions.names import Arn, machine_arn_of
+from skylift.server.names import Arn, machine_arn_of
 
 MACHINE, VERSION, ALIAS = "state-machine", "state-machine-version", "state-machine-alias"
 """Kinds in the ResourceStore; the key is the ARN."""

@@ -6,7 +6,8 @@ from skylift.engine.resolve import ResolvedMachine
 from skylift.ports.journal import RunRecord
 from skylift.server.caller import Caller
 from skylift.server.errors import ApiError
-from skylift.server.machines import Machines, Target
+from skylift.server.machines import Machines
+from skylift.server.starts import start_attributes
 
 
 class NestedMachines:
@@ -30,9 +31,3 @@ class NestedMachines:
             role_arn=target.machine.role_arn,
             attributes=start_attributes(target),
         )
-
-
-def start_attributes(target: Target) -> dict[str, str]:
-    """What a run keeps of how its machine was named, and of its revision."""
-    named = {"version": target.version, "alias": target.alias, "revision": target.machine.revision_id}
-    return {name: arn for name, arn in named.items() if arn is not None}

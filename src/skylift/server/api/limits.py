@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from skylift.server.api.answers import Refusal
-from skylift.server.stepfunctions.names import is_name
+from skylift.server.names import is_name
 
 DOCUMENT_BYTES = 8 * 1024 * 1024
 BLOB_BYTES = 4 * 1024**3

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from skylift.asl.status import ENDED
-from skylift.engine.inputs import StartRun
 from skylift.engine.names import arn_of, child_run_id, express_name, new_run_id, plain_name
 from skylift.ports.journal import RunRecord
 from skylift.ports.resources import ResourceChanged
@@ -23,6 +22,8 @@ from skylift.server.api.starting import begin, check_references, checked_documen
 from skylift.server.caller import Caller
 from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, StateMachine, Target
+from skylift.server.names import own_machine_arn
+from skylift.server.starts import start_of
 from skylift.values.plain import plain
 
 FACE = "pipeline"
@@ -72,10 +73,6 @@ class Started(msgspec.Struct, frozen=True, kw_only=True):
     cause: str | None = None
 
 
-def machine_arn_for(caller: Caller, name: str) -> str:
-    return f"arn:aws:states:{caller.region}:{caller.account}:stateMachine:{name}"
-
-
 async def put_pipeline(services: Services, caller: Caller, request: Request) -> Response:
     """Register it, or replace what is registered; runs that go on keep what they were started with."""
     name = request.path_params["name"]
@@ -102,7 +99,7 @@ def _check_face(given: Registration) -> None:
 def _register(services: Services, caller: Caller, name: str, given: Registration) -> tuple[StateMachine, bool]:
     """The machine, and whether it is new."""
     definition, tasks = checked_documents(services, caller, given.definition, given.tasks)
-    context, arn = services.context, machine_arn_for(caller, name)
+    context, arn = services.context, own_machine_arn(caller, name)
     machines = Machines(context.resources)
     now_ms = context.now_ms()
 
@@ -165,7 +162,7 @@ def face_of(services: Services, arn: str) -> Face:
 
 def pipelines_of(services: Services, caller: Caller) -> list[PipelineState]:
     """All state machines of the caller's account and region, by name. Blocking."""
-    machines, prefix = Machines(services.context.resources), machine_arn_for(caller, "")
+    machines, prefix = Machines(services.context.resources), own_machine_arn(caller, "")
     found: list[StateMachine] = []
     after = ""
     while page := machines.page(prefix, after=after, limit=LIST_PAGE):
@@ -189,7 +186,7 @@ async def get_pipeline(services: Services, caller: Caller, request: Request) -> 
 async def delete_pipeline(services: Services, caller: Caller, request: Request) -> Response:
     """What it started goes on."""
     name = request.path_params["name"]
-    arn = machine_arn_for(caller, name)
+    arn = own_machine_arn(caller, name)
     if not await services.context.blocking(_forget, services, arn):
         raise not_found("pipeline", name)
     return Response(status_code=204)
@@ -204,7 +201,7 @@ def _forget(services: Services, arn: str) -> bool:
 def _target(services: Services, caller: Caller, name: str) -> Target:
     """Of a name, also with `:VERSION` or `:ALIAS`."""
     try:
-        target = Machines(services.context.resources).target(machine_arn_for(caller, name), caller)
+        target = Machines(services.context.resources).target(own_machine_arn(caller, name), caller)
     except ApiError:
         raise not_found("pipeline", name) from None
     if target.machine.status != "ACTIVE":
@@ -256,23 +253,10 @@ async def start_target(
     machine = target.machine
     value = await services.context.blocking(_checked_input, services, caller, machine, given)
     run_id = new_run_id() if name is None else _run_id_of(machine, name)
+    name = name or run_id
     if machine.type == "EXPRESS":
-        name = express_name(name or run_id, run_id)
-    facts = {"version": target.version, "alias": target.alias}
-    start = StartRun(
-        definition=machine.definition,
-        pipeline=machine.arn,
-        tasks=machine.tasks,
-        input=value,
-        name=name,
-        run_id=run_id,
-        context={"Execution": {"RoleArn": machine.role_arn}},
-        attributes={**(attributes or {}), **{key: arn for key, arn in facts.items() if arn is not None}},
-        account=machine.account,
-        type=machine.type,
-        limits=machine.limits,
-    )
-    return await begin(services, caller, start)
+        name = express_name(name, run_id)
+    return await begin(services, caller, start_of(target, value, name=name, run_id=run_id, attributes=attributes))
 
 
 def _run_id_of(machine: StateMachine, name: str) -> str:

@@ -34,6 +34,7 @@ from skylift.server.api.limits import REQUEST_BYTES, RUN_ID, TOKEN
 from skylift.server.api.services import Services
 from skylift.server.api.starting import start_run
 from skylift.server.caller import Caller
+from skylift.server.names import read_machine
 
 MOST_RUNS = 1_000
 LONGEST_WAIT_S = 60.0
@@ -49,13 +50,6 @@ def run_state(record: RunRecord) -> RunState:
     facts["pipeline"] = machine_name(record.pipeline)
     facts["owner"] = None if record.status in ENDED else "server"
     return RunState(**facts, execution_arn=arn_of(record), machine_arn=machine_arn(record.pipeline))
-
-
-def pipeline_arn(caller: Caller, name: str) -> str:
-    """The ARN that runs of this pipeline carry; of an ARN itself only one of the caller's account."""
-    if name.startswith("arn:"):
-        return name
-    return f"arn:aws:states:{caller.region}:{caller.account}:stateMachine:{name}"
 
 
 def own_run(journal: Journal, caller: Caller, run_id: str) -> RunRecord:
@@ -112,7 +106,7 @@ async def list_runs(services: Services, caller: Caller, request: Request) -> Res
         found = await blocking(_starting_with, journal, caller, prefix, limit)
         return json_response(RunPage(runs=[run_state(record) for record in found]))
     pipeline = query.get("pipeline")
-    arn = None if pipeline is None else pipeline_arn(caller, pipeline)
+    arn = None if pipeline is None else read_machine(caller, pipeline)
     if arn is not None and (name := query.get("name")) is not None:
         named = await blocking(journal.run_named, arn, name)
         own = [named] if named is not None and named.account == caller.account else []
@@ -152,7 +146,7 @@ def _before(text: str | None) -> tuple[int, str] | None:
 
 async def post_run(services: Services, caller: Caller, request: Request) -> Response:
     given: StartRequest = await read_json(request, StartRequest, REQUEST_BYTES)
-    record = await start_run(services, caller, given, pipeline_arn(caller, given.pipeline))
+    record = await start_run(services, caller, given, read_machine(caller, given.pipeline))
     return json_response(run_state(record), 201)
 
 

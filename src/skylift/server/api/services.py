@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from skylift.server.api.visible import Visible
-from skylift.server.api.waiting import Ends
 from skylift.server.context import ServerContext
+from skylift.server.ends import Ends
 
 
 class Services:
@@ -13,4 +13,4 @@ class Services:
     def __init__(self, context: ServerContext) -> None:
         self.context = context
         self.visible = Visible(context)
-        self.ends = Ends(context)
+        self.ends = context.part(Ends)

@@ -8,9 +8,9 @@ from skylift.server.activities import Activities, Activity
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
+from skylift.server.names import ACTIVITY, check_name, make_arn, read_arn
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.configuration import read_encryption
-from skylift.server.stepfunctions.names import ACTIVITY, check_name, make_arn, read_arn
 from skylift.server.stepfunctions.paging import key_after, make_token, page_size
 from skylift.server.stepfunctions.tag_lists import merge_tags
 from skylift.server.stepfunctions.wire import seconds

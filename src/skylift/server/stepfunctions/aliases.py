@@ -12,8 +12,8 @@ from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.machines import MOST_ALIASES, Alias, Machines, does_not_exist
+from skylift.server.names import Arn, invalid_arn, machine_arn_of
 from skylift.server.stepfunctions.actions import Actions
-from skylift.server.stepfunctions.names import Arn, invalid_arn, machine_arn_of
 from skylift.server.stepfunctions.paging import key_after, make_token, page_size
 from skylift.server.stepfunctions.wire import seconds
 

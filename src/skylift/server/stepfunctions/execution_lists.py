@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from skylift.asl.status import OPEN
-from skylift.engine.names import plain_name
+from skylift.engine.names import arn_of, plain_name
 from skylift.ports.journal import Journal, RunRecord
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, does_not_exist
+from skylift.server.names import Arn, machine_arn_of
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.child_executions import listed_child
 from skylift.server.stepfunctions.executions import shown_status, version_and_alias
-from skylift.server.stepfunctions.lookup import arn_of, find_map_run, no_map_run, not_supported
-from skylift.server.stepfunctions.names import Arn, machine_arn_of
+from skylift.server.stepfunctions.lookup import find_map_run, no_map_run, not_supported
 from skylift.server.stepfunctions.paging import invalid_token, make_token, page_size, read_token
 from skylift.server.stepfunctions.replays import Replay, replays
 from skylift.server.stepfunctions.run_facts import FactsReader, run_facts

@@ -11,10 +11,10 @@ from skylift.ports.journal import RunRecord
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.machines import Machines, StateMachine
+from skylift.server.names import EXECUTION, MAP_RUN, Arn, make_arn, read_arn
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.descriptions import describe_definition, describe_settings
 from skylift.server.stepfunctions.lookup import find_execution
-from skylift.server.stepfunctions.names import EXECUTION, MAP_RUN, Arn, make_arn, read_arn
 from skylift.server.stepfunctions.wire import seconds
 
 actions = Actions()

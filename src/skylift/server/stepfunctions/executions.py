@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any
 
 from skylift.asl.events import StopRequested
 from skylift.asl.json_text import json_text
 from skylift.asl.status import OPEN
 from skylift.engine.inputs import Send
-from skylift.engine.names import plain_name
+from skylift.engine.names import arn_of, execution_arn, plain_name
 from skylift.engine.reply import Reply
 from skylift.errors import RunAlreadyExists
 from skylift.ports.journal import RunRecord
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
+from skylift.server.ends import Ends
 from skylift.server.errors import ApiError
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.child_executions import describe_child
-from skylift.server.stepfunctions.lookup import Execution, arn_of, find_execution, quick
+from skylift.server.stepfunctions.lookup import Execution, find_execution, quick
 from skylift.server.stepfunctions.redrivable import redrive_status
 from skylift.server.stepfunctions.replays import replays
 from skylift.server.stepfunctions.run_facts import RunFacts, run_facts
@@ -31,7 +30,6 @@ actions = Actions()
 INCLUDED = {"included": True}
 ENDS_WITHIN_S = 10.0
 """How long a stop waits for an engine of another process to carry it out."""
-LOOK_S = 0.02
 
 
 @actions.add("StartExecution", Role.OPERATOR)
@@ -67,7 +65,7 @@ async def stop_execution(context: ServerContext, caller: Caller, request: dict[s
         reply: Reply[None] = Reply()
         context.engine.put(Send(run_id=record.run_id, event=event, reply=reply))
         await context.reply(reply)
-        record = await _ended(context, record)
+        record = await context.part(Ends).wait(record, ENDS_WITHIN_S)
     return {"stopDate": seconds(record.stopped_ms or context.now_ms())}
 
 
@@ -138,17 +136,6 @@ def shown_status(record: RunRecord) -> str:
     return "RUNNING" if record.status == "PAUSED" else record.status
 
 
-async def _ended(context: ServerContext, record: RunRecord) -> RunRecord:
-    """The record once it has ended, or as it is after a while."""
-    deadline = time.monotonic() + ENDS_WITHIN_S
-    while True:
-        seen = await quick(context, context.journal.run, record.run_id)
-        if seen is None or seen.status not in OPEN or time.monotonic() > deadline:
-            return seen or record
-        await asyncio.sleep(LOOK_S)
-
-
 def _taken(record: RunRecord | None, pipeline: str, name: str) -> ApiError:
-    head = pipeline.replace(":stateMachine:", ":execution:")
-    arn = arn_of(record) if record is not None else f"{head}:{name}"
+    arn = arn_of(record) if record is not None else execution_arn(pipeline, name)
     return ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{arn}'")

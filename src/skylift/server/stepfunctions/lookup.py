@@ -8,12 +8,11 @@ from typing import ParamSpec, TypeVar
 import msgspec
 
 from skylift.asl.map_names import run_of
-from skylift.engine.names import execution_arn, plain_name
 from skylift.ports.journal import Journal, RunRecord
 from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
-from skylift.server.stepfunctions.names import EXECUTION, EXPRESS, MAP_RUN, Arn, read_arn
+from skylift.server.names import EXECUTION, EXPRESS, MAP_RUN, Arn, read_arn
 from skylift.stores.sqlite import SqliteJournal
 
 P = ParamSpec("P")
@@ -70,11 +69,6 @@ def run_around(journal: Journal, caller: Caller, arn: Arn, name: str) -> RunReco
     return (
         record if record is not None and record.account == caller.account and record.pipeline == arn.machine else None
     )
-
-
-def arn_of(record: RunRecord) -> str:
-    """The ARN of an execution."""
-    return execution_arn(record.pipeline, plain_name(record), record.type, record.run_id)
 
 
 def does_not_exist(arn: str) -> ApiError:

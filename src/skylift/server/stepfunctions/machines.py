@@ -12,12 +12,12 @@ from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, StateMachine, does_not_exist, too_busy
+from skylift.server.names import check_name, check_role, machine_arn_of, own_machine_arn
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.configuration import read_encryption, read_logging, read_tracing
 from skylift.server.stepfunctions.definitions import check_definition
 from skylift.server.stepfunctions.descriptions import describe
 from skylift.server.stepfunctions.log_groups import check_log_group
-from skylift.server.stepfunctions.names import STATE_MACHINE, check_name, check_role, machine_arn_of, make_arn
 from skylift.server.stepfunctions.paging import key_after, make_token, page_size
 from skylift.server.stepfunctions.tag_lists import merge_tags
 from skylift.server.stepfunctions.versions import publish
@@ -58,7 +58,7 @@ async def describe_state_machine(context: ServerContext, caller: Caller, request
 
 @actions.add("ListStateMachines", Role.VIEWER)
 async def list_state_machines(context: ServerContext, caller: Caller, request: Request) -> dict[str, Any]:
-    prefix = make_arn(STATE_MACHINE, caller.region, caller.account, "")
+    prefix = own_machine_arn(caller, "")
     scope, size = ("ListStateMachines", prefix), page_size(request)
     after = key_after(request, scope)
     found = await context.blocking(Machines(context.resources).page, prefix, after=after, limit=size + 1)
@@ -99,7 +99,7 @@ def _read(context: ServerContext, caller: Caller, request: Request) -> StateMach
     check_name(name)
     _check_description(request)
     check_role(request["roleArn"])
-    arn = make_arn(STATE_MACHINE, caller.region, caller.account, name)
+    arn = own_machine_arn(caller, name)
     logging = _read_logging(context, request)
     encryption = read_encryption(request.get("encryptionConfiguration"))
     tags = merge_tags(arn, {}, request.get("tags"))

@@ -8,6 +8,7 @@ from skylift.asl.events import MapRunUpdated
 from skylift.asl.state import MapRun
 from skylift.asl.status import OPEN
 from skylift.engine.inputs import Send
+from skylift.engine.names import arn_of
 from skylift.engine.reply import Reply
 from skylift.ports.journal import RunRecord
 from skylift.server.caller import Caller, Role
@@ -16,7 +17,7 @@ from skylift.server.errors import ApiError
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.child_executions import child_arn, child_machine, shown_status
 from skylift.server.stepfunctions.history import thread_of
-from skylift.server.stepfunctions.lookup import Execution, arn_of, find_execution, find_map_run, no_map_run, quick
+from skylift.server.stepfunctions.lookup import Execution, find_execution, find_map_run, no_map_run, quick
 from skylift.server.stepfunctions.paging import invalid_token, make_token, page_size, read_token
 from skylift.server.stepfunctions.replays import MapRunFacts, Replay, replays
 from skylift.server.stepfunctions.wire import seconds

@@ -11,10 +11,10 @@ from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, Target
-from skylift.server.nested import start_attributes
+from skylift.server.names import check_name
+from skylift.server.starts import start_of
 from skylift.server.stepfunctions.inputs import as_given, read_input
 from skylift.server.stepfunctions.lookup import quick
-from skylift.server.stepfunctions.names import check_name
 
 
 async def read_target(context: ServerContext, caller: Caller, request: dict[str, Any]) -> Target:
@@ -36,23 +36,5 @@ def read_start(target: Target, request: dict[str, Any]) -> StartRun:
         check_name(name)
     text = request.get("input", "{}")
     value = read_input(text)
-    machine = target.machine
-    return StartRun(
-        definition=machine.definition,
-        pipeline=machine.arn,
-        tasks=machine.tasks,
-        input=value,
-        input_text=as_given(text, value),
-        name=name,
-        run_id=new_run_id(),
-        context={"Execution": {"RoleArn": machine.role_arn}},
-        attributes=_attributes(target, request),
-        account=machine.account,
-        type=machine.type,
-        limits=machine.limits,
-    )
-
-
-def _attributes(target: Target, request: dict[str, Any]) -> dict[str, str]:
-    trace = {"trace": request["traceHeader"]} if "traceHeader" in request else {}
-    return {**start_attributes(target), **trace}
+    trace = {"trace": request["traceHeader"]} if "traceHeader" in request else None
+    return start_of(target, value, name=name, run_id=new_run_id(), input_text=as_given(text, value), attributes=trace)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from skylift.engine.names import plain_name
+from skylift.engine.names import arn_of, plain_name
 from skylift.engine.reply import Reply
 from skylift.ports.journal import RunRecord
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.executions import INCLUDED, outcome
-from skylift.server.stepfunctions.lookup import arn_of, not_supported
+from skylift.server.stepfunctions.lookup import not_supported
 from skylift.server.stepfunctions.starts import read_start, read_target
 from skylift.server.stepfunctions.wire import seconds
 

@@ -12,8 +12,8 @@ from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.machines import Machines, StateMachine
+from skylift.server.names import ACTIVITY, STATE_MACHINE, Arn, read_arn
 from skylift.server.stepfunctions.actions import Actions
-from skylift.server.stepfunctions.names import ACTIVITY, STATE_MACHINE, Arn, read_arn
 from skylift.server.stepfunctions.tag_lists import as_list, merge_tags
 
 actions = Actions()

@@ -34,8 +34,8 @@ from skylift.ports.journal import RunRecord
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
+from skylift.server.names import check_role, make_arn, own_machine_arn
 from skylift.server.stepfunctions.actions import Actions
-from skylift.server.stepfunctions.names import STATE_MACHINE, check_role, make_arn
 from skylift.server.stepfunctions.test_state_models import service_models
 
 actions = Actions()
@@ -121,7 +121,7 @@ def told(inspected: Inspected) -> dict[str, Any]:
 def _surroundings(caller: Caller, now_ms: int) -> Surroundings:
     """The machine and the execution that the context object tells of: there are none."""
     machine, name, run = (f"{secrets.token_hex(4)}-{secrets.token_hex(6)}" for _ in range(3))
-    machine_arn = make_arn(STATE_MACHINE, caller.region, caller.account, machine)
+    machine_arn = own_machine_arn(caller, machine)
     return Surroundings(
         execution_arn=f"{make_arn('express', caller.region, caller.account, machine)}:{name}:{run}",
         execution_name=name,

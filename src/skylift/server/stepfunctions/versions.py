@@ -10,8 +10,8 @@ from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.machines import MOST_VERSIONS, Machines, StateMachine, Version, does_not_exist
+from skylift.server.names import invalid_arn, machine_arn_of
 from skylift.server.stepfunctions.actions import Actions
-from skylift.server.stepfunctions.names import invalid_arn, machine_arn_of
 from skylift.server.stepfunctions.paging import make_token, number_before, page_size
 from skylift.server.stepfunctions.wire import seconds
 

@@ -9,6 +9,7 @@ import msgspec
 from skylift.config import ServerSettings, ServiceSettings
 from skylift.server.caller import Caller
 from skylift.server.errors import ApiError
+from skylift.server.names import read_machine
 from skylift.server.triggers.allowed import check_allowed
 from skylift.server.triggers.book import TriggerBook
 from skylift.server.triggers.files import FilesWatcher
@@ -66,7 +67,7 @@ def put_trigger(
         name=name,
         account=caller.account,
         region=caller.region,
-        start=machine_arn(caller, request.start),
+        start=read_machine(caller, request.start),
         source=request.source,
         input=request.input,
         enabled=request.enabled,
@@ -99,13 +100,6 @@ def delete_trigger(book: TriggerBook, caller: Caller, name: str) -> None:
     """Runs that it has started go on. Raises ApiError."""
     if not book.delete(caller.account, name):
         raise ApiError("TRIGGER-NOT-FOUND", f"there is no trigger {name!r}", status=404)
-
-
-def machine_arn(caller: Caller, start: str) -> str:
-    """Of an ARN or a name of the caller's account."""
-    if start.startswith("arn:"):
-        return start
-    return f"arn:aws:states:{caller.region}:{caller.account}:stateMachine:{start}"
 
 
 def _answer(trigger: Trigger, state: TriggerState) -> TriggerAnswer:

@@ -11,12 +11,12 @@ from skylift.server.api.routes import by_method
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.machines import Machines
+from skylift.server.names import read_machine
 from skylift.server.triggers.actions import (
     TriggerRequest,
     delete_trigger,
     get_trigger,
     list_triggers,
-    machine_arn,
     put_trigger,
 )
 from skylift.server.triggers.book import TriggerBook
@@ -39,7 +39,7 @@ async def _put(context: ServerContext, caller: Caller, request: Request) -> Resp
     name = request.path_params["name"]
 
     def put() -> Response:
-        Machines(context.resources).target(machine_arn(caller, given.start), caller)
+        Machines(context.resources).target(read_machine(caller, given.start), caller)
         book = TriggerBook(context.resources)
         services = context.runtime.config.services
         return json_response(put_trigger(book, context.settings, services, caller, name, given, context.now_ms()))
