@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import UNSET
 
 from skylift.asl.document import BooleanRule, ChoiceRule, Comparison
-from skylift.asl.json_text import json_text
 from skylift.asl.jsonata import compile_jsonata
 from skylift.asl.jsonpath import Path, PathNotFound, compile_path
+from skylift.asl.result_types import require
 from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.template import expression_in
 from skylift.asl.timestamps import parse_timestamp
@@ -45,21 +45,10 @@ def _condition(rule: ChoiceRule) -> Rule:
 
     def condition(scope: Scope) -> bool:
         value = evaluate(scope)
-        if value is True or value is False:
-            return value
-        raise EvaluationFailed(
-            "States.QueryEvaluationError",
-            f"The JSONata expression '{text}' specified for the field '{field}' returned an unexpected result type. "
-            f"Expected 'boolean', but was '{_kind(value)}' for value: {json_text(value)}",
-            field,
-        )
+        require("boolean", value, rule.condition, field)
+        return value is True
 
     return condition
-
-
-def _kind(value: Any) -> str:
-    kinds = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
-    return kinds.get(type(value), "null")
 
 
 def _combine(name: str, rules: list[Rule]) -> Rule:

@@ -91,8 +91,8 @@ class JsonataFlow:
         self._assign = template(state.assign, "JSONata", "Assign")
         catchers: tuple[Catcher, ...] = getattr(state, "catch", ())
         self._catchers = [
-            (template(c.output, "JSONata", "Catch/Output"), template(c.assign, "JSONata", "Catch/Assign"))
-            for c in catchers
+            (template(c.output, "JSONata", f"Catch[{n}]/Output"), template(c.assign, "JSONata", f"Catch[{n}]/Assign"))
+            for n, c in enumerate(catchers)
         ]
 
     def effective(self, scope: Scope) -> Any:

@@ -240,7 +240,7 @@ def test_every_field_of_an_item_batcher_from_paths_and_expressions() -> None:
     document = machine(ItemBatcher=batcher, Items="{% $states.input.l %}")
     assert [len(batch["Items"]) for batch in VirtualRun(document, {"work": work}).run(given).output] == [1, 1, 1]
     run = VirtualRun(document, {"work": work}).run({**given, "two": 0})
-    assert (run.status, run.error) == ("FAILED", "States.Runtime")
+    assert (run.status, run.error) == ("FAILED", "States.QueryEvaluationError")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from skylift.asl.dataflow import Evaluate, named_path_reader, path_reader, template
 from skylift.asl.document import Map
+from skylift.asl.result_types import out_of_range, require
 from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.state import Failure, Fan, Frame
 from skylift.asl.states.base import CompiledFlow, Step
@@ -27,6 +28,7 @@ class MapStep(Step):
         self.processor = processor
         self._path = state.items_path if isinstance(state.items_path, str) else "$"
         self._items_path = path_reader(state.items_path) if not self.jsonata else None
+        self._items_source = state.items
         self._items = template(state.items, language, "Items")
         self.selector = template(state.item_selector, language, "ItemSelector")
         self._concurrency = number_field(
@@ -47,6 +49,7 @@ class MapStep(Step):
     def read_items(self, scope: Scope) -> list[Any]:
         if self._items is not None:
             items = self._items(scope)
+            require("array", items, self._items_source, "Items")
         elif self._items_path is not None:
             items = self._items_path(scope)
         else:
@@ -63,7 +66,7 @@ class MapStep(Step):
         if wanted is None or wanted == 0:
             return window
         if wanted < 0:
-            raise EvaluationFailed("States.Runtime", "MaxConcurrency cannot be negative.")
+            raise out_of_range(self.jsonata, "MaxConcurrency", "MaxConcurrency cannot be negative.")
         return min(int(wanted), window)
 
     def selector_input(self, frame: Frame, effective: Any) -> Any:
@@ -182,6 +185,7 @@ def number_field(value: Any, path: Any, language: Any, field: str, kind: str) ->
 
     def read(scope: Scope) -> Any:
         number = evaluate(scope)
+        require("number", number, value, field)
         if not _is_number(number, kind):
             text = msgspec.json.encode(number).decode()
             cause = f"The {field} field must evaluate to a valid {kind} but was: {text}"

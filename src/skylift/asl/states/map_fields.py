@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from skylift.asl.dataflow import Evaluate, template
 from skylift.asl.document import ItemBatcher, ItemReader, Map, ResultWriter
+from skylift.asl.result_types import out_of_range
 from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.state import Batch, Reading, Writing
 from skylift.asl.states.map import number_field
@@ -18,6 +19,7 @@ class MapRunFields:
 
     def __init__(self, state: Map) -> None:
         language = state.query_language
+        self._jsonata = language == "JSONata"
         self.label = state.label if isinstance(state.label, str) else None
         self._reader = None if state.item_reader is UNSET else _ReaderFields(state.item_reader, language)
         self._batcher = None if state.item_batcher is UNSET else _BatchFields(state.item_batcher, language)
@@ -47,10 +49,11 @@ class MapRunFields:
     def tolerance(self, scope: Scope) -> tuple[int | None, float | None]:
         count = None if self._count is None else self._count(scope)
         if count is not None and count < 0:
-            raise EvaluationFailed("States.Runtime", "ToleratedFailureCount cannot be negative.")
+            raise out_of_range(self._jsonata, "ToleratedFailureCount", "ToleratedFailureCount cannot be negative.")
         percentage = None if self._percentage is None else self._percentage(scope)
         if percentage is not None and not 0 <= percentage <= 100:
-            raise EvaluationFailed("States.Runtime", "ToleratedFailurePercentage must be between 0 and 100.")
+            cause = "ToleratedFailurePercentage must be between 0 and 100."
+            raise out_of_range(self._jsonata, "ToleratedFailurePercentage", cause)
         return (None if count is None else int(count)), percentage
 
     def batch(self, scope: Scope) -> Batch | None:
@@ -99,6 +102,7 @@ class _WriterFields:
 
 class _BatchFields:
     def __init__(self, batcher: ItemBatcher, language: str) -> None:
+        self._jsonata = language == "JSONata"
         self._input = template(batcher.batch_input, language, "ItemBatcher/BatchInput")
         self._items = number_field(
             batcher.max_items_per_batch, batcher.max_items_per_batch_path, language, "MaxItemsPerBatch", "integer"
@@ -112,9 +116,17 @@ class _BatchFields:
         )
 
     def evaluate(self, scope: Scope) -> Batch:
-        most_items = _positive(self._items, scope, "MaxItemsPerBatch")
-        most_bytes = _positive(self._bytes, scope, "MaxInputBytesPerBatch")
+        most_items = self._positive(self._items, scope, "MaxItemsPerBatch")
+        most_bytes = self._positive(self._bytes, scope, "MaxInputBytesPerBatch")
         return Batch(most_items, most_bytes, UNSET if self._input is None else self._input(scope))
+
+    def _positive(self, evaluate: Evaluate | None, scope: Scope, field: str) -> int | None:
+        if evaluate is None:
+            return None
+        value = int(evaluate(scope))
+        if value < 1:
+            raise out_of_range(self._jsonata, field, f"{field} must be positive.")
+        return value
 
 
 def _arguments(holder: ItemReader | ResultWriter, language: str, field: str) -> Evaluate | None:
@@ -143,12 +155,3 @@ def source_of(reader: Reading | None) -> str:
     root = bucket if "/" in bucket or bucket.startswith(".") else f"s3://{bucket}"
     listed = reader.resource.endswith(":listObjectsV2") and reader.config.get("Transformation", "NONE") == "NONE"
     return root if listed or not key else f"{root.rstrip('/')}/{key}"
-
-
-def _positive(evaluate: Evaluate | None, scope: Scope, field: str) -> int | None:
-    if evaluate is None:
-        return None
-    value = int(evaluate(scope))
-    if value < 1:
-        raise EvaluationFailed("States.Runtime", f"{field} must be positive.")
-    return value

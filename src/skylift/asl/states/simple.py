@@ -10,6 +10,7 @@ from msgspec import UNSET
 from skylift.asl.choice import compile_rule
 from skylift.asl.dataflow import Evaluate, named_path_reader, template
 from skylift.asl.document import Choice, Fail, Pass, Succeed
+from skylift.asl.result_types import require
 from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.state import Failure, Frame
 from skylift.asl.states.base import Step
@@ -52,6 +53,7 @@ class FailStep(Step):
     def __init__(self, state: Fail) -> None:
         super().__init__(state)
         language = state.query_language
+        self._sources = {"Error": state.error, "Cause": state.cause}
         self._error = template(state.error, language, "Error") or named_path_reader(state.error_path, "ErrorPath")
         self._cause = template(state.cause, language, "Cause") or named_path_reader(state.cause_path, "CausePath")
 
@@ -68,11 +70,7 @@ class FailStep(Step):
         if isinstance(value, str):
             return value
         if self.jsonata:
-            raise EvaluationFailed(
-                "States.QueryEvaluationError",
-                f"The JSONata expression specified for the field '{field}' must evaluate to a string.",
-                field,
-            )
+            require("string", value, self._sources[field], field)
         raise EvaluationFailed("States.Runtime", f"The {field}Path field must refer to a string.")
 
 

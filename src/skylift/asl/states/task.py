@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UNSET
-
 from skylift.asl.commands import StartTask
 from skylift.asl.context import token_of
-from skylift.asl.dataflow import Evaluate, named_path_reader, template
+from skylift.asl.dataflow import template
 from skylift.asl.document import Task
 from skylift.asl.events import TaskFailed, TaskStarted, TaskSubmitted, TaskSucceeded, TaskTimedOut
 from skylift.asl.resources import read_resource
 from skylift.asl.retry import DATA_LIMIT, HEARTBEAT_TIMEOUT, TIMEOUT
-from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.sizes import too_large, too_large_cause
 from skylift.asl.state import Failure, Frame
 from skylift.asl.states.base import Step
+from skylift.asl.states.seconds import time_limit
 
 if TYPE_CHECKING:
     from skylift.asl.turn import Turn
@@ -30,8 +28,10 @@ class TaskStep(Step):
         super().__init__(state)
         language = state.query_language
         self._resource = read_resource(state.resource)
-        self._timeout = _seconds(state.timeout_seconds, state.timeout_seconds_path, language, "TimeoutSeconds")
-        self._heartbeat = _seconds(state.heartbeat_seconds, state.heartbeat_seconds_path, language, "HeartbeatSeconds")
+        self._timeout = time_limit(state.timeout_seconds, state.timeout_seconds_path, language, "TimeoutSeconds")
+        self._heartbeat = time_limit(
+            state.heartbeat_seconds, state.heartbeat_seconds_path, language, "HeartbeatSeconds"
+        )
         self._credentials = template(state.credentials, language, "Credentials")
         self._plain = self._timeout is None and self._heartbeat is None and self._credentials is None
 
@@ -45,8 +45,8 @@ class TaskStep(Step):
         arguments = flow.payload(scope)
         timeout = heartbeat = credentials = None
         if not self._plain:
-            timeout = _limit(self._timeout, scope, "TimeoutSeconds", self)
-            heartbeat = _limit(self._heartbeat, scope, "HeartbeatSeconds", self)
+            timeout = None if self._timeout is None else self._timeout(scope)
+            heartbeat = None if self._heartbeat is None else self._heartbeat(scope)
             credentials = None if self._credentials is None else self._credentials(scope)
         task = StartTask(
             token=token_of(frame),
@@ -155,22 +155,3 @@ def _region(turn: Turn) -> str:
     execution = turn.state.context.get("Execution")
     parts = str(execution.get("Id", "")).split(":") if isinstance(execution, dict) else []
     return parts[3] if len(parts) > 3 and parts[3] else "us-east-1"
-
-
-def _seconds(value: Any, path: Any, language: str, field: str) -> Evaluate | None:
-    if path is not UNSET:
-        return named_path_reader(path, field + "Path")
-    return template(value, language, field)
-
-
-def _limit(evaluate: Evaluate | None, scope: Scope, field: str, step: Step) -> int | None:
-    """A time limit in milliseconds."""
-    if evaluate is None:
-        return None
-    value = evaluate(scope)
-    whole = not isinstance(value, bool) and isinstance(value, int | float) and value == value and value >= 1
-    if whole and value <= 99_999_999 and value == int(value):
-        return int(value) * 1000
-    error = "States.QueryEvaluationError" if step.jsonata else "States.Runtime"
-    cause = f"The {field} field must be a whole number of seconds from 1 to 99999999 but was: {value!r}"
-    raise EvaluationFailed(error, cause, field if step.jsonata else None)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-
-from msgspec import UNSET
 
 from skylift.asl.dataflow import Evaluate, named_path_reader, template
 from skylift.asl.document import Wait
-from skylift.asl.scope import EvaluationFailed
+from skylift.asl.json_text import json_text
+from skylift.asl.result_types import out_of_range, require
+from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.state import Frame
 from skylift.asl.states.base import Step
+from skylift.asl.states.seconds import waiting_time
+from skylift.asl.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from skylift.asl.turn import Turn
-
-MOST_SECONDS = 99_999_999
-"""The longest wait of the service: about three years."""
 
 
 class WaitStep(Step):
@@ -26,26 +24,17 @@ class WaitStep(Step):
     def __init__(self, state: Wait) -> None:
         super().__init__(state)
         language = state.query_language
-        self._seconds = template(state.seconds, language, "Seconds")
-        self._field = "Seconds"
-        if self._seconds is None:
-            self._seconds = named_path_reader(state.seconds_path, "SecondsPath")
-            self._field = "SecondsPath"
-        self._until: Evaluate | None = None
-        if self._seconds is None:
-            self._until = template(state.timestamp, language, "Timestamp")
-            self._field = "Timestamp" if state.timestamp is not UNSET else "TimestampPath"
-            if self._until is None:
-                self._until = named_path_reader(state.timestamp_path, "TimestampPath")
+        self._seconds = waiting_time(state.seconds, state.seconds_path, language)
+        self._until = None if self._seconds is not None else moment_field(state)
 
     def begin(self, turn: Turn, frame: Frame) -> None:
         scope = turn.scope(frame, self)
         self.flow.effective(scope)
         due_ms = turn.now_ms
         if self._seconds is not None:
-            due_ms += seconds_to_ms(self._seconds(scope), self)
+            due_ms += self._seconds(scope)
         elif self._until is not None:
-            due_ms = max(due_ms, timestamp_to_ms(self._until(scope), self))
+            due_ms = max(due_ms, self._until(scope))
         if due_ms <= turn.now_ms:
             self.timer_fired(turn, frame)
             return
@@ -61,26 +50,51 @@ class WaitStep(Step):
         except EvaluationFailed as problem:
             turn.evaluation_failed(self, frame, problem)
 
-    def refuse(self, what: str, value: Any) -> EvaluationFailed:
-        error = "States.QueryEvaluationError" if self.jsonata else "States.Runtime"
-        location = self._field if self.jsonata else None
-        return EvaluationFailed(error, f"The {self._field} field must be {what} but was: {value!r}", location)
+
+def moment_field(state: Wait) -> Evaluate | None:
+    """Timestamp or TimestampPath, evaluated to milliseconds since 1970."""
+    path = state.timestamp_path
+    if isinstance(path, str):
+        return _moment_at(path)
+    evaluate = template(state.timestamp, state.query_language, "Timestamp")
+    if evaluate is None:
+        return None
+
+    def read(scope: Scope) -> int:
+        value = evaluate(scope)
+        require("string", value, state.timestamp, "Timestamp")
+        moment = to_ms(value)
+        if moment is None:
+            cause = _NO_TIMESTAMP.format("Timestamp", json_text(value))
+            raise out_of_range(state.query_language == "JSONata", "Timestamp", cause)
+        return moment
+
+    return read
 
 
-def seconds_to_ms(value: Any, step: WaitStep) -> int:
-    number = not isinstance(value, bool) and isinstance(value, int | float) and value == value
-    if not number or not 0 <= value <= MOST_SECONDS or value != int(value):
-        raise step.refuse(f"a whole number of seconds from 0 to {MOST_SECONDS}", value)
-    return int(value) * 1000
+def _moment_at(path: str) -> Evaluate:
+    evaluate = named_path_reader(path, "TimestampPath")
+    assert evaluate is not None
+
+    def read(scope: Scope) -> int:
+        value = evaluate(scope)
+        moment = to_ms(value)
+        if moment is None:
+            shown = value if isinstance(value, str) else json_text(value)
+            cause = _NO_TIMESTAMP.format("TimestampPath", f"{path} == {shown}")
+            raise EvaluationFailed("States.Runtime", cause)
+        return moment
+
+    return read
 
 
-def timestamp_to_ms(value: Any, step: WaitStep) -> int:
-    """RFC 3339; digits beyond the microsecond are dropped."""
-    if isinstance(value, str) and len(value) >= 20 and value[10] == "T":
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is not None and moment.tzinfo is not None:
-            return round((moment.astimezone(UTC) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000)
-    raise step.refuse("a timestamp such as 2026-11-21T09:00:00Z", value)
+_NO_TIMESTAMP = "The {} parameter does not reference a valid ISO-8601 extended offset date-time format string: {}"
+
+
+def to_ms(value: Any) -> int | None:
+    """Milliseconds since 1970; None if the value is no timestamp."""
+    parsed = parse_timestamp(value) if isinstance(value, str) else None
+    if parsed is None:
+        return None
+    seconds, nanoseconds = parsed
+    return seconds * 1000 + nanoseconds // 1_000_000
