@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import boto3
 import botocore.config
+import pytest
+from botocore.exceptions import ClientError
 
 from skylift.asl.status import ENDED
-from skylift.config import Config, ServerSettings, ServiceSettings
+from skylift.config import Config, ServiceSettings
 from skylift.server.auth.keys import IssuedKey, Keys
 from skylift.server.auth.sealing import open_sealer
 from skylift.server.caller import Role
-from skylift.server.observability.logs import Log
-from skylift.server.serve import Server
 from skylift.stores.sqlite_file import SqliteFile
 from skylift.stores.sqlite_resources import SqliteResources
+from skylift.testing.server import running_server
 
 ROLE = "arn:aws:iam::123456789012:role/tests"
 
@@ -27,30 +27,20 @@ ROLE = "arn:aws:iam::123456789012:role/tests"
 class RunningServer:
     """A context manager. `url` is where it answers."""
 
+    url: str
+
     def __init__(
         self, home: Path, *, services: ServiceSettings | None = None, store: str | None = None, **settings: Any
     ) -> None:
-        self.config = Config(
-            project=home,
-            home=home / ".skylift",
-            store=store,
-            server=ServerSettings(port=0, drain_seconds=2.0, **settings),
-            services=services or ServiceSettings(),
-        )
-        self._listening = threading.Event()
-        self._server = Server(self.config, announce=lambda url: self._listening.set(), log=Log("text", "warning"))
-        self.url = self._server.url
-        self._thread = threading.Thread(target=self._server.run, name="server-under-test")
+        self.config = Config(project=home, home=home / ".skylift")
+        self._running = running_server(home, config=self.config, services=services, store=store, **settings)
 
     def __enter__(self) -> RunningServer:
-        self._thread.start()
-        assert self._listening.wait(20), "the server does not listen"
+        self.url = self._running.__enter__().url
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._server.end()
-        self._thread.join(20)
-        assert not self._thread.is_alive(), "the server does not end"
+    def __exit__(self, *problem: Any) -> None:
+        self._running.__exit__(*problem)
 
     def key(self, account: str, role: str = "admin") -> IssuedKey:
         """A new key; from the first one on every request needs one."""
@@ -92,6 +82,14 @@ def ended(client: Any, execution: str, within_s: float = 20.0) -> dict[str, Any]
             return found
         assert time.monotonic() < deadline, f"{execution} is still {found['status']} after {within_s} s"
         time.sleep(0.01)
+
+
+def refusal(call: Any, **members: Any) -> tuple[str, str]:
+    """Code and message of the error that the call must end with."""
+    with pytest.raises(ClientError) as caught:
+        call(**members)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
 
 
 def until(question: Any, within_s: float = 20.0) -> Any:

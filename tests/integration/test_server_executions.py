@@ -7,8 +7,7 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.exceptions import ClientError
-from server_harness import ROLE, RunningServer, create, ended, history
+from server_harness import ROLE, RunningServer, create, ended, history, refusal
 
 PASS = {"StartAt": "A", "States": {"A": {"Type": "Pass", "End": True}}}
 WAIT = {"StartAt": "W", "States": {"W": {"Type": "Wait", "Seconds": 600, "End": True}}}
@@ -25,14 +24,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture(scope="module")
 def client(server: RunningServer) -> Any:
     return server.client()
-
-
-def refusal(call: Any, **members: Any) -> tuple[str, str]:
-    """Code and message of the error."""
-    with pytest.raises(ClientError) as caught:
-        call(**members)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def members(answer: dict[str, Any]) -> dict[str, Any]:

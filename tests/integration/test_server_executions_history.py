@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
-from server_harness import RunningServer, create, ended, history, until
+from server_harness import RunningServer, create, ended, history, refusal, until
 
 from skylift.server.stepfunctions import replays
 
@@ -45,13 +44,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture(scope="module")
 def client(server: RunningServer) -> Any:
     return server.client()
-
-
-def refusal(call: Any, **members: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**members)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 # -- pages -------------------------------------------------------------------------------------------------------------

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from moto_server import Aws, unique
-from server_harness import RunningServer, create, ended, history, until
+from server_harness import RunningServer, create, ended, history, refusal, until
 
 from skylift.config import ServiceSettings
 
@@ -31,13 +30,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture(scope="module")
 def client(server: RunningServer) -> Any:
     return server.client(read_timeout=70)
-
-
-def refusal(call: Any, **members: Any) -> tuple[str, str]:
-    with pytest.raises(ClientError) as caught:
-        call(**members)
-    error = caught.value.response["Error"]
-    return error["Code"], error["Message"]
 
 
 def asking(client: Any, name: str, **members: Any) -> tuple[str, str]:
