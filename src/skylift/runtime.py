@@ -92,7 +92,8 @@ class Runtime:
         """Raises SetupError when the project's home cannot be made or written.
 
         `resolve` finds the state machines that nested runs name, `on_turn` is told of every committed turn. With
-        `adopting` the engine takes over the runs of engines that have died.
+        `adopting` the engine takes over the runs of engines that have died, as a server's does; its workers do not
+        inherit the server's secrets.
         """
         self.config = config
         self._prepare()
@@ -203,14 +204,17 @@ class Runtime:
     @cached_property
     def _process_backend(self) -> Any:
         from skylift.compute.process import ProcessBackend
+        from skylift.compute.process.withheld import withheld
 
+        secrets = {name: secret_source(one, self.config.project) for name, one in self.config.secrets.items()}
         backend = ProcessBackend(
             self._report,
             blobs=self._blobs_location(),
             blobs_factory="skylift.stores.open:open_blobs",
             cache_dir=self._bundles(),
             workers=self.config.workers,
-            secrets={name: secret_source(one, self.config.project) for name, one in self.config.secrets.items()},
+            secrets=secrets,
+            withheld=withheld(self._blobs_location(), secrets.values()) if self.adopting else (),
             paths=(str(self.config.project),),
         )
         self._backends.append(backend)
@@ -534,7 +538,7 @@ class Runtime:
 
 def _make_home(home: Path) -> None:
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what runs were given and gave
         writable = os.access(home, os.W_OK | os.X_OK)
         reason = "you may not write there"
     except OSError as problem:

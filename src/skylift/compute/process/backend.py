@@ -48,8 +48,8 @@ class ProcessBackend:
     At most `workers` (default: processors) run at once. `blobs` (path or fsspec URL) and `blobs_factory`
     (`module:function`, called with `blobs` inside the worker) say where workers find artifacts and bundles, `cache_dir`
     where bundles are unpacked, `paths` where code without a bundle is looked for. `secrets` maps names to sources, see
-    `WorkerConfig.secrets`. After cancel and timeouts `grace_ms` pass between SIGTERM (raised in user code as an
-    exception, so that `finally` blocks run) and SIGKILL.
+    `WorkerConfig.secrets`; workers inherit the environment without the variables `withheld`. After cancel and timeouts
+    `grace_ms` pass between SIGTERM (raised in user code as an exception, so that `finally` blocks run) and SIGKILL.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class ProcessBackend:
         paths: Sequence[str] = (),
         cwd: str | None = None,
         env: Mapping[str, str] | None = None,
+        withheld: Collection[str] = (),
         grace_ms: int = 1_000,
         idle_ms: int = 60_000,
         load_timeout_ms: int = 600_000,
@@ -77,6 +78,7 @@ class ProcessBackend:
         self.name = name
         self._report = report
         self._machine = machine or _machine_for(workers)
+        self._withheld = frozenset(withheld)
         self._config = WorkerConfig(
             name=name,
             backend=name,
@@ -344,7 +346,7 @@ class ProcessBackend:
         while self._wanted and not self._closing:
             self._made += 1
             config = msgspec.structs.replace(self._config, name=f"{self.name}-{self._made}")
-            worker, problem = _started(config)
+            worker, problem = _started(config, self._withheld)
             with self._lock:
                 self._wanted -= 1
                 self._pool.spawning -= 1
@@ -432,9 +434,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all)
 
 
-def _started(config: WorkerConfig) -> tuple[WorkerProcess | None, str]:
+def _started(config: WorkerConfig, withheld: Collection[str]) -> tuple[WorkerProcess | None, str]:
+    environment = {name: value for name, value in os.environ.items() if name not in withheld}
     try:
-        return WorkerProcess(config, os.environ), ""
+        return WorkerProcess(config, environment), ""
     except OSError as error:
         return None, str(error)
 
