@@ -55,7 +55,48 @@ def test_import_is_quick_and_light() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     heavy = {"rich", "fsspec", "numpy", "asyncio", "multiprocessing", "jsonatapy", "click", "cloudpickle", "sqlite3"}
-    assert heavy & set(loaded) == set()
+    assert {*heavy, *HEAVY} & set(loaded) == set()
+
+
+HEAVY = [
+    "starlette", "uvicorn", "httptools", "uvloop", "boto3", "botocore", "psycopg", "cryptography", "prometheus_client",
+    "opentelemetry",
+]  # fmt: skip
+"""What only a server needs, or a place elsewhere."""
+DOCUMENT = '{"StartAt": "A", "States": {"A": {"Type": "Pass", "Result": 7, "End": true}}}'
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shows"),
+    [
+        (["--help"], "Commands:"),
+        (["run", "doc.json"], "7"),
+        (["runs"], "doc"),
+        (["server", "--help"], "--allow-code"),
+        (["triggers", "--help"], "create"),
+    ],
+    ids=["help", "run", "runs", "server", "triggers"],
+)
+def test_the_command_line_imports_nothing_of_the_server(tmp_path: Path, arguments: list[str], shows: str) -> None:
+    (tmp_path / "doc.json").write_text(DOCUMENT)
+    code = (
+        "import sys; from skylift.cli.main import main\n"
+        "try: main(sys.argv[2:])\n"
+        "except SystemExit as done: assert not done.code, done.code\n"
+        "print('loaded:', *set(sys.argv[1].split(',')) & set(sys.modules))"
+    )
+    if arguments == ["runs"]:
+        subprocess.run([sys.executable, "-m", "skylift.cli", "run", "doc.json"], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, ",".join(HEAVY), *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert shows in done.stdout
+    assert done.stdout.splitlines()[-1] == "loaded:"
 
 
 @pytest.mark.slow
