@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from skylift.asl.commands import CancelTask, CancelTimer, Command, FinishRun, SetTimer, StartTask
 from skylift.asl.context import build_context
 from skylift.asl.history import HistoryEvent
+from skylift.asl.jsonata.library import begin_event, library_evaluations
 from skylift.asl.limits import Limits
 from skylift.asl.retry import DATA_LIMIT, RUNTIME
 from skylift.asl.scope import EvaluationFailed, Scope
@@ -23,11 +24,17 @@ from skylift.asl.status import OPEN
 if TYPE_CHECKING:
     from skylift.asl.states.base import CompiledFlow, Step
 
+MOST_VARIABLES = 40
+"""Of the largest size that there may be."""
+EVALUATION = 100
+"""An expression that needs the library counts as so many transitions: it may take as long as thousands."""
+
 
 class Turn:
     """What one event does to a run. Made anew for each event and thrown away."""
 
     __slots__ = (
+        "_evaluations",
         "_random",
         "_transitions",
         "agenda",
@@ -58,6 +65,7 @@ class Turn:
         self.agenda: deque[Frame] = deque()
         self._random: random.Random | None = None
         self._transitions = 0
+        self._evaluations = begin_event()
 
     # History
 
@@ -135,7 +143,8 @@ class Turn:
     def _enter(self, frame: Frame) -> None:
         """Enter the state that the frame stands before."""
         self._transitions += 1
-        if self._transitions > self.limits.transitions_per_event:
+        evaluations = library_evaluations() - self._evaluations
+        if self._transitions + evaluations * EVALUATION > self.limits.transitions_per_event:
             self.wait_until(frame, self.now_ms)
             return
         step = self.flows[frame.flow].steps[frame.state]
@@ -164,6 +173,10 @@ class Turn:
         """Leave the state with its output: on to `following`, or to the end of the thread if that is None."""
         if self.limits.payload_bytes is not None and too_large(output, self.limits.payload_bytes):
             raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
+        variables = frame.variables
+        if assigned:
+            variables = Variables({**variables, **assigned})
+            self._check_variables(step, variables, assigned)
         if self.history is None:
             home = self.frames[frame.home]
             frame.last_id = home.events = home.events + 1
@@ -176,8 +189,7 @@ class Turn:
             frame.retried = None
         frame.retry_count = frame.attempt = frame.entered_id = 0
         frame.fan = None
-        if assigned:
-            frame.variables = Variables({**frame.variables, **assigned})
+        frame.variables = variables
         if following is None:
             self.thread_succeeded(frame, output)
             return
@@ -185,6 +197,16 @@ class Turn:
         frame.input = output
         frame.phase = "ready"
         self.agenda.append(frame)
+
+    def _check_variables(self, step: Step, variables: Variables, assigned: dict[str, Any]) -> None:
+        """Each variable is bounded as a payload is, and all of them together."""
+        most = self.limits.payload_bytes
+        if most is None:
+            return
+        if any(too_large(value, most) for value in assigned.values()):
+            raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
+        if len(variables) > MOST_VARIABLES and too_large(dict(variables), most * MOST_VARIABLES):
+            raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
 
     def thread_succeeded(self, frame: Frame, output: Any) -> None:
         if frame.home == frame.number:

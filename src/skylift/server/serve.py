@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from skylift.asl.jsonata.outside import evaluated_by
 from skylift.config import Config
 from skylift.runtime import Runtime
 from skylift.server.api.routes import routes
@@ -25,6 +26,7 @@ from skylift.server.auth.keys import Keys
 from skylift.server.auth.sealing import open_sealer
 from skylift.server.connection import Deadlines, guarded
 from skylift.server.context import ServerContext
+from skylift.server.expressions.evaluators import Evaluators
 from skylift.server.health import Health
 from skylift.server.limits import Throttle
 from skylift.server.listening import ListenError, check_exposure, is_only_loopback, listen, url_of
@@ -79,7 +81,11 @@ class Server:
     def run(self) -> None:
         """Ends by itself when it was asked to."""
         try:
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with (
+                contextlib.closing(Evaluators()) as evaluators,
+                evaluated_by(evaluators.carry),
+                asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+            ):
                 runner.run(self._serve())
         finally:
             self._listener.close()

@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from skylift.asl.jsonata import parser as p
 from skylift.asl.jsonata.functions import FUNCTIONS
-from skylift.asl.jsonata.library import FUNCTION_NAMES, NOTHING, JsonataError, states_object
+from skylift.asl.jsonata.library import FUNCTION_NAMES, NOTHING, JsonataError, evaluators, states_object
 from skylift.asl.jsonata.names import MEMBERS
 from skylift.asl.jsonata.tokens import Token
 from skylift.asl.jsonata.values import Fallback, field, is_number, number, same, text, truth, unwrap
@@ -25,13 +25,17 @@ Locals = dict[str, Any]
 Code = Callable[[Scope, Locals], Any]
 
 MOST_STEPS = 2_000_000
+STEPS_HERE = 200_000
+"""Where the library works in a process of its own: what takes more is better done there."""
 MOST_RANGE = 1_000_000
+TEXT_STEP = 64
+"""Characters that are made in about the time of a step."""
 
 
 def compile_fast(tokens: list[Token]) -> Callable[[Scope], Any]:
     """Raises NotCovered. The closure raises Fallback (or RecursionError) where the library must answer."""
     code = _Compiler().compile(p.parse(tokens), _Names({}, False))
-    return lambda scope: code(scope, {"#": [MOST_STEPS]})
+    return lambda scope: code(scope, {"#": [STEPS_HERE if evaluators else MOST_STEPS]})
 
 
 class _Names:
@@ -174,6 +178,7 @@ class _Compiler:
 
         def make(scope: Scope, local: Locals) -> Callable[..., Any]:
             def call(*arguments: Any) -> Any:
+                _spend(local, 1)
                 inner = local.copy()
                 for index, name in enumerate(parameters):
                     inner[name] = arguments[index] if index < len(arguments) else NOTHING
@@ -405,6 +410,8 @@ def _spend(local: Locals, steps: int) -> None:
     left = local["#"]
     left[0] -= steps
     if left[0] < 0:
+        if evaluators:
+            raise Fallback
         raise JsonataError(f"D1012: The expression takes more than {MOST_STEPS} steps")
 
 
@@ -492,7 +499,9 @@ def _among(left: Code, right: Code) -> Code:
             return False
         if one.__class__ is list or one.__class__ is dict:
             raise Fallback
-        return any(same(one, item) for item in (many if many.__class__ is list else [many]))
+        items = many if many.__class__ is list else [many]
+        _spend(local, len(items))
+        return any(same(one, item) for item in items)
 
     return run
 
@@ -500,7 +509,10 @@ def _among(left: Code, right: Code) -> Code:
 def _concatenate(left: Code, right: Code) -> Code:
     def run(scope: Scope, local: Locals) -> Any:
         one, two = left(scope, local), right(scope, local)
-        return ("" if one is NOTHING else text(one)) + ("" if two is NOTHING else text(two))
+        joined = ("" if one is NOTHING else text(one)) + ("" if two is NOTHING else text(two))
+        if len(joined) > TEXT_STEP:
+            _spend(local, len(joined) // TEXT_STEP)
+        return joined
 
     return run
 
@@ -531,6 +543,7 @@ def _range(left: Code, right: Code) -> Code:
             return NOTHING
         if first.__class__ is not int or last.__class__ is not int or last - first >= MOST_RANGE:
             raise Fallback
+        _spend(local, max(0, last - first))
         return list(range(first, last + 1))
 
     return run
@@ -547,6 +560,7 @@ def _array(parts: list[tuple[bool, Code]]) -> Code:
                 built.append(value)
             else:
                 built.extend(value)
+                _spend(local, len(value))
         return built
 
     return run
@@ -567,8 +581,25 @@ def _object(pairs: list[tuple[str, Code]]) -> Code:
 def _apply(function: Callable[..., Any], codes: list[Code]) -> Code:
     if len(codes) == 1:
         (only,) = codes
-        return lambda scope, local: function(only(scope, local))
-    return lambda scope, local: function(*[code(scope, local) for code in codes])
+
+        def one(scope: Scope, local: Locals) -> Any:
+            return _counted(function(_counted(only(scope, local), local)), local)
+
+        return one
+
+    def many(scope: Scope, local: Locals) -> Any:
+        return _counted(function(*[_counted(code(scope, local), local) for code in codes]), local)
+
+    return many
+
+
+def _counted(value: Any, local: Locals) -> Any:
+    """What goes into a function or comes out of it counts by its length."""
+    if value.__class__ is list:
+        _spend(local, len(value))
+    elif value.__class__ is str and len(value) > TEXT_STEP:
+        _spend(local, len(value) // TEXT_STEP)
+    return value
 
 
 Make = Callable[[Scope, Locals], Callable[..., Any]]

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
@@ -31,6 +31,8 @@ on every machine."""
 MOST_TEXT_MADE = 10_000_000
 LAST_RESORT_MS = 60_000
 """Ends what none of the counts bounds."""
+MOST_SECONDS = 5.0
+"""Of processor time, for all expressions of one event together, where they are evaluated by a process of their own."""
 _MOST_EXPRESSIONS = 10_000
 
 
@@ -42,50 +44,77 @@ NOTHING: Any = type("Nothing", (), {"__repr__": lambda self: "NOTHING"})()
 """JSONata's undefined."""
 
 
+class Work(NamedTuple):
+    """What is to be evaluated."""
+
+    source: str
+    functions: tuple[str, ...]
+    """Names of those of ours that it uses."""
+
+
+Evaluator = Callable[[Work, Scope, Any, dict[str, Any] | None], Any]
+
+
 class _Local(threading.local):
     def __init__(self) -> None:
         self.expressions: dict[str, Any] = {}
         self.scope: Scope | None = None
         self.calls_left = 0
+        self.evaluations = 0
+        self.spent_s = 0.0
 
 
 _local = _Local()
+evaluators: list[Evaluator] = []
+"""Who evaluates, on all threads: the last one, `compute` if there is none."""
+
+
+def library_evaluations() -> int:
+    """How often this thread has needed the library."""
+    return _local.evaluations
+
+
+def begin_event() -> int:
+    """The same; what the expressions of one event may take together begins anew."""
+    _local.spent_s = 0.0
+    return _local.evaluations
+
+
+def seconds_left() -> float:
+    """Of the processor time that the expressions of this event may take, where an evaluator counts it."""
+    return MOST_SECONDS - _local.spent_s
+
+
+def spend_seconds(seconds: float) -> None:
+    _local.spent_s += seconds
 
 
 class LibraryExpression:
-    __slots__ = ("_ambiguous", "_names", "_overrides", "_plain", "_source")
+    __slots__ = ("_ambiguous", "_names", "_plain", "_work")
 
     def __init__(self, text: str, tokens: list[Token], names: Names) -> None:
         self._names = names
         self._ambiguous = tuple(sorted(names.free & (names.bound | FUNCTION_NAMES)))
         used = names.called | names.free
-        self._overrides = {name: function for name, function in _FUNCTIONS.items() if name in used}
-        places = _places(tokens, names)
-        counted = _counted_bodies(tokens)
+        functions = tuple(name for name in _FUNCTIONS if name in used)
+        places, counted = _places(tokens, names), _counted_bodies(tokens)
         if counted:
-            self._overrides[_COUNT] = _count_call
+            functions = (*functions, _COUNT)
         self._plain = _edited(text, places)
-        self._source = '{"v":(' + _edited(text, [*places, *counted]) + "\n)}"
+        self._work = Work('{"v":(' + _edited(text, [*places, *counted]) + "\n)}", functions)
 
     def check(self) -> None:
         """Raises JsonataSyntaxError. The bare text is tried too: `1), (2` would fit into the wrapping."""
         _compile(self._plain, {})
-        self._expression()
+        _compile(self._work.source, _overrides(self._work))
 
     def evaluate(self, scope: Scope) -> Any:
         """The value or NOTHING; raises JsonataError."""
         root = {"states": states_object(scope, self._names.reads), "vars": self._variables(scope)}
         bindings = {name: scope.variables[name] for name in self._ambiguous if name in scope.variables}
-        outer, _local.scope = _local.scope, scope
-        _local.calls_left = MOST_CALLS
-        try:
-            result = self._expression().evaluate(root, bindings or None)
-        except (KeyboardInterrupt, SystemExit):
-            raise
-        except BaseException as problem:  # noqa: BLE001 the library's panics are no Exceptions
-            raise JsonataError(str(problem).replace("host function raised IntrinsicError: ", "")) from None
-        finally:
-            _local.scope = outer
+        _local.evaluations += 1
+        evaluator = evaluators[-1] if evaluators else compute
+        result = evaluator(self._work, scope, root, bindings or None)
         value = result.get("v", NOTHING) if isinstance(result, dict) else NOTHING
         if isinstance(value, float) and not math.isfinite(value):
             raise JsonataError("D1001: Number out of range")
@@ -95,8 +124,23 @@ class LibraryExpression:
         variables = scope.variables
         return {name: variables[name] for name in self._names.free if name in variables}
 
-    def _expression(self) -> Any:
-        return _compiled(self._source, self._overrides)
+
+def compute(work: Work, scope: Scope, root: Any, bindings: dict[str, Any] | None) -> Any:
+    """What the expression gives, here and now. Raises JsonataError."""
+    outer, _local.scope = _local.scope, scope
+    _local.calls_left = MOST_CALLS
+    try:
+        return _compiled(work.source, _overrides(work)).evaluate(root, bindings)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as problem:  # noqa: BLE001 the library's panics are no Exceptions
+        raise JsonataError(str(problem).replace("host function raised IntrinsicError: ", "")) from None
+    finally:
+        _local.scope = outer
+
+
+def _overrides(work: Work) -> dict[str, Callable[..., Any]]:
+    return {name: _count_call if name == _COUNT else _FUNCTIONS[name] for name in work.functions}
 
 
 def _compiled(source: str, overrides: dict[str, Callable[..., Any]]) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from skylift.asl.jsonata.library import begin_event
 from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.state import NO_VARIABLES
 from skylift.asl.template import compile_template
@@ -128,6 +129,7 @@ def input_of(trigger: Trigger, occurrence: Occurrence) -> Any:
         return occurrence.event
     scope = Scope(input=occurrence.event, context=dict, variables=NO_VARIABLES, random=_no_random)
     try:
+        begin_event()
         return compile_template(trigger.input, "JSONata", "Input").evaluate(scope)
     except EvaluationFailed as problem:
         raise InvalidTrigger(f"the input of trigger {trigger.name}: {problem.cause}") from problem

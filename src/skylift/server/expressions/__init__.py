@@ -1,0 +1,1 @@
+"""Expressions of clients, evaluated where they can end nothing but themselves."""
