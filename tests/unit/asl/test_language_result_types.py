@@ -159,3 +159,49 @@ def test_a_path_to_no_timestamp(given: Any) -> None:
         "The TimestampPath parameter does not reference a valid ISO-8601 extended offset date-time format string: "
         f"$.t == {shown}",
     )
+
+
+READER = {"Resource": "arn:aws:states:::s3:getObject"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "cause"),
+    [
+        (
+            "'all'",
+            "The JSONata expression ''all'' specified for the field 'ItemReader/ReaderConfig/MaxItems' returned an "
+            "unexpected result type. Expected 'number', but was 'string' for value: \"all\"",
+        ),
+        ("-1", "MaxItems cannot be negative."),
+        ("1.5", "MaxItems must be an integer but was: 1.5"),
+    ],
+)
+def test_most_items_of_a_reader_from_an_expression(expression: str, cause: str) -> None:
+    config = {"InputType": "JSON", "MaxItems": f"{{% {expression} %}}"}
+    reader = {**READER, "Arguments": {"Bucket": "b", "Key": "k"}, "ReaderConfig": config}
+    state = {"Type": "Map", "ItemReader": reader, "ItemProcessor": DISTRIBUTED, "End": True}
+    assert failure(run(state, {})) == ("States.QueryEvaluationError", cause)
+
+
+@pytest.mark.parametrize(
+    ("given", "cause"),
+    [
+        ("all", 'The MaxItemsPath field refers to value "all" which is not a valid integer: $.n'),
+        (-1, "MaxItems cannot be negative."),
+    ],
+)
+def test_most_items_of_a_reader_from_a_path(given: Any, cause: str) -> None:
+    config = {"InputType": "JSON", "MaxItemsPath": "$.n"}
+    reader = {**READER, "Parameters": {"Bucket": "b", "Key": "k"}, "ReaderConfig": config}
+    state = {"Type": "Map", "ItemReader": reader, "ItemProcessor": DISTRIBUTED, "End": True}
+    assert failure(run(state, {"n": given}, "JSONPath")) == ("States.Runtime", cause)
+
+
+def test_no_choice_is_worded_as_a_transition_that_leads_nowhere() -> None:
+    rule = {"Variable": "$.n", "NumericEquals": 1, "Next": "B"}
+    states = {"A": {"Type": "Choice", "Choices": [rule]}, "B": {"Type": "Succeed"}}
+    ended = VirtualRun(load({"StartAt": "A", "States": states})).run({"n": 2})
+    assert failure(ended) == (
+        "States.NoChoiceMatched",
+        "Failed to transition out of the state. The state does not point to a next state.",
+    )

@@ -8,8 +8,8 @@ from msgspec import UNSET
 
 from skylift.asl.dataflow import Evaluate, template
 from skylift.asl.document import ItemBatcher, ItemReader, Map, ResultWriter
-from skylift.asl.result_types import out_of_range
-from skylift.asl.scope import EvaluationFailed, Scope
+from skylift.asl.result_types import out_of_range, require
+from skylift.asl.scope import Scope
 from skylift.asl.state import Batch, Reading, Writing
 from skylift.asl.states.map import number_field
 
@@ -69,8 +69,10 @@ class MapRunFields:
 class _ReaderFields:
     def __init__(self, reader: ItemReader, language: str) -> None:
         self._resource = reader.resource
+        self._jsonata = language == "JSONata"
         self._arguments = _arguments(reader, language, "ItemReader")
         config = reader.reader_config
+        self._most_source = config.get("MaxItems") if isinstance(config, dict) else None
         self._most_path: Evaluate | None = None
         if isinstance(config, dict) and "MaxItemsPath" in config:
             self._most_path = number_field(UNSET, config["MaxItemsPath"], language, "MaxItems", "integer")
@@ -80,13 +82,20 @@ class _ReaderFields:
     def evaluate(self, scope: Scope, page: int) -> Reading:
         config: dict[str, Any] = {} if self._config is None else self._config(scope)
         if self._most_path is not None:
-            config = {**config, "MaxItems": int(self._most_path(scope))}
-        most = config.get("MaxItems")
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int | float) or most < 0):
-            raise EvaluationFailed("States.ItemReaderFailed", f"MaxItems must be a whole number but was: {most!r}")
-        left = int(most) if most else None
+            config = {**config, "MaxItems": self._most_path(scope)}
+        if "MaxItems" in config:
+            config = {**config, "MaxItems": self._most_items(config["MaxItems"])}
+        left = config.get("MaxItems") or None
         arguments = {} if self._arguments is None else self._arguments(scope)
         return Reading(0, self._resource, arguments, config, page, left=left)
+
+    def _most_items(self, value: Any) -> int:
+        if self._jsonata:
+            require("number", value, self._most_source, "ItemReader/ReaderConfig/MaxItems")
+        if value < 0 or value != int(value):
+            cause = "MaxItems cannot be negative." if value < 0 else f"MaxItems must be an integer but was: {value}"
+            raise out_of_range(self._jsonata, "ItemReader/ReaderConfig/MaxItems", cause)
+        return int(value)
 
 
 class _WriterFields:

@@ -112,5 +112,5 @@ class ChoiceStep(Step):
         turn.leave(self, frame, output, assigned, following)
 
     def _no_choice(self, turn: Turn, frame: Frame) -> None:
-        cause = turn.in_state(frame, "No choice rule matched and the state has no Default.")
+        cause = turn.in_state(frame, "Failed to transition out of the state. The state does not point to a next state.")
         turn.fail(self, frame, Failure("States.NoChoiceMatched", cause))

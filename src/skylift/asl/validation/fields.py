@@ -133,6 +133,7 @@ class Fields:
             self.at(name),
             f"{name!r} must be {wanted}, it is {kind_of(value)}",
             mend or f"Write {wanted}",
+            service_message=f"Expected value of type {_SERVICE_TYPES[wanted]}" if wanted in _SERVICE_TYPES else None,
         )
 
     def text(self, name: str) -> str | UnsetType:
@@ -166,13 +167,13 @@ class Fields:
         )
         return UNSET
 
-    def number(self, name: str, least: float, most: float | None = None) -> Any:
+    def number(self, name: str, least: float, most: float | None = None, wanted: str = "a number") -> Any:
         """A number in the range, as written; UNSET if absent or wrong."""
         value = self.raw(name)
         if value is UNSET:
             return UNSET
         if isinstance(value, bool) or not isinstance(value, int | float):
-            self.wrong_type(name, "a number")
+            self.wrong_type(name, wanted)
             return UNSET
         if value < least or (most is not None and value > most):
             self._out_of_range(name, value, least, most)
@@ -180,7 +181,7 @@ class Fields:
         return value
 
     def whole(self, name: str, least: int, most: int | None = None) -> int | UnsetType:
-        value = self.number(name, least, most)
+        value = self.number(name, least, most, "a whole number")
         if value is UNSET or isinstance(value, int):
             return value
         if value.is_integer():
@@ -212,6 +213,17 @@ class Fields:
             return value
         self.wrong_type(name, "a list")
         return UNSET
+
+
+_SERVICE_TYPES = {
+    "text": "String",
+    "true or false": "Boolean",
+    "a number": "Double",
+    "a whole number": "Integer",
+    "an object": "Object",
+    "a list": "Array",
+}
+"""What the service calls the types of fields."""
 
 
 def kind_of(value: Any) -> str:

@@ -24,6 +24,7 @@ def resource(fields: Fields) -> str:
             f"{show(value)} is not an ARN",
             "Name a task (arn:aws:states:::skylift:NAME), a function (arn:aws:lambda:REGION:ACCOUNT:function:NAME) or "
             "a service (arn:aws:states:::lambda:invoke)",
+            service_message="Value is not a valid resource ARN",
         )
     elif fields.check.express:
         _check_express(value, fields)
