@@ -307,7 +307,7 @@ class Engine:
         if turn.todo or turn.nested:
             self._carry = turn
             return turn.now_ms
-        if self._keeper.stale:
+        if self._keeper.stale or self._orphans.more:
             return turn.now_ms
         return self._book.timers.next_due()
 

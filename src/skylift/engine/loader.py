@@ -9,7 +9,7 @@ from skylift.asl.status import OPEN
 from skylift.engine.book import Book
 from skylift.engine.library import Library
 from skylift.engine.planner import Planner
-from skylift.engine.reissue import Reissue
+from skylift.engine.reissue import Reissue, Told
 from skylift.engine.run import LiveRun
 from skylift.engine.turn import Turn
 from skylift.ports.journal import Journal, RunRecord
@@ -32,15 +32,18 @@ class Loader:
         table = self._library.table(record.tasks)
         snapshot = self._journal.snapshot(record.run_id)
         state: RunState = machine.begin() if snapshot is None else decode_state(snapshot.state)
+        told = Told() if state.sequence == 0 else None
         replayed = 0
         for entry in self._journal.entries(record.run_id, state.sequence):
             machine.advance(state, entry.event, entry.at_ms)
             replayed += 1
+            if told is not None:
+                told.see(entry.event)
         run = LiveRun(record, machine, state, table)
         run.since_snapshot = replayed
         self._book.put(run)
         turn.loaded.append(run)
-        self._reissue.reissue(run, turn)
+        self._reissue.reissue(run, told, turn)
         return run
 
     def open_runs(self) -> Iterator[RunRecord]:

@@ -19,6 +19,8 @@ class Orphans:
         self._is_alive = is_alive
         self._limits = limits
         self._next_ms = 0
+        self.more = False
+        """Whether there were more than one turn should load."""
 
     def claim(self, record: RunRecord) -> bool:
         """Make one run ours unless its owner lives and drives it still: nobody drives a run that has ended."""
@@ -40,9 +42,10 @@ class Orphans:
         for owner in self._journal.owners():
             room = self._limits.adopt_runs - len(taken)
             if room <= 0:
-                return taken
+                break
             if owner != self._owner and (owner is None or not self._is_alive(owner)):
                 taken += self._journal.adopt(self._owner, owner, room)
-        if len(taken) < self._limits.adopt_runs:
+        self.more = len(taken) >= self._limits.adopt_runs
+        if not self.more:
             self._next_ms = now_ms + self._limits.adopt_ms
         return taken

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from skylift.asl.commands import StartTask
-from skylift.asl.events import TaskStarted, TaskSubmitted
+from skylift.asl.events import AnyEvent, TaskStarted, TaskSubmitted
 from skylift.engine.book import Book
 from skylift.engine.cache import cache_key
 from skylift.engine.planner import Planner
@@ -21,10 +21,16 @@ from skylift.ports.journal import Journal
 class Told(msgspec.Struct):
     """What the journal says of tasks between their start and their outcome."""
 
-    submitted: dict[str, Any]
+    submitted: dict[str, Any] = {}
     """Output by token of those whose request was accepted."""
-    started: set[str]
+    started: set[str] = set()
     """Tokens of those that a worker has taken."""
+
+    def see(self, event: AnyEvent) -> None:
+        if type(event) is TaskSubmitted:
+            self.submitted[event.token] = event.output
+        elif type(event) is TaskStarted:
+            self.started.add(event.token)
 
 
 class Reissue:
@@ -35,9 +41,9 @@ class Reissue:
         self._journal = journal
         self._planner = planner
 
-    def reissue(self, run: LiveRun, turn: Turn) -> None:
-        """Give out again what a loaded run still waits for. Attempts on backends are gathered in `turn.adopted`."""
-        told: Told | None = None
+    def reissue(self, run: LiveRun, told: Told | None, turn: Turn) -> None:
+        """Give out again what a loaded run still waits for. Attempts on backends are gathered in `turn.adopted`. `told`
+        is None where the run's first events were not read: they are when they matter."""
         for command in list(run.state.pending()):
             if type(command) is not StartTask:
                 self._planner.carry_out(run, command, turn)
@@ -102,11 +108,7 @@ class Reissue:
 
     def _told(self, run: LiveRun) -> Told:
         """What is known of tasks in flight beside the state. Only asked for runs that have such tasks."""
-        told = Told({}, set())
+        told = Told()
         for entry in self._journal.entries(run.record.run_id):
-            event = entry.event
-            if type(event) is TaskSubmitted:
-                told.submitted[event.token] = event.output
-            elif type(event) is TaskStarted:
-                told.started.add(event.token)
+            told.see(entry.event)
         return told

@@ -32,7 +32,11 @@ from skylift.stores.postgres.writer import Writer
 _LOOK_S = 0.1
 _SOME_RUNS = 200
 """Runs deleted in one transaction: others must not wait long."""
-_ENTRIES = "SELECT first, last, checksum, entries FROM appends WHERE run = %s AND first >= %s ORDER BY first LIMIT 4"
+_PAGE = 4
+_ENTRIES = (
+    "SELECT first, last, checksum, entries FROM appends "
+    f"WHERE run = (SELECT number FROM runs WHERE run_id = %s) AND first >= %s ORDER BY first LIMIT {_PAGE}"
+)
 _ADOPT = (
     "WITH orphans AS (SELECT number FROM runs WHERE owner {same} AND status IN ('RUNNING', 'PAUSED') "
     "ORDER BY created_ms, number LIMIT %s FOR UPDATE SKIP LOCKED) "
@@ -282,12 +286,11 @@ class PostgresJournal:
         )
 
     def entries(self, run_id: str, after: int = 0) -> Iterator[Entry]:
-        row = self._row("SELECT number FROM runs WHERE run_id = %s", (packed(run_id),))
-        if row is None:
-            return
-        run = row[0]
-        expected = self._first_of_append(run, after + 1)
-        while rows := self._rows(_ENTRIES, (run, expected)):
+        run = packed(run_id)
+        expected = self._first_of_append(run, after + 1) if after else 1
+        rows: list[Row] | None = None
+        while rows is None or len(rows) == _PAGE:  # a shorter page was the last
+            rows = self._rows(_ENTRIES, (run, expected))
             for first, last, checksum, data in rows:
                 if first != expected:
                     raise damaged(run_id, expected, f"it is missing, the next is {first}")
@@ -299,10 +302,11 @@ class PostgresJournal:
                 expected = last + 1
                 yield from entries[after + 1 - first :] if first <= after else entries
 
-    def _first_of_append(self, run: int, sequence: int) -> int:
+    def _first_of_append(self, run: bytes, sequence: int) -> int:
         """The first entry of the append that holds `sequence`, or `sequence` itself where none does."""
         row = self._row(
-            "SELECT first, last FROM appends WHERE run = %s AND first <= %s ORDER BY first DESC LIMIT 1",
+            "SELECT first, last FROM appends WHERE run = (SELECT number FROM runs WHERE run_id = %s) AND first <= %s "
+            "ORDER BY first DESC LIMIT 1",
             (run, sequence),
         )
         return sequence if row is None or row[1] < sequence else int(row[0])
