@@ -124,6 +124,8 @@ class _Campaign:
             await asyncio.gather(*tasks, return_exceptions=True)
             ends = await asyncio.to_thread(servers.end)
             self._report.say(f"servers ended in {max(ends):.1f} s")
+            if left := servers.left_over():
+                self._report.problems.append(f"processes that outlived their servers: {left}")
             self._complain(servers)
             for relay in self._relays:
                 relay.close()
@@ -226,7 +228,7 @@ class _Campaign:
             took = [death.taken_s for death in deaths if death.taken_s is not None]
             if took:
                 self._report.say(
-                    f"takeovers{name}: {len(took)} of {sum(death.runs for death in deaths)} open executions, "
+                    f"takeovers{name}: {len(took)}, of {sum(death.runs for death in deaths)} open executions together, "
                     f"p50 {statistics.median(took):.1f} s, max {max(took):.1f} s"
                 )
             if not disturbed and took and max(took) > MOST_TAKEOVER_S:

@@ -210,6 +210,19 @@ class Servers:
     def end(self) -> list[float]:
         return [server.end() for server in self.all]
 
+    def left_over(self) -> list[str]:
+        """Processes that servers started and that outlived them; ended here."""
+        folders = {str(server.folder) for server in self.all}
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.cwd() in folders and process.pid not in {server.pid for server in self.all}:
+                    if process.ppid() in {server.pid for server in self.all}:
+                        continue
+                    found.append(f"{process.pid} {' '.join(process.cmdline())[:200]}")
+                    process.kill()
+        return found
+
 
 def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
