@@ -87,7 +87,7 @@ def parse_authorization(text: str) -> Signed:
 
 def region_of(authorization: str) -> str | None:
     """The region that an Authorization header names, whatever else is wrong with it."""
-    found = re.search(r"Credential=[^/,\s]*/\d{8}/([a-z0-9-]{1,40})/", authorization)
+    found = re.search(r"Credential=[^/,\s]{0,128}/\d{8}/([a-z0-9-]{1,40})/", authorization)
     return found[1] if found else None
 
 

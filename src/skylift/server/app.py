@@ -24,13 +24,16 @@ from skylift.server.limits import Throttle, Throttled, check_depth
 from skylift.server.observability.observer import Observer
 from skylift.server.stepfunctions.endpoint import PREFIX, Endpoint
 from skylift.server.stepfunctions.wire import CONTENT_TYPE, encode_error
+from skylift.sigv4 import EMPTY_DIGEST
 
 OPEN_PATHS = ("/health/live", "/health/ready", "/metrics")
 """Without the gate: the first two say nothing of anybody, the third has a check of its own."""
 LONG = ("GetActivityTask", "StartSyncExecution", "TestState")
 """Actions that wait: given up when the client goes away."""
 
-_CHECKED_ENDS = ("POST", "PUT", "PATCH")
+LONG_DIGITS = 4
+"""Of the length of a body that is read before it is known whose it is: less than 10,000 bytes."""
+
 _log = logging.getLogger(__name__)
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -70,6 +73,8 @@ class App:
         caller: Caller | None = None
         target = head.get("x-amz-target") or ""
         try:
+            if _is_long(head):
+                await self._gate.admit(head)
             body = await self._body(head, receive)
             caller, _ = await self._gate.caller(head, body)
             with self._admitted(caller):
@@ -121,6 +126,8 @@ class App:
                 caller, claimed = await self._gate.caller(head, None)
                 scope["caller"] = caller
                 checked = receive if claimed is None else _checked(receive, claimed)
+                if claimed is not None and not _has_body(head) and claimed != EMPTY_DIGEST:
+                    raise HTTPException(400, "the body is not the one that was signed")
                 with self._admitted(caller):
                     await self._router(scope, checked, seen)
         except (ApiError, HTTPException) as problem:
@@ -148,6 +155,18 @@ class _Seen:
         if message["type"] == "http.response.start":
             self.status = message["status"]
         await self._send(message)
+
+
+def _has_body(head: Head) -> bool:
+    return head.get("content-length") not in (None, "0") or "transfer-encoding" in head.by_name
+
+
+def _is_long(head: Head) -> bool:
+    """Or of a length that is not known: nobody unknown may make the server hold much."""
+    length = head.get("content-length")
+    if length is None:
+        return "transfer-encoding" in head.by_name
+    return len(length) > LONG_DIGITS
 
 
 def _action(scope: Scope) -> str:

@@ -14,7 +14,7 @@ from skylift.errors import JournalUnavailable
 from skylift.server.auth.keys import USED_MS, Keys
 from skylift.server.auth.request import Head
 from skylift.server.auth.sealing import MasterKeyError
-from skylift.server.auth.signatures import KNOWN_S, KeyCache, KnownKey, loader, verified
+from skylift.server.auth.signatures import KNOWN_S, KeyCache, KnownKey, admit, loader, verified
 from skylift.server.auth.unsigned import anonymous
 from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
@@ -31,7 +31,8 @@ def utc_now() -> datetime:
 
 
 class Gate:
-    """Of one event loop. `auth` as in the settings; with `auto` keys are asked for from when there is one."""
+    """Of one event loop. `auth` as in the settings; with `auto` keys are asked for from when there is one, and from
+    then on: who revokes the last key does not mean to let everybody in."""
 
     def __init__(
         self,
@@ -56,7 +57,7 @@ class Gate:
         """Is authentication off now?"""
         if self._auth != "auto":
             return self._auth == "off"
-        if time.monotonic() >= self._any_until:
+        if not self._any and time.monotonic() >= self._any_until:
             until = time.monotonic() + KNOWN_S
             self._any = await self._ask(self._keys.any)
             self._any_until = until
@@ -78,6 +79,13 @@ class Gate:
         caller, claimed = await verified(head, digest, self._cache, self._now())
         self._note(caller.key_id or "")
         return caller, claimed
+
+    async def admit(self, head: Head) -> None:
+        """Before a long body is read. Raises ApiError for a request that is refused whatever it says."""
+        if await self.is_open():
+            anonymous(head)
+        else:
+            await admit(head, self._cache, self._now())
 
     async def _loaded(self, key_id: str) -> KnownKey | None:
         return await self._ask(self._load, key_id)

@@ -80,21 +80,39 @@ def loader(keys: Keys) -> Callable[[str], KnownKey | None]:
 async def verified(head: Head, digest: str | None, cache: KeyCache, now: datetime) -> tuple[Caller, str]:
     """Who has signed the request, and the SHA-256 that the signature says its body has. `digest` is the body's where
     it has been read; where it is None the caller must compare. Raises ApiError."""
-    signed = _parse(head)
-    date = _date(head, signed)
-    _check_headers(head, signed)
+    signed, date = _signed(head)
     claimed = _claimed_digest(head, digest)
-    if "x-amz-security-token" in head.by_name or not _may_be_key(signed.key_id):
-        raise ApiError("UnrecognizedClientException", _NOT_OURS)
-    known = await cache.get(signed.key_id)
-    if known is None:
-        raise ApiError("UnrecognizedClientException", _NOT_OURS)
+    known = await _known(head, signed, cache)
     request = sigv4.Request(method=head.method, path=head.path, query=head.query, headers=head.headers, digest=claimed)
     if not sigv4.matches(cache.signing_key(known, signed.scope), signed, date, request):
         raise invalid(_MISMATCH)
     _check_time(date, now)
     key = known.key
     return Caller(account=key.account, region=signed.scope.region, role=key.role, key_id=key.key_id), claimed
+
+
+async def admit(head: Head, cache: KeyCache, now: datetime) -> None:
+    """What can be said before there is a body. Raises ApiError for a request that is refused whatever it is."""
+    signed, date = _signed(head)
+    _check_time(date, now)
+    await _known(head, signed, cache)
+
+
+def _signed(head: Head) -> tuple[sigv4.Signed, str]:
+    """The signature, and the date of it."""
+    signed = _parse(head)
+    date = _date(head, signed)
+    _check_headers(head, signed)
+    return signed, date
+
+
+async def _known(head: Head, signed: sigv4.Signed, cache: KeyCache) -> KnownKey:
+    if "x-amz-security-token" in head.by_name or not _may_be_key(signed.key_id):
+        raise ApiError("UnrecognizedClientException", _NOT_OURS)
+    known = await cache.get(signed.key_id)
+    if known is None:
+        raise ApiError("UnrecognizedClientException", _NOT_OURS)
+    return known
 
 
 def invalid(message: str) -> ApiError:

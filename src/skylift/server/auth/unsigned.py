@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from skylift.server.auth.request import Head
 from skylift.server.caller import DEFAULT_REGION, Caller
@@ -11,6 +12,9 @@ from skylift.sigv4 import region_of
 
 _FORMS = ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data")
 """What a page may send anywhere without asking."""
+_HOST = re.compile(r"(\[[^\[\]]*\]|[^\[\]:]*)(?::[0-9]*)?")
+_FORWARDED = frozenset({"forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-real-ip"})
+"""A proxy's clients are not this machine's."""
 
 
 def is_loopback(host: str) -> bool:
@@ -35,6 +39,8 @@ def anonymous(head: Head) -> Caller:
         )
     if "origin" in head.by_name or head.get("sec-fetch-site") not in (None, "none"):
         raise refused("Without authentication no requests of web pages are answered. Make a key: skylift keys create")
+    if not _FORWARDED.isdisjoint(head.by_name):
+        raise refused("Without authentication no requests are answered that a proxy has passed on: use --auth required")
     kind = (head.get("content-type") or "").partition(";")[0].strip().lower()
     if head.method not in ("GET", "HEAD") and kind in _FORMS:
         raise refused(f"The content type {kind} is not accepted: use application/json or application/x-amz-json-1.0")
@@ -46,6 +52,6 @@ def refused(message: str) -> ApiError:
 
 
 def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0]
-    return host.partition(":")[0]
+    """Nothing for what is no host with or without a port."""
+    found = _HOST.fullmatch(host)
+    return found[1] if found is not None else ""
