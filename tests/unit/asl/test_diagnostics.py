@@ -216,7 +216,7 @@ CASES: list[tuple[str, Any, str]] = [
     ("INVALID_REFERENCE_PATH", machine({**PASS, "ResultPath": "$$.a"}), "/States/A/ResultPath"),
     (
         "INVALID_REFERENCE_PATH",
-        machine(mapped(MaxConcurrencyPath="$$.Execution.Input.n")),
+        machine(mapped(MaxConcurrencyPath="$$.Execution.Input.*")),
         "/States/A/MaxConcurrencyPath",
     ),
     ("INVALID_INTRINSIC", machine({**PASS, "Parameters": {"a.$": "States.Format("}}), "/States/A/Parameters/a.$"),

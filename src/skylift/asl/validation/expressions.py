@@ -49,9 +49,9 @@ def path(fields: Fields, name: str, *, null: bool = False, intrinsic: bool = Fal
 
 
 def reference(fields: Fields, name: str) -> Any:
-    """A path that names one place in the input or a variable."""
+    """A path that names one place: in the input, a variable or the context object."""
     value = path(fields, name)
-    if isinstance(value, str) and (value.startswith("$$") or _MANY.search(value)):
+    if isinstance(value, str) and _MANY.search(value):
         _not_reference(value, fields.at(name), fields.check)
     return value
 
@@ -80,7 +80,7 @@ def _not_reference(value: str, pointer: str, check: Check) -> None:
         "INVALID_REFERENCE_PATH",
         pointer,
         f"{show(value)} does not name exactly one place",
-        "Use a path like $.a.b[0], without `$$`, wildcards, filters, slices or `..`",
+        "Use a path like $.a.b[0], without wildcards, filters, slices or `..`; ResultPath cannot begin with `$$`",
         service_message="Value is not a Reference Path",
     )
 
