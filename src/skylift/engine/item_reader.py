@@ -14,7 +14,7 @@ import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import IO, Any, cast
+from typing import IO, Any, AnyStr, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -26,6 +26,11 @@ HERE = Access()
 
 KEPT = 16
 """Iterators kept open between pages."""
+
+MOST_WHOLE = 512 * 1024 * 1024
+"""Bytes of a file that is read as a whole, unpacked: a few that are packed may stand for any number."""
+MOST_LINE = 64 * 1024 * 1024
+"""Of a file that is read by lines."""
 
 DELIMITERS = {"COMMA": ",", "PIPE": "|", "SEMICOLON": ";", "SPACE": " ", "TAB": "\t"}
 
@@ -134,7 +139,7 @@ def _items_of(bucket: Bucket, key: str, version: str | None, config: dict[str, A
 def _athena_items(bucket: Bucket, key: str, version: str | None, config: dict[str, Any], access: Access) -> Items:
     """The manifest of an UNLOAD: a URL on each line, of a file of InputType."""
     with _unpacked(bucket.open(key, version)) as file:
-        urls = [line.strip().strip('"') for line in file.read().decode().splitlines()]
+        urls = [line.strip().strip('"') for line in _whole(file, key).decode().splitlines()]
     inner = {name: value for name, value in config.items() if name != "ManifestType"}
     for url in filter(None, urls):
         folder, _, name = url.rpartition("/")
@@ -178,9 +183,23 @@ class _Unpacked(gzip.GzipFile):
         self._packed.close()
 
 
+def _whole(file: IO[bytes], key: str) -> bytes:
+    data = file.read(MOST_WHOLE + 1)
+    if len(data) > MOST_WHOLE:
+        raise ReaderFailed(f"{key} is longer than {MOST_WHOLE} bytes; JSON Lines, CSV and Parquet may be.")
+    return data
+
+
+def _lines(file: IO[AnyStr], key: str) -> Iterator[AnyStr]:
+    while line := file.readline(MOST_LINE + 1):
+        if len(line) > MOST_LINE:
+            raise ReaderFailed(f"{key} has a line that is longer than {MOST_LINE} bytes.")
+        yield line
+
+
 def _read_json(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
     with file:
-        data = file.read()
+        data = _whole(file, key)
     try:
         value = msgspec.json.decode(data)
     except msgspec.DecodeError as problem:
@@ -208,7 +227,7 @@ def _pointed(value: Any, pointer: str, key: str) -> Any:
 def _read_lines(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
     decode = msgspec.json.Decoder().decode
     with file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file, key), 1):
             if not line.strip():
                 continue
             try:
@@ -226,12 +245,12 @@ def _read_csv(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str)
         raise ReaderFailed(f"CSVHeaderLocation must be FIRST_ROW or GIVEN, not {location!r}.")
     if location == "GIVEN" and not (isinstance(given, list) and given):
         raise ReaderFailed(f"CSVHeaderLocation GIVEN needs CSVHeaders, a list of names, not {given!r}.")
-    return _csv_rows(file, delimiter, given if location == "GIVEN" else None)
+    return _csv_rows(file, delimiter, given if location == "GIVEN" else None, key)
 
 
-def _csv_rows(file: IO[bytes], delimiter: str, headers: list[Any] | None) -> Items:
+def _csv_rows(file: IO[bytes], delimiter: str, headers: list[Any] | None, key: str) -> Items:
     with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
-        rows = csv.reader(text, delimiter=delimiter)
+        rows = csv.reader(_lines(text, key), delimiter=delimiter)
         names = [str(name) for name in (next(rows, []) if headers is None else headers)]
         if len(set(names)) < len(names):
             raise ReaderFailed("CSV headers cannot contain duplicates.")
@@ -259,7 +278,7 @@ def _read_parquet(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: 
 def _read_manifest(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key: str) -> Items:
     """An S3 inventory: a list of CSV files without headers; `fileSchema` names their columns."""
     with file:
-        data = file.read()
+        data = _whole(file, key)
     try:
         manifest = msgspec.json.decode(data)
         names = [name.strip() for name in manifest["fileSchema"].split(",")]
@@ -268,7 +287,7 @@ def _read_manifest(bucket: Bucket, file: IO[bytes], config: dict[str, Any], key:
         raise ReaderFailed(f"{key} is no S3 inventory manifest with fileSchema and files: {problem!r}") from problem
     if str(manifest.get("fileFormat", "CSV")).upper() != "CSV":
         raise ReaderFailed(f"Inventories of format {manifest['fileFormat']} are not supported; use CSV.")
-    return itertools.chain.from_iterable(_csv_rows(_unpacked(bucket.open(part)), ",", names) for part in keys)
+    return itertools.chain.from_iterable(_csv_rows(_unpacked(bucket.open(part)), ",", names, part) for part in keys)
 
 
 _READERS: dict[str, Callable[[Bucket, IO[bytes], dict[str, Any], str], Items]] = {
