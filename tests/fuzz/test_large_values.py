@@ -82,3 +82,24 @@ def test_many_variables() -> None:
     assert (run.status, run.error) == ("FAILED", "States.DataLimitExceeded")
     assert ended(states, "x", "JSONata").status == "SUCCEEDED"
     assert msgspec.json.encode(ended(states, "x", "JSONata").output) == b'"x"'
+
+
+def test_patterns_of_paths_do_not_try_every_way() -> None:
+    path = "$.l[?(@ =~ /(a+)+x/)]"
+    run = ended({"A": {"Type": "Pass", "Parameters": {"a.$": path}, "End": True}}, {"l": ["a" * 40 + "!", "aax"]})
+    assert run.output == {"a": ["aax"]}
+
+
+def test_patterns_that_need_every_way_are_refused() -> None:
+    for pattern in (r"(a|aa)+\1", "(?=a)b", "(?<!a)b", "(a", "a{1,9999}{1,9999}"):
+        path = f"$.l[?(@ =~ /{pattern}/)]"
+        states = {"A": {"Type": "Pass", "Parameters": {"a.$": path}, "End": True}}
+        parsed = parse(json.dumps({"StartAt": "A", "States": states}))
+        assert parsed.document is None, pattern
+        assert "pattern" in parsed.errors[0].message
+
+
+def test_numbers_beyond_all_floats() -> None:
+    template = {"a.$": "States.MathAdd($.n, $.n)"}
+    run = ended({"A": {"Type": "Pass", "Parameters": template, "End": True}}, {"n": 10**400})
+    assert "could not handle" not in str(run.cause)

@@ -51,7 +51,7 @@ def is_number(value: Any) -> bool:
 
 def _integer(value: Any) -> int:
     """A number, rounded half up as Java's Math.round does."""
-    _want(is_number(value) and math.isfinite(value), "The argument must be a number", value)
+    _want(is_number(value) and (isinstance(value, int) or math.isfinite(value)), "The argument must be a number", value)
     return value if isinstance(value, int) else math.floor(value + 0.5)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from skylift.asl.json_text import parse_json
 from skylift.asl.jsonpath_syntax import InvalidPath, closing, unquote
+from skylift.asl.patterns import Pattern, PatternError
 
 Keep = Callable[[Any], bool]
 Value = Callable[[Any], Any]
@@ -142,11 +143,10 @@ class _Parser:
         except ValueError:
             raise InvalidPath(f"the filter {self._text!r} has {token!r}, which is not a value") from None
 
-    def _pattern(self, token: str) -> re.Pattern[str]:
-        flags = re.IGNORECASE if token.endswith("i") else re.NOFLAG
+    def _pattern(self, token: str) -> Pattern:
         try:
-            return re.compile(token.removesuffix("i")[1:-1], flags)
-        except re.error as problem:
+            return Pattern(token.removesuffix("i")[1:-1], ignore_case=token.endswith("i"))
+        except PatternError as problem:
             raise InvalidPath(f"the pattern {token} of the filter is wrong: {problem}") from None
 
 
@@ -189,7 +189,7 @@ def _among(left: Any, right: Any) -> bool:
 
 
 def _matches(left: Any, right: Any) -> bool:
-    return isinstance(left, str) and isinstance(right, re.Pattern) and right.fullmatch(left) is not None
+    return isinstance(left, str) and isinstance(right, Pattern) and right.matches(left)
 
 
 def _sized(left: Any, right: Any) -> bool:
