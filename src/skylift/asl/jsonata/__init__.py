@@ -11,6 +11,7 @@ from typing import Any
 
 from skylift.asl.jsonata.fast import compile_fast
 from skylift.asl.jsonata.library import FUNCTION_NAMES, NOTHING, JsonataError, LibraryExpression
+from skylift.asl.jsonata.messages import in_reference_words
 from skylift.asl.jsonata.names import find_names
 from skylift.asl.jsonata.parser import NotCovered
 from skylift.asl.jsonata.tokens import JsonataSyntaxError, Token, tokenize
@@ -62,7 +63,8 @@ class Jsonata:
                 if value is not NOTHING:
                     return value
             except JsonataError as problem:
-                raise _failed(text, field, f"threw an error during evaluation. {problem}") from None
+                words = in_reference_words(str(problem), text)
+                raise _failed(text, field, f"threw an error during evaluation. {words}") from None
             raise _failed(text, field, "returned nothing (undefined).")
 
         return evaluate
