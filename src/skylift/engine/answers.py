@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import UNSET
 
 from skylift.asl.events import AnyEvent, TaskHeartbeat, TaskSubmitted, TaskTimedOut
@@ -15,12 +13,10 @@ from skylift.engine.limits import EngineLimits
 from skylift.engine.names import split_token
 from skylift.engine.outcomes import event_of, lost_again_in_ms
 from skylift.engine.planner import Planner
-from skylift.engine.reply import Reply
 from skylift.engine.router import ServiceRoute, WorkerRoute, wrap_result
 from skylift.engine.run import Attempt
 from skylift.engine.tokens import ForeignTasks, malformed, task_timed_out
 from skylift.engine.turn import Turn
-from skylift.errors import SkyliftError
 from skylift.ports.compute import Cancelled, Lost, Outcome, Submitted, Succeeded
 from skylift.ports.journal import Journal
 
@@ -77,7 +73,7 @@ class Answers:
         attempt.backend = None
         self._planner.apply(attempt.run, TaskSubmitted(token=attempt.command.token, output=outcome.output), turn)
         if attempt.open:
-            self._planner.wait_for_callback(attempt, turn.now_ms)
+            self._planner.deadlines.wait_for_callback(attempt, turn.now_ms)
         early, attempt.early = attempt.early, None
         if early is not None:
             self.called_back(early, turn)
@@ -117,7 +113,7 @@ class Answers:
             return
         if is_early(attempt):
             if attempt.early is not None:
-                _refuse(callback.reply, task_timed_out(callback.token), turn)
+                turn.refuse(callback.reply, task_timed_out(callback.token))
             else:
                 attempt.early = callback
             return
@@ -126,7 +122,7 @@ class Answers:
             self._planner.retire(attempt, turn)
             turn.cancelled.append(attempt)
             self._planner.apply(attempt.run, event, turn)
-        _answer(callback.reply, turn)
+        turn.answer(callback.reply, None)
 
     def heartbeat(self, heartbeat: Heartbeat, turn: Turn) -> None:
         attempt = self._book.attempts.get(heartbeat.token)
@@ -134,22 +130,22 @@ class Answers:
             self._answer_elsewhere(heartbeat.token, TaskHeartbeat(token=_local(heartbeat.token)), heartbeat, turn)
             return
         attempt.beat_ms = max(attempt.beat_ms, turn.now_ms)
-        _answer(heartbeat.reply, turn)
+        turn.answer(heartbeat.reply, None)
 
     def _answer_elsewhere(self, token: str, event: AnyEvent | None, given: Callback | Heartbeat, turn: Turn) -> None:
         """The run is another engine's, or waits no more."""
         run_id, _ = split_token(token)
         live = self._book.runs.get(run_id)
         if live is not None and not malformed(token):
-            _refuse(given.reply, task_timed_out(token), turn)
+            turn.refuse(given.reply, task_timed_out(token))
             return
         problem = self._foreign.problem(token, self._journal.run(run_id))
         if problem is not None:
-            _refuse(given.reply, problem, turn)
+            turn.refuse(given.reply, problem)
             return
         if event is not None:
             turn.sends.append((run_id, event))
-        _answer(given.reply, turn)
+        turn.answer(given.reply, None)
 
     def items_done(self, done: ItemsDone, turn: Turn) -> None:
         run = self._book.runs.get(done.run_id)
@@ -168,16 +164,6 @@ class Answers:
         self._planner.cancel(attempt, turn)
         event = TaskTimedOut(token=attempt.command.token, heartbeat=what == "heartbeat")
         self._planner.apply(attempt.run, event, turn)
-
-
-def _answer(reply: Reply[None] | None, turn: Turn) -> None:
-    if reply is not None:
-        turn.replies.append((reply, None))
-
-
-def _refuse(reply: Reply[Any] | None, problem: SkyliftError, turn: Turn) -> None:
-    if reply is not None:
-        turn.failures.append((reply, problem))
 
 
 def _local(token: str) -> str:

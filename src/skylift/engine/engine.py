@@ -10,23 +10,18 @@ journal, and what came in is taken in again.
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from skylift.asl.events import (
     AnyEvent,
-    RedriveRequested,
     TimerFired,
 )
-from skylift.asl.state import encode_state
 from skylift.asl.status import OPEN
 from skylift.engine.answers import Answers
 from skylift.engine.book import AttemptDue, Book, RunDue
 from skylift.engine.calls import call_of
+from skylift.engine.commits import Commits
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import (
     Callback,
@@ -40,7 +35,7 @@ from skylift.engine.inputs import (
     Watch,
 )
 from skylift.engine.items import ItemStore, Job
-from skylift.engine.keeper import Keeper, unknown_run
+from skylift.engine.keeper import Keeper
 from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
 from skylift.engine.loader import Loader
@@ -48,11 +43,11 @@ from skylift.engine.names import new_run_id
 from skylift.engine.nested import input_of
 from skylift.engine.observe import Observers, Progress, Subscription, TurnReport
 from skylift.engine.orphans import Orphans
-from skylift.engine.planner import Planner, RunBroken, name_taken, same_start
-from skylift.engine.reply import Reply
+from skylift.engine.planner import Planner, RunBroken
+from skylift.engine.requests import Requests
 from skylift.engine.resolve import Resolve
 from skylift.engine.router import ActivityRoute, Router
-from skylift.engine.run import Attempt, LiveRun
+from skylift.engine.run import Attempt
 from skylift.engine.signals import Signals
 from skylift.engine.turn import Turn
 from skylift.engine.waiting import Waiting, timers_of, waiting_for
@@ -61,13 +56,12 @@ from skylift.errors import (
     NotOwner,
     RunAlreadyExists,
     RunNotFound,
-    SetupError,
     SkyliftError,
 )
 from skylift.ports.blobs import BlobStore
 from skylift.ports.clock import Clock
 from skylift.ports.compute import Backend, Outcome, Submitted
-from skylift.ports.journal import Append, Batch, Journal, RunRecord, Snapshot
+from skylift.ports.journal import Journal
 
 
 class Engine:
@@ -106,9 +100,7 @@ class Engine:
         self._clock = clock
         self._inbox = inbox
         self._items = items if items is not None else ItemStore()
-        self._on_turn = on_turn
         self._log_path = log_path
-        self._new_id = new_id
         self._limits = limits if limits is not None else EngineLimits()
         self._observers = Observers()
         self._book = Book()
@@ -150,27 +142,36 @@ class Engine:
             planner=self._planner,
             owner=owner,
             broken=self._keeper.broken,
-            refusal=_not_now,
         )
+        self._requests = Requests(
+            book=self._book,
+            journal=journal,
+            planner=self._planner,
+            keeper=self._keeper,
+            loader=self._loader,
+            orphans=self._orphans,
+            signals=self._signals,
+            dispatcher=self._dispatcher,
+            new_id=new_id,
+        )
+        self._commits = Commits(book=self._book, journal=journal, owner=owner, limits=self._limits, on_turn=on_turn)
         self._kept: list[Input] = []
         """Inputs of a turn whose commit failed."""
         self._carry: Turn | None = None
         """The last turn, when more follows from it than one turn may hold."""
-        self._ids_in_doubt = False
-        """Whether an id that a start brings may be taken: usually it is fresh, and looking costs a trip."""
         self._failures = 0
         self._quiet_until = 0
         self._looked_ms = -1_000_000
         self._look = True
         self._takers: dict[type, Callable[[Any, Turn], None]] = {
-            StartRun: self._start,
+            StartRun: self._requests.start,
             Reported: self._answers.reported,
             Callback: self._call_back,
             Heartbeat: self._answers.heartbeat,
-            Send: self._send,
+            Send: self._requests.send,
             Watch: self._keeper.watch,
             ItemsDone: self._answers.items_done,
-            Recover: self._recover,
+            Recover: self._requests.recover,
         }
 
     # -- from any thread -----------------------------------------------------------------------------------------------
@@ -201,20 +202,20 @@ class Engine:
         turn = Turn(now)
         try:
             self._plan(inputs, turn)
-            self._commit(turn)
+            self._commits.commit(turn)
         except RunBroken as broken:
             self._keeper.set_aside(broken)
             self._undo(turn, inputs)
             return now
         except (RunAlreadyExists, NotOwner):
             self._undo(turn, inputs)
-            self._ids_in_doubt = True
+            self._requests.ids_in_doubt = True
             self._looked_ms, self._look = -1_000_000, True
             return now
         except JournalUnavailable as problem:
             self._undo(turn, _without_starts(inputs, problem))
             return self._back_off(problem, now)
-        self._failures, self.trouble, self._ids_in_doubt = 0, None, False
+        self._failures, self.trouble, self._requests.ids_in_doubt = 0, None, False
         self._carry_out(turn)
         return self._next_due(turn)
 
@@ -239,44 +240,6 @@ class Engine:
             turn.todo.extend(self._carry.todo)
             turn.nested.extend(self._carry.nested)
             self._carry = None
-
-    def _commit(self, turn: Turn) -> None:
-        batch = turn.batch(self.owner, self._snapshots(turn))
-        if batch is None:
-            return
-        began = 0.0 if self._on_turn is None else time.perf_counter()
-        try:
-            self.journal.commit(batch)
-        except (RecursionError, TypeError, ValueError, OverflowError) as problem:
-            raise RunBroken(_unwritable(batch, problem), problem) from problem
-        if self._on_turn is not None:
-            self._tell_turn(self._on_turn, turn, batch, time.perf_counter() - began)
-
-    def _tell_turn(self, tell: Callable[[TurnReport], None], turn: Turn, batch: Batch, commit_s: float) -> None:
-        report = TurnReport(
-            now_ms=turn.now_ms,
-            created=batch.created,
-            ended=[run.record for run in turn.ended],
-            events=sum(len(append.entries) for append in batch.appends),
-            tasks=turn.tasks,
-            commit_s=commit_s,
-            open_runs=len(self._book.runs) - len(turn.ended),
-        )
-        try:
-            tell(report)
-        except Exception:  # whoever counts must not stop those who work
-            logging.getLogger("skylift.engine").exception("the listener to the engine's turns failed")
-
-    def _snapshots(self, turn: Turn) -> list[Snapshot]:
-        snapshots = []
-        for run_id, run in turn.dirty.items():
-            if run.since_snapshot < self._limits.snapshot_events or run.state.status not in OPEN:
-                continue
-            if run.since_snapshot > max(self._limits.snapshot_events, run.snapshot_size // 200):
-                data = encode_state(run.state)
-                run.since_snapshot, run.snapshot_size = 0, len(data)
-                snapshots.append(Snapshot(run_id=run_id, sequence=run.sequence, state=data))
-        return snapshots
 
     def _carry_out(self, turn: Turn) -> None:
         """The batch is durable: now the world may know."""
@@ -331,103 +294,6 @@ class Engine:
             if run_id not in self._book.runs:
                 self._keeper.stale.setdefault(run_id, ())
 
-    # -- starts --------------------------------------------------------------------------------------------------------
-
-    def _start(self, start: StartRun, turn: Turn) -> None:
-        try:
-            run_id = self._start_or_find(start, turn)
-        except JournalUnavailable:
-            raise
-        except SkyliftError as problem:
-            for reply in (start.started, start.finished):
-                if reply is not None:
-                    turn.failures.append((reply, problem))
-            return
-        if start.started is not None:
-            turn.replies.append((start.started, run_id))
-        if start.finished is not None:
-            self._keeper.watch(Watch(run_id=run_id, reply=start.finished), turn)
-
-    def _start_or_find(self, start: StartRun, turn: Turn) -> str:
-        known = None
-        if start.name is not None and start.type != "EXPRESS":
-            known = self._planner.find(start.pipeline, start.name, turn)
-        by_id = self._ids_in_doubt or start.name is None or start.type == "EXPRESS"
-        if known is None and start.run_id is not None and by_id:
-            known = self.journal.run(start.run_id)
-        if known is not None:
-            if not same_start(known, start):
-                raise name_taken(known)
-            return known.run_id
-        if start.run_id is None:
-            start.run_id = self._new_id()
-        self._planner.create(start, turn)
-        return start.run_id
-
-    # -- requests ------------------------------------------------------------------------------------------------------
-
-    def _answer(self, reply: Reply[None] | None, turn: Turn) -> None:
-        if reply is not None:
-            turn.replies.append((reply, None))
-
-    def _refuse(self, reply: Reply[Any] | None, problem: SkyliftError, turn: Turn) -> None:
-        if reply is not None:
-            turn.failures.append((reply, problem))
-
-    # -- requests ------------------------------------------------------------------------------------------------------
-
-    def _send(self, send: Send, turn: Turn) -> None:
-        """Stop, pause, resume, redrive, …: here, by signal to the owner, or after taking a dead engine's run over."""
-        run_id = send.run_id
-        if run_id in self._keeper.broken:
-            self._refuse(send.reply, self._keeper.broken[run_id], turn)
-            return
-        run = self._book.runs.get(run_id)
-        record = run.record if run is not None else self.journal.run(run_id)
-        if record is None:
-            self._refuse(send.reply, unknown_run(run_id), turn)
-            return
-        problem = _not_now(record, send.event)
-        if problem is not None:
-            self._refuse(send.reply, problem, turn)
-            return
-        if record.status in OPEN or type(send.event) is RedriveRequested:
-            self._deliver(record, run, send.event, turn)
-        self._answer(send.reply, turn)
-
-    def _deliver(self, record: RunRecord, run: LiveRun | None, event: AnyEvent, turn: Turn) -> None:
-        if run is None and self._orphans.claim(record):
-            run = self._loader.load(record, turn)
-            if record.status not in OPEN:
-                self._signals.discard(record.run_id, turn)
-        if run is None:
-            turn.sends.append((record.run_id, event))
-        else:
-            self._planner.apply(run, event, turn)
-
-    def _recover(self, recover: Recover, turn: Turn) -> None:
-        """Take over what nobody alive drives, and load what is ours and not loaded."""
-        records = self._loader.open_runs() if recover.run_ids is None else self._records(recover.run_ids)
-        taken, others = [], False
-        for record in records:
-            run_id = record.run_id
-            if run_id in self._book.runs or record.status not in OPEN:
-                continue
-            if self._orphans.claim(record):
-                self._keeper.broken.pop(run_id, None)
-                if self._keeper.load(run_id, turn) is not None:
-                    taken.append(run_id)
-            else:
-                others = True
-        if recover.run_ids is None and not others:
-            self._dispatcher.sweep(self._book.attempts.values())
-        if recover.reply is not None:
-            turn.replies.append((recover.reply, taken))
-
-    def _records(self, run_ids: Sequence[str]) -> list[RunRecord]:
-        found = (self.journal.run(run_id) for run_id in run_ids)
-        return [record for record in found if record is not None]
-
     # -- what other processes left in the journal ----------------------------------------------------------------------
 
     def _look_into_journal(self, turn: Turn) -> None:
@@ -456,7 +322,7 @@ class Engine:
                 self._keeper.load(child, turn)
             return
         for attempt in list(self._book.parents.get(child, ())):
-            self._planner.child_ended(attempt, record, input_of(attempt), turn)
+            self._planner.children.ended(attempt, record, input_of(attempt), turn)
 
     def _leave_signal(self, run_id: str, event: AnyEvent) -> None:
         try:
@@ -508,17 +374,6 @@ class Engine:
         return [*(waiting_for(attempt, held) for attempt in run.attempts.values()), *timers_of(run)]
 
 
-def _unwritable(batch: Batch, problem: Exception) -> str:
-    """The run whose part of the batch has no JSON form. Raises the problem where none of them is at fault."""
-    parts: list[RunRecord | Append] = [*batch.created, *batch.appends]
-    for part in parts:
-        try:
-            msgspec.json.encode(part)
-        except (RecursionError, TypeError, ValueError, OverflowError):
-            return part.run_id
-    raise problem
-
-
 def _without_starts(inputs: Sequence[Input], problem: JournalUnavailable) -> list[Input]:
     """Whoever starts a run is told at once that it cannot be; what happened to runs is kept."""
     kept = []
@@ -530,19 +385,3 @@ def _without_starts(inputs: Sequence[Input], problem: JournalUnavailable) -> lis
         else:
             kept.append(given)
     return kept
-
-
-def _not_now(record: RunRecord, event: AnyEvent) -> SkyliftError | None:
-    if type(event) is not RedriveRequested:
-        return None
-    if record.status in OPEN:
-        return SetupError(
-            f"run {record.run_id} is {record.status}: only a run that failed, timed out or was stopped can be redriven",
-            code="NOT-REDRIVABLE",
-        )
-    if record.type == "EXPRESS":
-        message = f"run {record.run_id} is an EXPRESS execution: these cannot be redriven"
-        return SetupError(message, code="NOT-REDRIVABLE")
-    if record.status == "SUCCEEDED":
-        return SetupError(f"run {record.run_id} has succeeded: there is nothing to redrive", code="NOT-REDRIVABLE")
-    return None

@@ -11,6 +11,7 @@ from skylift.asl.commands import StartTask
 from skylift.asl.events import AnyEvent, TaskStarted, TaskSubmitted
 from skylift.engine.book import Book
 from skylift.engine.cache import cache_key
+from skylift.engine.children import fail
 from skylift.engine.planner import Planner
 from skylift.engine.router import ActivityRoute, NestedRoute, Refused, ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
@@ -70,7 +71,7 @@ class Reissue:
         self._book.open_attempt(attempt)
         if type(route) is WorkerRoute:
             if submitted:
-                self._planner.wait_for_callback(attempt, turn.now_ms)
+                self._planner.deadlines.wait_for_callback(attempt, turn.now_ms)
             else:
                 attempt.backend = route.backend
                 turn.adopted.append(attempt)
@@ -78,20 +79,20 @@ class Reissue:
             self._rearm_service(attempt, route, told, turn)
         elif type(route) is ActivityRoute:  # offered, and perhaps taken: never a second time
             attempt.started = token in told.started
-            self._planner.limit(attempt)
+            self._planner.deadlines.limit(attempt)
             if attempt.started:
-                self._planner.expect_heartbeats(attempt, turn.now_ms)
+                self._planner.deadlines.expect_heartbeats(attempt, turn.now_ms)
         elif type(route) is NestedRoute:
             self._rearm_nested(attempt, route, submitted, turn)
         elif type(route) is Refused:
-            self._planner.fail(attempt, route.error, route.cause, turn)
+            fail(attempt, route.error, route.cause, turn)
         else:
-            self._planner.wait_for_callback(attempt, turn.now_ms)
+            self._planner.deadlines.wait_for_callback(attempt, turn.now_ms)
 
     def _rearm_service(self, attempt: Attempt, route: ServiceRoute, told: Told, turn: Turn) -> None:
         token = attempt.command.token
         if token in told.submitted and not route.waits:
-            self._planner.wait_for_callback(attempt, turn.now_ms)
+            self._planner.deadlines.wait_for_callback(attempt, turn.now_ms)
             return
         self._planner.call_service(attempt, route)
         attempt.submitted = told.submitted.get(token, UNSET)
@@ -102,9 +103,10 @@ class Reissue:
             turn.nested.append((attempt, route))
             return
         if route.mode == "callback":
-            self._planner.wait_for_callback(attempt, turn.now_ms)
+            self._planner.deadlines.wait_for_callback(attempt, turn.now_ms)
             return
-        self._planner.attach(attempt, self._planner.child(attempt, route, turn), turn)
+        children = self._planner.children
+        children.attach(attempt, children.record(attempt, route, turn), turn)
 
     def _told(self, run: LiveRun) -> Told:
         """What is known of tasks in flight beside the state. Only asked for runs that have such tasks."""

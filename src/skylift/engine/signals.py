@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Container
 
-from skylift.asl.events import AnyEvent, TaskFailed, TaskHeartbeat, TaskStarted, TaskSucceeded, TaskTimedOut
+from skylift.asl.events import (
+    AnyEvent,
+    RedriveRequested,
+    TaskFailed,
+    TaskHeartbeat,
+    TaskStarted,
+    TaskSucceeded,
+    TaskTimedOut,
+)
+from skylift.asl.status import OPEN
 from skylift.engine.answers import is_early
 from skylift.engine.book import Book
 from skylift.engine.planner import Planner
 from skylift.engine.run import LiveRun
 from skylift.engine.turn import Turn
-from skylift.errors import SkyliftError
+from skylift.errors import SetupError, SkyliftError
 from skylift.ports.journal import Journal, RunRecord
 
 
@@ -25,14 +34,12 @@ class Signals:
         planner: Planner,
         owner: str,
         broken: Container[str],
-        refusal: Callable[[RunRecord, AnyEvent], SkyliftError | None],
     ) -> None:
         self._book = book
         self._journal = journal
         self._planner = planner
         self._owner = owner
         self._broken = broken
-        self._refusal = refusal
 
     def take(self, turn: Turn) -> bool:
         """Whether some were left for later."""
@@ -63,7 +70,7 @@ class Signals:
                 return
             self._planner.retire(attempt, turn)
             turn.cancelled.append(attempt)
-        if self._refusal(run.record, event) is None:
+        if not_now(run.record, event) is None:
             self._planner.apply(run, event, turn)
 
     def discard(self, run_id: str, turn: Turn) -> None:
@@ -77,3 +84,20 @@ def _too_soon(run: LiveRun, event: AnyEvent) -> bool:
         return False
     attempt = run.attempts.get(event.token)
     return attempt is not None and is_early(attempt)
+
+
+def not_now(record: RunRecord, event: AnyEvent) -> SkyliftError | None:
+    """Why this cannot be asked of the run as it is."""
+    if type(event) is not RedriveRequested:
+        return None
+    if record.status in OPEN:
+        return SetupError(
+            f"run {record.run_id} is {record.status}: only a run that failed, timed out or was stopped can be redriven",
+            code="NOT-REDRIVABLE",
+        )
+    if record.type == "EXPRESS":
+        message = f"run {record.run_id} is an EXPRESS execution: these cannot be redriven"
+        return SetupError(message, code="NOT-REDRIVABLE")
+    if record.status == "SUCCEEDED":
+        return SetupError(f"run {record.run_id} has succeeded: there is nothing to redrive", code="NOT-REDRIVABLE")
+    return None

@@ -74,6 +74,15 @@ class Turn:
         self.failures: list[tuple[Reply[Any], BaseException]] = []
         self.progress: list[tuple[list[Subscription], Progress]] = []
 
+    def answer(self, reply: Reply[Any] | None, value: Any) -> None:
+        """Once the turn is durable."""
+        if reply is not None:
+            self.replies.append((reply, value))
+
+    def refuse(self, reply: Reply[Any] | None, problem: BaseException) -> None:
+        if reply is not None:
+            self.failures.append((reply, problem))
+
     def entry(self, run: LiveRun, entry: Entry) -> None:
         run_id = run.record.run_id
         entries = self.entries.get(run_id)

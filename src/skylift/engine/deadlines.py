@@ -1,0 +1,32 @@
+"""Time limits of tasks, and the signs of life that are awaited from whoever has one."""
+
+from __future__ import annotations
+
+from skylift.engine.book import AttemptDue, Book
+from skylift.engine.run import Attempt
+
+
+class Deadlines:
+    """Arms them in the book's timers."""
+
+    def __init__(self, book: Book) -> None:
+        self._timers = book.timers
+
+    def limit(self, attempt: Attempt) -> None:
+        """Arm the task's time limit, once."""
+        command = attempt.command
+        if command.timeout_ms is not None and not attempt.limited:
+            attempt.limited = True
+            self._timers.add(command.scheduled_ms + command.timeout_ms, AttemptDue(attempt, "timeout"))
+
+    def expect_heartbeats(self, attempt: Attempt, now_ms: int) -> None:
+        """From now on somebody has the task and must show that he lives."""
+        command = attempt.command
+        attempt.beat_ms = now_ms
+        if command.heartbeat_ms is not None:
+            self._timers.add(now_ms + command.heartbeat_ms, AttemptDue(attempt, "heartbeat"))
+
+    def wait_for_callback(self, attempt: Attempt, now_ms: int) -> None:
+        """Arm the time limits of a task that nobody but us can time out."""
+        self.limit(attempt)
+        self.expect_heartbeats(attempt, now_ms)
