@@ -18,6 +18,7 @@ BLOCKS = [
     )
     for page in PAGES
     for match in BLOCK.finditer(page.read_text(encoding="utf-8"))
+    if "sys.argv" not in match[1]  # a program: it runs with its page's commands
 ]
 
 
