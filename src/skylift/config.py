@@ -50,6 +50,10 @@ class SecretSource(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A command line, run without a shell, whose standard output, less the final newline, is the secret."""
 
 
+ACCOUNTS = r"^([0-9]{12}|\*)\Z"
+"""An account, or all of them."""
+
+
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[server]`: `skylift server` and what an administrator allows on it."""
 
@@ -57,7 +61,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     port: int = 8083
     auth: Literal["auto", "required", "off"] = "auto"
     """`auto`: off on loopback while no key exists, else required. `off` is refused beyond loopback."""
-    allow_code: tuple[str, ...] = ()
+    allow_code: tuple[Annotated[str, Meta(pattern=ACCOUNTS)], ...] = ()
     """Accounts whose code the process workers run; `*` for all."""
     allow_paths: tuple[str, ...] = ()
     """Folders of this machine that definitions may read from and write to."""

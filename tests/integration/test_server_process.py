@@ -167,11 +167,15 @@ def test_another_server_takes_over_at_once(project: Project) -> None:
 
 
 def test_it_listens_elsewhere_only_with_keys(project: Project) -> None:
+    project.write("text.pem", "no certificate")
     for arguments, said in (
         (("--host", "0.0.0.0"), "skylift keys create"),
         (("--host", "0.0.0.0", "--auth", "off"), "authentication is off"),
         (("--host", "no.such.host.invalid"), "no address of this machine"),
         (("--tls-cert", "cert.pem"), "--tls-key"),
+        (("--tls-cert", "none.pem", "--tls-key", "none.key"), "none.pem cannot be read: No such file"),
+        (("--tls-cert", "text.pem", "--tls-key", "text.pem"), "cannot be used for TLS"),
+        (("--allow-code", "1234"), "'1234' is no account: use 12 digits"),
     ):
         refused = project.call("server", "--port", "0", *arguments)
         assert refused.returncode == 2

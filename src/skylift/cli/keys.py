@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+from skylift.cli.extras import check_installed
 from skylift.cli.output import counted, iso, json_option, print_json, print_table, when
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ store_option = click.option("--store", metavar="URL", help="The server's store. 
 @click.group()
 def keys() -> None:
     """Make, list and revoke the access keys of a server."""
+    check_installed("keys need", ("cryptography",), "serve")
 
 
 @keys.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from skylift.errors import SetupError
+from skylift.cli.extras import check_installed
 
 SWITCH_S = 0.0005
 """How long engine and event loop let each other wait for the interpreter. Python's 5 ms make the slowest of a hundred
@@ -34,13 +34,26 @@ class Duration(click.ParamType[float]):
             self.fail(str(problem), param, ctx)
 
 
+class Account(click.ParamType[str]):
+    """Twelve digits, or all accounts."""
+
+    name = "account"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        from skylift.config import ACCOUNTS
+
+        if not re.fullmatch(ACCOUNTS, str(value)):
+            self.fail(f"{value!r} is no account: use 12 digits, such as 123456789012, or * for all", param, ctx)
+        return str(value)
+
+
 @click.command()
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65_535), help="0 finds a free one.  [default: 8083]")
 @click.option("--store", metavar="URL", help="sqlite:///FILE or postgresql://…  [default: journal.db in the home]")
 @click.option("--artifacts", metavar="URL", help="Where artifacts are kept.  [default: blobs in the home]")
 @click.option("--auth", type=click.Choice(["auto", "required", "off"]), help="Whether requests must be signed.")
-@click.option("--allow-code", multiple=True, metavar="ACCOUNT", help="Run the code of this account here; * for all.")
+@click.option("--allow-code", multiple=True, type=Account(), help="Run the code of this account here; * for all.")
 @click.option("--allow-path", multiple=True, metavar="FOLDER", help="Let definitions read and write below it.")
 @click.option("--allow-http", multiple=True, metavar="HOST", help="Let definitions call it with http:invoke.")
 @click.option("--allow-service", multiple=True, metavar="SERVICE:ACTION", help="Let definitions call it, as sqs:*.")
@@ -55,7 +68,7 @@ def server(store: str | None, artifacts: str | None, **given: Any) -> int:
 
     Prints its address when it answers. SIGTERM or Ctrl-C ends it in order, a second one at once.
     """
-    _check_installed()
+    check_installed("the server needs", _NEEDED, "serve")
     from skylift.config import load_config
     from skylift.server.observability.logs import Log
     from skylift.server.serve import Server
@@ -92,12 +105,3 @@ def _settings(given: Mapping[str, Any]) -> dict[str, Any]:
         if name in found:
             found[name] = str(Path(found[name]).absolute())
     return found
-
-
-def _check_installed() -> None:
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise SetupError(
-            f"the server needs packages that are not installed: {', '.join(missing)}",
-            hint="pip install 'skylift[serve]'",
-        )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
+import ssl
+from pathlib import Path
 
 from skylift.config import ServerSettings
 from skylift.errors import SetupError
@@ -39,13 +42,40 @@ def check_exposure(settings: ServerSettings, any_key: bool) -> list[str]:
     return []
 
 
+def certificate_of(settings: ServerSettings, project: Path) -> tuple[str, str] | None:
+    """Files of the certificate and its key, which fit each other; None for plain HTTP. Raises ListenError."""
+    if settings.tls_cert is None and settings.tls_key is None:
+        return None
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise ListenError("TLS needs a certificate and its key", hint="give both --tls-cert and --tls-key")
+    cert, key = project / settings.tls_cert, project / settings.tls_key
+    for file in (cert, key):
+        try:
+            file.read_bytes()
+        except OSError as problem:
+            raise ListenError(f"the TLS file {file} cannot be read: {problem.strerror}") from problem
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=_no_password)
+    except (ssl.SSLError, ListenError) as problem:
+        reason = problem.reason if isinstance(problem, ssl.SSLError) else problem
+        raise ListenError(
+            f"{cert} and {key} cannot be used for TLS: {reason}",
+            hint="both are PEM; the key is the certificate's, and without a password",
+        ) from problem
+    return str(cert), str(key)
+
+
+def _no_password() -> str:
+    raise ListenError("the key has a password")
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Raises ListenError."""
     family, address = _addresses(host)[0]
     try:
         return socket.create_server((address, port), family=family, backlog=BACKLOG)
     except (OSError, OverflowError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
+        reason = os.strerror(problem.errno) if isinstance(problem, OSError) and problem.errno else problem
         raise ListenError(
             f"cannot listen on {host}:{port}: {reason}", hint="choose another port; --port 0 finds a free one"
         ) from problem

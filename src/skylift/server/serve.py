@@ -29,7 +29,7 @@ from skylift.server.context import ServerContext
 from skylift.server.expressions.evaluators import Evaluators
 from skylift.server.health import Health
 from skylift.server.limits import Throttle
-from skylift.server.listening import ListenError, check_exposure, is_only_loopback, listen, url_of
+from skylift.server.listening import certificate_of, check_exposure, is_only_loopback, listen, url_of
 from skylift.server.machines import Machines
 from skylift.server.nested import NestedMachines
 from skylift.server.observability.logs import Log
@@ -67,8 +67,7 @@ class Server:
 
     def _prepare(self) -> None:
         config, settings = self.config, self.config.server
-        if (settings.tls_cert is None) != (settings.tls_key is None):
-            raise ListenError("TLS needs a certificate and its key", hint="give both --tls-cert and --tls-key")
+        certificate = certificate_of(settings, config.project)
         resources = self._runtime.resources
         self._keys = Keys(resources, lambda: open_sealer(config.home))
         for warning in check_exposure(settings, self._keys.any()):
@@ -76,7 +75,8 @@ class Server:
         self._auth = settings.auth if is_only_loopback(settings.host) else "required"
         self._runtime.resolve = NestedMachines(Machines(resources))
         self._listener = listen(settings.host, settings.port)
-        self.url = url_of(self._listener, settings.tls_cert is not None)
+        self._certificate = certificate
+        self.url = url_of(self._listener, certificate is not None)
 
     def run(self) -> None:
         """Ends by itself when it was asked to."""
@@ -131,7 +131,8 @@ class Server:
         )
 
     def _uvicorn_config(self, app: Callable[..., Awaitable[None]]) -> uvicorn.Config:
-        settings, project = self.config.server, self.config.project
+        settings = self.config.server
+        cert, key = self._certificate or (None, None)
         return uvicorn.Config(
             app,
             http=guarded(
@@ -145,8 +146,8 @@ class Server:
             server_header=False,
             timeout_keep_alive=settings.idle_seconds,  # type: ignore[arg-type]  # given to call_later
             timeout_graceful_shutdown=settings.drain_seconds,  # type: ignore[arg-type]  # given to wait_for
-            ssl_certfile=None if settings.tls_cert is None else str(project / settings.tls_cert),
-            ssl_keyfile=None if settings.tls_key is None else str(project / settings.tls_key),
+            ssl_certfile=cert,
+            ssl_keyfile=key,
         )
 
     def _watch(self, context: ServerContext) -> None:

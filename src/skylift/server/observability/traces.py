@@ -22,8 +22,7 @@ class Tracing:
 
     def __init__(self, engine: EngineThread) -> None:
         """Raises SetupError where the packages are missing."""
-        if importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is None:
-            raise SetupError("traces need OpenTelemetry, which is not installed", hint="pip install 'skylift[otel]'")
+        _check_installed()
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
         from opentelemetry.sdk.trace import TracerProvider
@@ -59,3 +58,12 @@ class Tracing:
                 self._spans.take(progress)
             except Exception:  # noqa: BLE001  # a trace is a help: the next run's may be whole
                 _log.exception("a step of run %s could not be traced", progress.record.run_id)
+
+
+def _check_installed() -> None:
+    try:
+        found = importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http")
+    except ModuleNotFoundError:  # of a package around it
+        found = None
+    if found is None:
+        raise SetupError("traces need OpenTelemetry, which is not installed", hint="pip install 'skylift[otel]'")
