@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import ssl
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import IO, Any, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 import msgspec
 
 from skylift.errors import SetupError
 from skylift.remote.keys import Signer
-from skylift.remote.problems import ServerUnreachable, problem_of
+from skylift.remote.problems import ServerUnreachable, not_ours, problem_of
 
 T = TypeVar("T")
 
@@ -48,14 +49,10 @@ class ServerClient:
         self, url: str, signer: Signer | None = None, *, on_trouble: Callable[[SetupError | None], None] | None = None
     ) -> None:
         self.url = url.rstrip("/")
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SetupError(
-                f"{url!r} is not the address of a server", hint="SKYLIFT_URL is like http://127.0.0.1:8083"
-            )
+        parts = _address(self.url)
         self._secure = parts.scheme == "https"
-        self._host, self._port, self._base = parts.hostname, parts.port, parts.path.rstrip("/")
-        self._authority = parts.netloc.rpartition("@")[2]
+        self._host, self._port, self._base = parts.hostname or "", parts.port, parts.path.rstrip("/")
+        self._authority = parts.netloc
         self._signer = signer
         self.on_trouble = on_trouble
         self.trouble: SetupError | None = None
@@ -67,7 +64,10 @@ class ServerClient:
         """An exchange of JSON; the answer as `kind`. Options as for `request`."""
         data = b"" if body is None else msgspec.json.encode(body)
         answer = self.request(method, path, body=data, content_type="application/json", **options)
-        return msgspec.json.decode(answer.body, type=kind)
+        try:
+            return msgspec.json.decode(answer.body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise not_ours(self.url, answer.status) from None
 
     def request(
         self,
@@ -142,22 +142,26 @@ class ServerClient:
     ) -> Answer:
         began, pause = time.monotonic(), 0.05
         while True:
-            last = time.monotonic() - began > (PATIENCE_S if self._reached else FIRST_S)
+            before = time.monotonic() - began
             try:
                 answer = self._once(exchange, timeout_s, fresh=not repeatable)
             except _Lost as lost:
-                if last or (lost.sent and not repeatable):
+                spent = before if self._reached else time.monotonic() - began  # a first answer that hangs is enough
+                if spent > self._patience() or (lost.sent and not repeatable):
                     raise self._unreachable(lost) from lost.__cause__
                 if self._reached:
                     self._tell(self._unreachable(lost))
             else:
                 self._reached = True
-                if last or answer.status not in _BUSY or (answer.status != 429 and not repeatable):
+                if before > self._patience() or answer.status not in _BUSY or (answer.status != 429 and not repeatable):
                     self._tell(None)
                     return answer
                 pause = max(pause, _asked_pause(answer))
             time.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
+
+    def _patience(self) -> float:
+        return PATIENCE_S if self._reached else FIRST_S
 
     def _once(
         self, exchange: Callable[[http.client.HTTPConnection], Answer], timeout_s: float, *, fresh: bool
@@ -219,16 +223,35 @@ class ServerClient:
         return self._signer.sign(request.method, request.target, headers, request.body, request.digest)
 
     def _unreachable(self, lost: _Lost) -> ServerUnreachable:
-        return ServerUnreachable(
-            f"{self.url} does not answer: {lost.reason}",
-            hint="is `skylift server` running there? Without SKYLIFT_URL, --server and [skylift] url runs are local",
-        )
+        if isinstance(lost.__cause__, ssl.SSLCertVerificationError):
+            hint = "for a certificate of your own, set SSL_CERT_FILE to the file of who signed it"
+        else:
+            hint = "is `skylift server` running there? Without SKYLIFT_URL, --server and [skylift] url runs are local"
+        return ServerUnreachable(f"{self.url} does not answer: {lost.reason}", hint=hint)
 
     def _tell(self, trouble: SetupError | None) -> None:
         changed = (trouble is None) != (self.trouble is None)
         self.trouble = trouble
         if changed and self.on_trouble is not None:
             self.on_trouble(trouble)
+
+
+def _address(url: str) -> SplitResult:
+    """Raises SetupError."""
+    hint = "SKYLIFT_URL is like http://127.0.0.1:8083"
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole:
+        raise SetupError(f"{url!r} is not the address of a server", hint=hint)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SetupError(
+            f"the address of the server at {parts.hostname} has more than host, port and path",
+            hint=f"{hint}; a key goes into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    return parts
 
 
 class _Request:

@@ -62,13 +62,17 @@ _KEY_HINT = (
 )
 
 
+def not_ours(url: str, status: int) -> ServerRefused:
+    """Something else answers there; what it says, often a page, would help nobody."""
+    return ServerRefused(f"{url} answered with status {status}, not as Skylift", hint="is that a Skylift server?")
+
+
 def problem_of(status: int, body: bytes, url: str) -> SkyliftError:
     """What a refused request raises here."""
     try:
         problem = msgspec.json.decode(body, type=ErrorBody).error
-    except msgspec.DecodeError:
-        said = body[:200].decode(errors="replace").strip()
-        return ServerRefused(f"{url} answered with status {status}: {said}", hint="is that a Skylift server?")
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return not_ours(url, status)
     if status in (401, 403):
         hint = problem.hint or (_KEY_HINT if status == 401 else None)
         code = AccessRefused.code if status == 401 else problem.code

@@ -133,6 +133,42 @@ def test_a_server_that_was_never_there(opened: list[ServerClient | Scripted]) ->
     assert "skylift server" in str(caught.value.hint)
 
 
+def test_a_server_that_is_silent_is_asked_once(
+    opened: list[ServerClient | Scripted], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "TIMEOUT_S", 0.3)
+    silent = socket.create_server(("127.0.0.1", 0))
+    client = ServerClient(f"http://127.0.0.1:{silent.getsockname()[1]}")
+    with silent, pytest.raises(ServerUnreachable, match="timed out"):
+        client.request("GET", "/v1/runs")
+    assert client.trouble is None
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:80", "ftp://127.0.0.1", "http://", "http://h:1x", "http://h:99999", "http://h:0"]
+)
+def test_what_is_no_address(url: str) -> None:
+    with pytest.raises(SetupError, match="not the address of a server"):
+        ServerClient(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://me:secret@127.0.0.1:80", "http://127.0.0.1/?a=secret", "http://127.0.0.1/#secret"]
+)
+def test_an_address_with_more_than_an_address(url: str) -> None:
+    with pytest.raises(SetupError, match="more than host, port and path") as caught:
+        ServerClient(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("body", [b"<html>hello}", b'["other"]', b"\xff}"])
+def test_another_servers_answer(opened: list[ServerClient | Scripted], body: bytes) -> None:
+    client, _ = pair(opened, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+    with pytest.raises(ServerRefused, match="status 200, not as Skylift") as caught:
+        client.json(dict[str, int], "GET", "/v1/runs")
+    assert "hello" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("answer", "kind", "code"),
     [
