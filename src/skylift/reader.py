@@ -30,6 +30,21 @@ ORPHAN_S = 3.0
 """How long the log of a run is followed after its process has died: somebody may take it over."""
 
 
+FOUND = 6
+"""How many runs that begin like a text are looked at: more than one must be told apart."""
+
+
+def the_one(text: str, found: Sequence[RunRecord]) -> RunRecord:
+    """Of the runs whose id or name begins with `text` the one that is meant. Raises RunNotFound for none or several."""
+    named = [record for record in found if record.name == text]
+    if len(named) == 1 or len(found) == 1:
+        return (named or found)[0]
+    if not found:
+        raise RunNotFound(f"no run is called {text!r}", hint="see the runs there are: skylift runs")
+    several = ", ".join(record.run_id for record in found[:5])
+    raise RunNotFound(f"{text!r} is the beginning of several runs: {several}", hint="give more of it")
+
+
 class RunReader:
     """Answers questions about the runs of one journal. `is_alive` tells whether an owner still lives."""
 
@@ -46,14 +61,7 @@ class RunReader:
         exact = self._journal.run(text)
         if exact is not None:
             return exact
-        found = self._journal.find_runs(text, limit=6)
-        named = [record for record in found if record.name == text]
-        if len(named) == 1 or len(found) == 1:
-            return (named or found)[0]
-        if not found:
-            raise RunNotFound(f"no run is called {text!r}", hint="see the runs there are: skylift runs")
-        several = ", ".join(record.run_id for record in found[:5])
-        raise RunNotFound(f"{text!r} is the beginning of several runs: {several}", hint="give more of it")
+        return the_one(text, self._journal.find_runs(text, limit=FOUND))
 
     def runs(
         self,

@@ -51,8 +51,6 @@ ASK_S = 10.0
 
 SERVICES = "services"
 """The backend that calls services."""
-ACTIVITY = "activity"
-"""Kind of the resources that a server keeps for activities, by ARN."""
 
 
 class RunInterrupted(SetupError):
@@ -266,6 +264,7 @@ class Runtime:
 
     def _router(self, backends: Mapping[str, Backend]) -> Router:
         from skylift.engine.router import Router
+        from skylift.ports.resources import ACTIVITY
 
         settings, allowed = self.config.services, self.config.server.allow_code
         elsewhere = settings.endpoint_url or settings.endpoints.get("lambda") or settings.region

@@ -9,6 +9,9 @@ import msgspec
 
 from skylift.errors import SkyliftError
 
+ACTIVITY = "activity"
+"""The kind of activities, by ARN: what a Task that names one needs."""
+
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """One document as it is stored."""

@@ -8,10 +8,7 @@ from typing import Any
 
 import msgspec
 
-from skylift.ports.resources import ResourceChanged, ResourceStore
-
-KIND = "activity"
-"""In the ResourceStore; the key is the ARN."""
+from skylift.ports.resources import ACTIVITY, ResourceChanged, ResourceStore
 
 
 class Activity(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,34 +31,34 @@ class Activities:
 
     def get(self, arn: str, account: str) -> Activity | None:
         """None too for one of another account."""
-        stored = self._resources.get(KIND, arn)
+        stored = self._resources.get(ACTIVITY, arn)
         found = None if stored is None else msgspec.json.decode(stored.body, type=Activity)
         return found if found is not None and found.account == account else None
 
     def create(self, activity: Activity) -> Activity:
         """This one, or the one that was there before."""
         try:
-            self._resources.put(KIND, activity.arn, msgspec.json.encode(activity), expected=0)
+            self._resources.put(ACTIVITY, activity.arn, msgspec.json.encode(activity), expected=0)
         except ResourceChanged:
             return self.get(activity.arn, activity.account) or self.create(activity)
         return activity
 
     def change(self, arn: str, account: str, edit: Callable[[Activity], Activity]) -> Activity | None:
         """Replace it by what `edit` makes of it, again if somebody else was faster; None if there is none."""
-        while (stored := self._resources.get(KIND, arn)) is not None:
+        while (stored := self._resources.get(ACTIVITY, arn)) is not None:
             present = msgspec.json.decode(stored.body, type=Activity)
             if present.account != account:
                 return None
             activity = edit(present)
             with contextlib.suppress(ResourceChanged):
-                self._resources.put(KIND, arn, msgspec.json.encode(activity), expected=stored.revision)
+                self._resources.put(ACTIVITY, arn, msgspec.json.encode(activity), expected=stored.revision)
                 return activity
         return None
 
     def page(self, prefix: str, *, after: str = "", limit: int = 100) -> list[Activity]:
         """Activities whose ARN starts with `prefix`, by ARN."""
-        found = self._resources.list(KIND, prefix, after=after, limit=limit)
+        found = self._resources.list(ACTIVITY, prefix, after=after, limit=limit)
         return [msgspec.json.decode(stored.body, type=Activity) for stored in found]
 
     def delete(self, arn: str, account: str) -> bool:
-        return self.get(arn, account) is not None and self._resources.delete(KIND, arn)
+        return self.get(arn, account) is not None and self._resources.delete(ACTIVITY, arn)

@@ -15,6 +15,7 @@ from skylift.asl.status import ENDED, STATUSES
 from skylift.engine.names import arn_of, machine_arn, machine_name
 from skylift.errors import RunNotFound
 from skylift.ports.journal import Entry, Journal, RunRecord
+from skylift.reader import FOUND, the_one
 from skylift.remote.wire import (
     ENTRIES_PAGE,
     Fail,
@@ -76,14 +77,7 @@ async def _find(services: Services, caller: Caller, text: str, *, exact: bool = 
     except RunNotFound:
         if exact:
             raise
-    found = await services.context.blocking(_starting_with, journal, caller, text, 6)
-    named = [record for record in found if record.name == text]
-    if len(named) == 1 or len(found) == 1:
-        return (named or found)[0]
-    if not found:
-        raise RunNotFound(f"no run is called {text!r}", hint="see the runs there are: skylift runs")
-    several = ", ".join(record.run_id for record in found[:5])
-    raise RunNotFound(f"{text!r} is the beginning of several runs: {several}", hint="give more of it")
+    return the_one(text, await services.context.blocking(_starting_with, journal, caller, text, FOUND))
 
 
 def _starting_with(journal: Journal, caller: Caller, prefix: str, limit: int) -> list[RunRecord]:
