@@ -37,6 +37,9 @@ MOST_NODES = 1_000_000
 """Nodes that one step may yield; a path such as `$..*..*` can multiply them."""
 
 
+NO_INPUT = "Unable to apply Path transformation to null or empty input."
+
+
 class PathNotFound(Exception):
     """Nothing is there; the text is Jayway's."""
 
@@ -57,6 +60,8 @@ class Path:
         try:
             return self.get(scope)
         except PathNotFound as problem:
+            if scope.input is None and self.root == "$":
+                raise EvaluationFailed("States.Runtime", NO_INPUT) from None
             raise EvaluationFailed("States.Runtime", f"Invalid path '{self.text}' : {problem}") from None
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from skylift.asl.intrinsics import compile_intrinsic
 from skylift.asl.json_text import json_text
 from skylift.asl.jsonata import compile_jsonata
-from skylift.asl.jsonpath import PathNotFound, compile_path
+from skylift.asl.jsonpath import NO_INPUT, PathNotFound, compile_path
 from skylift.asl.scope import EvaluationFailed, Scope
 
 Evaluate = Callable[[Scope], Any]
@@ -94,12 +94,15 @@ def _list(value: list[Any], parts: list[Evaluate | None]) -> Evaluate | None:
 def _reader(text: Any, key: str) -> Evaluate:
     if not isinstance(text, str) or not text.startswith("$"):
         return compile_intrinsic(str(text)).evaluate
-    get = compile_path(text).get
+    path = compile_path(text)
+    get, of_input = path.get, path.root == "$"
 
     def read(scope: Scope) -> Any:
         try:
             return get(scope)
         except PathNotFound:
+            if of_input and scope.input is None:
+                raise EvaluationFailed("States.Runtime", NO_INPUT) from None
             raise EvaluationFailed(
                 "States.Runtime",
                 f"The JSONPath '{text}' specified for the field '{key}' could not be found in the input "

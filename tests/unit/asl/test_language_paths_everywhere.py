@@ -79,3 +79,29 @@ def test_both_sides_of_a_comparison(root: str) -> None:
         }
     )
     assert VirtualRun(document, context=CONTEXT).run({"n": 1}).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {**PASS, "InputPath": "$.a"},
+        {**PASS, "OutputPath": "$.a.b"},
+        {**PASS, "Parameters": {"x.$": "$.a"}},
+        {"Type": "Wait", "SecondsPath": "$.a", "End": True},
+        {"Type": "Fail", "CausePath": "$.a"},
+    ],
+)
+def test_a_path_into_no_input(state: dict[str, Any]) -> None:
+    ended = VirtualRun(load({"StartAt": "A", "States": {"A": state}})).run(None)
+    assert ended.error == "States.Runtime"
+    assert str(ended.cause).endswith("Unable to apply Path transformation to null or empty input.")
+
+
+def test_no_input_can_be_handed_on_and_compared() -> None:
+    states = {
+        "A": {"Type": "Pass", "Parameters": {"x.$": "$", "n.$": "$$.Execution.Name"}, "Next": "B"},
+        "B": {"Type": "Choice", "Choices": [{"Variable": "$.x", "IsNull": True, "Next": "C"}]},
+        "C": {"Type": "Succeed"},
+    }
+    ended = VirtualRun(load({"StartAt": "A", "States": states}), context=CONTEXT).run(None)
+    assert ended.output == {"x": None, "n": "run"}
