@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+DEFAULT = 200
+"""Stories that a test tells, unless `@pytest.mark.seeds(N)` says otherwise."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--seed", type=int, default=None, help="run the simulation with this seed only")
@@ -13,8 +16,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "seed" not in metafunc.fixturenames:
         return
-    marker = metafunc.definition.get_closest_marker("slow")
+    marker = metafunc.definition.get_closest_marker("seeds")
     one = metafunc.config.getoption("--seed", default=None)
     many = metafunc.config.getoption("--seeds", default=None)
-    seeds = [one] if one is not None else range(many if many is not None else 200 if marker is None else 3_000)
+    usual = DEFAULT if marker is None else marker.args[0]
+    seeds = [one] if one is not None else range(many if many is not None else usual)
     metafunc.parametrize("seed", seeds)

@@ -94,6 +94,7 @@ def test_any_faults(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.seeds(3_000)
 def test_any_faults_at_length(seed: int) -> None:
     story(seed + 1_000_000 if seed < 1_000_000 else seed)
 

@@ -57,6 +57,7 @@ def test_several_engines(seed: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.seeds(300)
 def test_several_engines_at_length(seed: int) -> None:
     story(seed + 1_000_000 if seed < 1_000_000 else seed, runs=12)
 
