@@ -17,7 +17,10 @@ pytest.importorskip("boto3")
 pytest.importorskip("uvicorn")
 import boto3
 from aws_command import aws_command
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config as BotoConfig
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from skylift.server.auth.keys import IssuedKey, Keys
@@ -214,3 +217,24 @@ def test_metrics_have_a_token_of_their_own(tmp_path: Path) -> None:
         found = requests.get(server.url + "/metrics", headers={"Authorization": "Bearer tell me"})
         assert found.status_code == 200
         assert "skylift_executions_open 0.0" in found.text
+
+
+def test_our_own_api_signed_as_most_clients_do(server: Server, keys: dict[str, IssuedKey], machine: str) -> None:
+    """Without X-Amz-Content-Sha256: `curl --aws-sigv4` and botocore's signer send it to S3 only."""
+
+    admin = keys["admin"]
+
+    def signed(method: str, path: str, body: bytes = b"") -> dict[str, str]:
+        request = AWSRequest(method, server.url + path, {"Content-Type": "application/json"}, body)
+        SigV4Auth(Credentials(admin.key_id, admin.secret), "states", "eu-west-1").add_auth(request)
+        return dict(request.headers)
+
+    path, body = "/pipelines/signed/runs?wait=20", b'{"a": 1}'
+    ended = requests.post(server.url + path, body, headers=signed("POST", path, body))
+    assert (ended.status_code, ended.json()["output"]) == (200, {"a": 1})
+    assert requests.get(server.url + "/v1/runs", headers=signed("GET", "/v1/runs")).json()["runs"]
+    for other in (b'{"a": 2}', b""):
+        refused = requests.post(server.url + path, other, headers=signed("POST", path, body))
+        assert (refused.status_code, refused.json()["error"]["code"]) == (401, "InvalidSignatureException")
+    unread = requests.post(server.url + path, b" " * 3_000_000, headers={"Content-Type": "application/json"})
+    assert unread.status_code == 401

@@ -50,7 +50,12 @@ def test_an_ending_server_is_not_ready(tmp_path: Path) -> None:
 
 def test_other_paths_and_methods(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
-        assert requests.get(server.url + "/").status_code == 404
+        for path in ("/", "/nope", "/v1/nope"):
+            refused = requests.get(server.url + path)
+            assert (refused.status_code, refused.json()["error"]["message"]) == (404, f"there is no GET {path}")
+        refused = requests.delete(server.url + "/v1/runs")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (405, "REQUEST")
+        assert "GET" in refused.headers["Allow"]
         assert requests.post(server.url + "/health/live").status_code == 405
         unknown = requests.post(server.url, b"{}", headers={"X-Amz-Target": "Other.Action"})
         assert unknown.json()["__type"] == "UnknownOperationException"

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Router
 from skylift.server.api.answers import Refusal, refuse
 from skylift.server.auth.gate import Gate
 from skylift.server.auth.request import Head, head_of
+from skylift.server.auth.signatures import DIGEST
 from skylift.server.body import Gone, Message, Receive, Scope, Send, read_body, too_long
 from skylift.server.caller import Caller
 from skylift.server.context import ServerContext
@@ -33,6 +34,8 @@ LONG = ("GetActivityTask", "StartSyncExecution", "TestState")
 
 LONG_DIGITS = 4
 """Of the length of a body that is read before it is known whose it is: less than 10,000 bytes."""
+
+_WHAT_THERE_IS = "the Step Functions API is POST /; /openapi.json describes Skylift's own"
 
 _log = logging.getLogger(__name__)
 Answer = tuple[int, dict[str, str], bytes]
@@ -117,22 +120,22 @@ class App:
 
     async def _own(self, head: Head, scope: Scope, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
+        scope["app"] = self  # so that the router raises what it does not find
         seen = _Seen(send)
         caller: Caller | None = None
         try:
             if head.path in OPEN_PATHS:
                 await self._router(scope, receive, seen)
             else:
-                caller, claimed = await self._gate.caller(head, None)
+                caller, checked = await self._authenticated(head, receive)
                 scope["caller"] = caller
-                checked = receive if claimed is None else _checked(receive, claimed)
-                if claimed is not None and not _has_body(head) and claimed != EMPTY_DIGEST:
-                    raise HTTPException(400, "the body is not the one that was signed")
                 with self._admitted(caller):
                     await self._router(scope, checked, seen)
+        except Gone:
+            return
         except (ApiError, HTTPException) as problem:
             if not seen.status:
-                await refuse(_as_refusal(problem))(scope, receive, seen)
+                await refuse(_as_refusal(problem, head))(scope, receive, seen)
         except asyncio.CancelledError:
             if not seen.status:
                 await refuse(Refusal(503, "ENDING", "the server is ending"))(scope, receive, seen)
@@ -142,6 +145,21 @@ class App:
                 await refuse(Refusal(500, "INTERNAL", "an internal error occurred"))(scope, receive, seen)
         action = _action(scope)
         self._observer.request(action, seen.status, {}, time.perf_counter() - began, caller)
+
+    async def _authenticated(self, head: Head, receive: Receive) -> tuple[Caller, Receive]:
+        """Who asks, and the body, which is the one that was signed or ends in an HTTPException."""
+        if not await self._gate.is_open() and DIGEST not in head.by_name:
+            # Signed as by most clients: what the body must be is known only with the body.
+            await self._gate.admit(head)
+            body = await self._body(head, receive)
+            caller, _ = await self._gate.caller(head, body)
+            return caller, _again(body, receive)
+        caller, claimed = await self._gate.caller(head, None)
+        if claimed is None:
+            return caller, receive
+        if not _has_body(head) and claimed != EMPTY_DIGEST:
+            raise HTTPException(400, "the body is not the one that was signed")
+        return caller, _checked(receive, claimed)
 
 
 class _Seen:
@@ -194,6 +212,16 @@ def _checked(receive: Receive, claimed: str) -> Receive:
     return checked
 
 
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A body that has been read, then what comes after it."""
+    rest: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return rest.pop() if rest else await receive()
+
+    return again
+
+
 async def _while_connected(handling: asyncio.Future[Answer], receive: Receive) -> Answer:
     """What `handling` gives. Raises Gone when the client has gone before that."""
     leaving = asyncio.ensure_future(receive())
@@ -231,9 +259,13 @@ def _retry_after(problem: Throttled) -> str:
     return str(max(1, round(problem.wait_s)))
 
 
-def _as_refusal(problem: ApiError | HTTPException) -> Refusal:
+def _as_refusal(problem: ApiError | HTTPException, head: Head) -> Refusal:
     if isinstance(problem, HTTPException):
-        return Refusal(problem.status_code, "REQUEST", problem.detail)
+        headers = dict(problem.headers or {})
+        if problem.status_code not in (404, 405):
+            return Refusal(problem.status_code, "REQUEST", problem.detail, headers=headers)
+        said = f"there is no {head.method} {head.path[:200]}"
+        return Refusal(problem.status_code, "REQUEST", said, hint=_WHAT_THERE_IS, headers=headers)
     if isinstance(problem, Throttled):
         return Refusal(429, "TOO-MANY", "too many requests", headers={"retry-after": _retry_after(problem)})
     status = 401 if problem.status == 400 else problem.status

@@ -22,7 +22,7 @@ KNOWN_S = 1.0
 MOST_KNOWN = 10_000
 
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
-_DIGEST = "x-amz-content-sha256"
+DIGEST = "x-amz-content-sha256"
 _NOT_OURS = "The security token included in the request is invalid."
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
@@ -169,7 +169,7 @@ def _check_headers(head: Head, signed: sigv4.Signed) -> None:
 
 
 def _claimed_digest(head: Head, digest: str | None) -> str:
-    claimed = head.get(_DIGEST)
+    claimed = head.get(DIGEST)
     if claimed is None:
         if digest is None:
             raise invalid("X-Amz-Content-Sha256 is needed for this request")
