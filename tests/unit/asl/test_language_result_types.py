@@ -205,3 +205,15 @@ def test_no_choice_is_worded_as_a_transition_that_leads_nowhere() -> None:
         "States.NoChoiceMatched",
         "Failed to transition out of the state. The state does not point to a next state.",
     )
+
+
+@pytest.mark.parametrize("field", ["MaxItemsPerBatch", "MaxInputBytesPerBatch"])
+def test_the_limits_of_a_batcher_are_located_inside_it(field: str) -> None:
+    state = {**WIDE_MAP, "ItemBatcher": {field: "{% $nothing %}"}}
+    assert failure(run(state, {}))[1] == (
+        f"The JSONata expression '$nothing' specified for the field 'ItemBatcher/{field}' returned nothing (undefined)."
+    )
+    ended = run({**WIDE_MAP, "ItemBatcher": {field: "{% 0 %}"}}, {})
+    assert failure(ended) == ("States.QueryEvaluationError", f"{field} must be positive.")
+    (event,) = [event for event in ended.history if event.type == "EvaluationFailed"]
+    assert event.details["location"] == f"ItemBatcher/{field}"

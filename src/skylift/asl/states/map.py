@@ -175,21 +175,25 @@ class MapStep(Step):
         self.pump(turn, frame, fan, frame.last_id)
 
 
-def number_field(value: Any, path: Any, language: Any, field: str, kind: str) -> Evaluate | None:
-    """A number that may be written as such, as a path or as JSONata; `kind` is what the service calls it."""
+def number_field(value: Any, path: Any, language: Any, field: str, kind: str, within: str = "") -> Evaluate | None:
+    """A number that may be written as such, as a path or as JSONata; `kind` is what the service calls it.
+
+    `within` names the part of the state that the field stands in, as locations do: "ItemBatcher/".
+    """
     if path is not UNSET:
         return _number_at(path, field, kind)
-    evaluate = template(value, language, field)
+    location = within + field
+    evaluate = template(value, language, location)
     if evaluate is None:
         return None
 
     def read(scope: Scope) -> Any:
         number = evaluate(scope)
-        require("number", number, value, field)
+        require("number", number, value, location)
         if not _is_number(number, kind):
             text = msgspec.json.encode(number).decode()
             cause = f"The {field} field must evaluate to a valid {kind} but was: {text}"
-            raise EvaluationFailed("States.QueryEvaluationError", cause, field)
+            raise EvaluationFailed("States.QueryEvaluationError", cause, location)
         return number
 
     return read

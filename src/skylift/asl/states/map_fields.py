@@ -114,7 +114,12 @@ class _BatchFields:
         self._jsonata = language == "JSONata"
         self._input = template(batcher.batch_input, language, "ItemBatcher/BatchInput")
         self._items = number_field(
-            batcher.max_items_per_batch, batcher.max_items_per_batch_path, language, "MaxItemsPerBatch", "integer"
+            batcher.max_items_per_batch,
+            batcher.max_items_per_batch_path,
+            language,
+            "MaxItemsPerBatch",
+            "integer",
+            "ItemBatcher/",
         )
         self._bytes = number_field(
             batcher.max_input_bytes_per_batch,
@@ -122,6 +127,7 @@ class _BatchFields:
             language,
             "MaxInputBytesPerBatch",
             "integer",
+            "ItemBatcher/",
         )
 
     def evaluate(self, scope: Scope) -> Batch:
@@ -134,7 +140,7 @@ class _BatchFields:
             return None
         value = int(evaluate(scope))
         if value < 1:
-            raise out_of_range(self._jsonata, field, f"{field} must be positive.")
+            raise out_of_range(self._jsonata, f"ItemBatcher/{field}", f"{field} must be positive.")
         return value
 
 
