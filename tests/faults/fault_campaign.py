@@ -93,6 +93,7 @@ class _Campaign:
             gremlin = Gremlin(
                 servers, owners, self._plan.seed,
                 relays=self._relays, database=self._database, pace_s=self._plan.pace_s,
+                longest_s=min(10.0, max(2.0, self._plan.seconds / 4)),
             )  # fmt: skip
             load.begin()
             began = time.monotonic()
@@ -107,6 +108,7 @@ class _Campaign:
             self._tell(servers, owners, gremlin, checks, loaded_s, settled_s)
             await self._quiet(servers, baseline)
             await self._show(load)
+            load.close()
         return self._report
 
     @contextlib.asynccontextmanager
@@ -129,6 +131,7 @@ class _Campaign:
             self._complain(servers)
             for relay in self._relays:
                 relay.close()
+            await asyncio.sleep(0.1)  # the loop still has to take leave of them
 
     async def _servers(self) -> AsyncIterator[ServerProcess]:
         if self._database is None:

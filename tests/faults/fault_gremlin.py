@@ -23,7 +23,8 @@ class Database(Protocol):
 
 
 class Gremlin:
-    """`relays` are the ways of the servers to the database, in the servers' order; empty for SQLite."""
+    """`relays` are the ways of the servers to the database, in the servers' order; empty for SQLite.
+    A fault comes every `pace_s` on average; a server is frozen or cut off for `longest_s` at most."""
 
     def __init__(
         self,
@@ -34,10 +35,11 @@ class Gremlin:
         relays: list[Relay],
         database: Database | None,
         pace_s: float,
+        longest_s: float,
     ) -> None:
         self._servers, self._owners, self._relays, self._database = servers, owners, relays, database
         self._rng = random.Random(f"{seed}/gremlin")
-        self._pace_s = pace_s
+        self._pace_s, self._longest_s = pace_s, longest_s
         self._mending: set[asyncio.Task[None]] = set()
         self._busy: set[ServerProcess] = set()
         self._database_busy = False
@@ -116,7 +118,7 @@ class Gremlin:
             return None
         self._busy.add(server)
         server.freeze()
-        return self._thaw(server, self._rng.uniform(1.0, 10.0) if self._relays else 2.0)
+        return self._thaw(server, self._rng.uniform(1.0, self._longest_s) if self._relays else 2.0)
 
     async def _thaw(self, server: ServerProcess, after_s: float) -> None:
         await asyncio.sleep(after_s)
@@ -132,19 +134,19 @@ class Gremlin:
         """One server is cut off from the database, perhaps for so long that the others think it dead."""
         relay = self._rng.choice(self._relays)
         relay.block()
-        self._servers.lenient = True
-        return self._unblock(relay, self._rng.uniform(1.0, 10.0))
+        for_s = self._rng.uniform(1.0, self._longest_s)
+        self._servers.be_lenient(for_s)
+        return self._unblock(relay, for_s)
 
     async def _unblock(self, relay: Relay, after_s: float) -> None:
         await asyncio.sleep(after_s)
         relay.unblock()
-        await self._strict_again()
 
     def _away(self, how: str) -> Coroutine[Any, Any, None] | None:
         if self._database_busy or self._database is None:
             return None
         self._database_busy = True
-        self._servers.lenient = True
+        self._servers.be_lenient(10)
         self._owners.disturb()
         return self._database_away(self._database, how, self._rng.uniform(0.0, 2.0))
 
@@ -157,13 +159,6 @@ class Gremlin:
         database.start()  # by this thread, with which it lives and dies
         self._owners.disturb()
         self._database_busy = False
-        await self._strict_again()
-
-    async def _strict_again(self) -> None:
-        """A server that began without a database takes a while to end for it."""
-        await asyncio.sleep(12)
-        if not self._database_busy and not any(relay.blocked for relay in self._relays):
-            self._servers.lenient = False
 
 
 async def _only(mending: Awaitable[None]) -> None:

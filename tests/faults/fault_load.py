@@ -29,11 +29,19 @@ class Load:
         self.stopping = asyncio.Event()
         """No new executions; workers go on."""
         self._numbers = iter(range(1, 1_000_000_000))
+        self._clients: list[Client] = []
         self._starters: list[asyncio.Task[None]] = []
         self._others: list[asyncio.Task[None]] = []
 
     def client(self, name: str, leaving: float = 0.0) -> Client:
-        return Client(self._ports, random.Random(f"{self._seed}/{name}"), self.traffic, leaving=leaving)
+        client = Client(self._ports, random.Random(f"{self._seed}/{name}"), self.traffic, leaving=leaving)
+        self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """All connections."""
+        for client in self._clients:
+            client.close()
 
     async def prepare(self) -> None:
         """Activities and state machines."""

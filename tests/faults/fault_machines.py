@@ -10,7 +10,7 @@ from typing import Any
 REGION = "us-east-1:123456789012"
 ROLE = "arn:aws:iam::123456789012:role/faults"
 WORK, RELAY = (f"arn:aws:states:{REGION}:activity:{name}" for name in ("work", "relay"))
-HEARTBEAT_S = 8
+HEARTBEAT_S = 6
 """A task whose worker never got it, or could not answer, comes again after this."""
 
 
@@ -41,7 +41,7 @@ def job(kind: str, variant: str, number: int) -> Job:
             given["rounds"] = int(variant)
         case "wait":
             given["seconds"] = int(variant)
-        case "map":
+        case "map" | "distributed":
             given = {"items": [number + place for place in range(20)]}
         case "activity":
             given["plan"] = variant
@@ -52,6 +52,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "chain": ("3", "8"),
     "wait": ("1", "2", "3"),
     "map": ("20",),
+    "distributed": ("20",),
+    "function": ("",),
     "activity": ("fine", "flaky", "doomed"),
     "callback": ("",),
     "nested": ("2",),
@@ -67,6 +69,8 @@ _WEIGHTS = {
     "chain": 6,
     "wait": 5,
     "map": 3,
+    "distributed": 2,
+    "function": 2,
     "activity": 8,
     "callback": 3,
     "nested": 4,
@@ -90,7 +94,7 @@ def expected(job: Job) -> tuple[str, Any]:
             return "SUCCEEDED", {"count": given["rounds"], "x": given["x"], "status": "SUCCEEDED"}
         case "wait":
             return "SUCCEEDED", given
-        case "map":
+        case "map" | "distributed":
             return "SUCCEEDED", [item * 2 for item in given["items"]]
         case "activity" if job.variant == "doomed":
             return "SUCCEEDED", {**given, "error": {"Error": "Doomed", "Cause": f"by plan {given['x']}"}}
@@ -100,6 +104,8 @@ def expected(job: Job) -> tuple[str, Any]:
             return "SUCCEEDED", {**given, "result": {"doubled": given["x"] * 2}}
         case "callback":
             return "SUCCEEDED", {"tripled": given["x"] * 3}
+        case "function":
+            return "SUCCEEDED", {"doubled": given["x"] * 2}
         case "caught":
             return "SUCCEEDED", {"Error": "Boom", "Cause": "as it must"}
         case "updated":
@@ -132,7 +138,11 @@ def definitions() -> dict[str, dict[str, Any]]:
         "chain": _chain(),
         "relay": _relay(),
         "wait": _states(W={"Type": "Wait", "SecondsPath": "$.seconds", "End": True}),
-        "map": _map(),
+        "map": _map({"Mode": "INLINE"}),
+        "distributed": _map({"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}),
+        "function": _states(
+            F={"Type": "Task", "Resource": f"arn:aws:lambda:{REGION}:function:double", "Retry": [LOST], "End": True}
+        ),
         "activity": _activity(),
         "redriven": _redriven(),
         "callback": _callback(),
@@ -172,7 +182,7 @@ def _chain() -> dict[str, Any]:
     )
 
 
-def _map() -> dict[str, Any]:
+def _map(mode: dict[str, str]) -> dict[str, Any]:
     item = _states(
         Pause={"Type": "Wait", "Seconds": "{% $states.input % 5 = 0 ? 1 : 0 %}", "Next": "Double"},
         Double={"Type": "Pass", "Output": "{% $states.input * 2 %}", "End": True},
@@ -184,7 +194,7 @@ def _map() -> dict[str, Any]:
                 "Type": "Map",
                 "Items": "{% $states.input.items %}",
                 "MaxConcurrency": 7,
-                "ItemProcessor": {"ProcessorConfig": {"Mode": "INLINE"}, **item},
+                "ItemProcessor": {"ProcessorConfig": mode, **item},
                 "End": True,
             }
         ),

@@ -29,7 +29,7 @@ def test_a_server_on_sqlite_that_is_killed_under_load(tmp_path: Path) -> None:
 def test_servers_on_postgresql_that_are_killed_and_cut_off_under_load(tmp_path: Path) -> None:
     if reason := missing():
         pytest.skip(reason)
-    report = run(Plan(store="postgresql", seconds=12, seed=SEED, pace_s=1.0, folder=tmp_path / "faults"))
+    report = run(Plan(store="postgresql", seconds=10, seed=SEED, pace_s=1.0, folder=tmp_path / "faults"))
     assert not report.problems, report.text()
 
 

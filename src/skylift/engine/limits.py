@@ -20,7 +20,7 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """How often the journal is asked for what other processes left in it."""
     backoff_ms: int = 100
     """First pause after the journal failed; doubles up to `backoff_most_ms`."""
-    backoff_most_ms: int = 5_000
+    backoff_most_ms: int = 2_000
     adopt_ms: int = 1_000
     """How often an adopting engine looks for runs of dead engines."""
     adopt_runs: int = 200
