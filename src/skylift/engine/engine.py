@@ -63,6 +63,9 @@ from skylift.ports.clock import Clock
 from skylift.ports.compute import Backend, Outcome, Submitted
 from skylift.ports.journal import Journal
 
+FIRE_MS = 50
+"""How long a turn goes on with what is due before it is committed; the rest is due in the next one."""
+
 
 class Engine:
     """Drives runs. Not thread-safe but for `report`, `item_done` (both through `inbox`) and `subscribe`."""
@@ -337,12 +340,15 @@ class Engine:
 
     def _fire(self, turn: Turn) -> None:
         timers = self._book.timers
-        while (due := timers.pop_due(turn.now_ms)) is not None:
+        most = timers.added
+        while (due := timers.pop_due(turn.now_ms, most)) is not None:
             if type(due) is RunDue:
                 if due.run.open and due.run.timers.pop(due.timer, None) is not None:
                     self._planner.apply(due.run, TimerFired(timer=due.timer), turn)
             elif type(due) is AttemptDue and due.attempt.open:
                 self._answers.due(due.attempt, due.what, turn)
+            if self._clock.now_ms() - turn.now_ms >= FIRE_MS:
+                return  # endless loops go on at once, again and again: others have their turn first
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 

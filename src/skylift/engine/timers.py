@@ -26,9 +26,15 @@ class Timers(Generic[T]):
     def next_due(self) -> int | None:
         return self._heap[0][0] if self._heap else None
 
-    def pop_due(self, now_ms: int) -> T | None:
-        """The earliest thing that is due, or None."""
-        if self._heap and self._heap[0][0] <= now_ms:
+    @property
+    def added(self) -> int:
+        """How many were ever added."""
+        return self._added
+
+    def pop_due(self, now_ms: int, added: int) -> T | None:
+        """The earliest thing that is due, or None. What was added after so many others waits: it may be added anew
+        whenever it was taken."""
+        if self._heap and self._heap[0][0] <= now_ms and self._heap[0][1] <= added:
             return heapq.heappop(self._heap)[2]
         return None
 
