@@ -6,33 +6,29 @@ first run that this process drives.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from skylift.asl import events as e
 from skylift.asl.status import ENDED
-from skylift.config import Config, FunctionBinding, SecretSource
+from skylift.config import Config
 from skylift.errors import RunNotFound, SetupError, SkyliftError
-from skylift.ports.compute import Backend, Failed, Outcome, Requirements, Submitted, Succeeded
+from skylift.ports.compute import Backend, Failed, Outcome, Submitted, Succeeded
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
 from skylift.reader import RunReader
-from skylift.units import parse_duration_ms, parse_memory_mib
+from skylift.wiring import SERVICES, function_tasks, make_home, places_of, router_of, secret_source, services_backend
 
 if TYPE_CHECKING:
     from skylift.collecting import Freed
     from skylift.engine.inputs import StartRun
     from skylift.engine.observe import TurnReport
-    from skylift.engine.places import Places
     from skylift.engine.resolve import Resolve
-    from skylift.engine.router import Router
     from skylift.engine.thread import EngineThread
     from skylift.ports.blobs import BlobStore
     from skylift.ports.journal import Journal
@@ -47,10 +43,6 @@ POLL_S = 0.05
 """How often a run that another process drives is looked at."""
 ASK_S = 10.0
 """How long to wait until another process has carried out a request."""
-
-
-SERVICES = "services"
-"""The backend that calls services."""
 
 
 class RunInterrupted(SetupError):
@@ -108,7 +100,7 @@ class Runtime:
         self._submitted: tuple[Submission, tuple[str, str]] | None = None
 
     def _prepare(self) -> None:
-        _make_home(self.config.home)
+        make_home(self.config.home)
 
     def __enter__(self) -> Runtime:
         return self
@@ -235,8 +227,8 @@ class Runtime:
                 backends=backends,
                 owner=ownership.owner,
                 inbox=inbox,
-                router=self._router(backends),
-                items=ItemStore(places=self._places()),
+                router=router_of(self.config, backends, self.resources),
+                items=ItemStore(places=places_of(self.config)),
                 is_alive=self._is_alive,
                 resolve=self.resolve,
                 on_turn=self.on_turn,
@@ -249,45 +241,9 @@ class Runtime:
         """The first one is the default."""
         from skylift.compute.deferred import DeferredBackend
 
-        services = DeferredBackend(SERVICES, self._make_services, self._report)
+        services = DeferredBackend(SERVICES, lambda: services_backend(self.config, self._report), self._report)
         self._backends.append(services)
         return {self._process_backend.name: self._process_backend, SERVICES: services}
-
-    def _make_services(self) -> Backend:
-        from skylift.compute.services.backend import ServicesBackend
-        from skylift.compute.services.policy import ServicePolicy
-
-        server = self.config.server
-        policy = ServicePolicy(services=server.allow_services, http=server.allow_http)
-        backend: Backend = ServicesBackend(self._report, self.config.services, policy)
-        return backend
-
-    def _router(self, backends: Mapping[str, Backend]) -> Router:
-        from skylift.engine.router import Router
-        from skylift.ports.resources import ACTIVITY
-
-        settings, allowed = self.config.services, self.config.server.allow_code
-        elsewhere = settings.endpoint_url or settings.endpoints.get("lambda") or settings.region
-        return Router(
-            backends,
-            services=SERVICES,
-            functions=self._functions(),
-            lambda_elsewhere=bool(elsewhere),
-            has_activity=lambda arn: self.resources.get(ACTIVITY, arn) is not None,
-            may_run=lambda account: account == "" or "*" in allowed or account in allowed,
-        )
-
-    def _places(self) -> Places:
-        """What the runs of an account may read and write."""
-        from skylift.engine.places import Places
-
-        server, services = self.config.server, self.config.services
-        return Places(
-            folders=tuple(server.allow_paths),
-            services=tuple(server.allow_services),
-            endpoint_url=services.endpoints.get("s3") or services.endpoint_url,
-            region=services.region,
-        )
 
     def _report(self, token: str, outcome: Outcome | Submitted) -> None:
         """Workers start before the engine does, but it alone gives them work: it is there when they report."""
@@ -492,7 +448,7 @@ class Runtime:
         Runs are named by their tick, so that none is started twice, by however many processes; ticks that pass while a
         run goes on are left out, but for the last. Raises InvalidSchedule.
         """
-        from skylift.engine.schedule import next_due
+        from skylift.engine.schedule import latest_due, next_due
 
         due = next_due(schedule, int(time.time() * 1000))
         while due is not None and not stopping.is_set():
@@ -501,17 +457,7 @@ class Runtime:
             name = f"{submission.pipeline}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(due / 1000))}"
             record = self.submit(submission, value, name=name)
             yield self.wait(record.run_id, pausing=stopping)
-            due = self._tick_after(schedule, due)
-
-    def _tick_after(self, schedule: str, last_ms: int) -> int | None:
-        """The next tick; of several that were missed only the latest."""
-        from skylift.engine.schedule import next_due
-
-        now_ms = int(time.time() * 1000)
-        due = next_due(schedule, last_ms)
-        while due is not None and (later := next_due(schedule, due)) is not None and later <= now_ms:
-            due = later
-        return due
+            due = latest_due(schedule, due, int(time.time() * 1000)) or next_due(schedule, due)
 
     def recorded_call(self, record: RunRecord, step: str, attempt: int | None = None) -> RecordedCall:
         """A recorded attempt to be run again here, with its own code and inputs. Raises RunNotFound, SetupError."""
@@ -531,42 +477,4 @@ class Runtime:
         return record
 
     def _functions(self) -> dict[str, TaskSpec]:
-        """`[functions]` as tasks, so that every run keeps the bindings it was started with."""
-        return {name: function_task(name, binding) for name, binding in self.config.functions.items()}
-
-
-def _make_home(home: Path) -> None:
-    try:
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what runs were given and gave
-        writable = os.access(home, os.W_OK | os.X_OK)
-        reason = "you may not write there"
-    except OSError as problem:
-        writable, reason = False, problem.strerror or str(problem)
-    if not writable:
-        raise SetupError(
-            f"{home} cannot hold the journal and the artifacts: {reason}",
-            hint="point SKYLIFT_HOME at a folder that can be written",
-            code="HOME",
-        )
-
-
-def function_task(name: str, binding: FunctionBinding) -> TaskSpec:
-    """A Lambda function's binding as a task that a backend can run."""
-    return TaskSpec(
-        name=name,
-        target=binding.handler,
-        convention="handler",
-        requirements=Requirements(
-            memory_mib=parse_memory_mib(binding.memory) if binding.memory else None,
-            timeout_ms=parse_duration_ms(binding.timeout) if binding.timeout else None,
-            env=binding.env,
-            secrets=binding.secrets,
-        ),
-    )
-
-
-def secret_source(source: SecretSource, project: Path) -> str:
-    """A secret's source as workers are told it: `kind:where`."""
-    kind = next(key for key in SecretSource.__struct_fields__ if getattr(source, key) is not None)
-    place: str = getattr(source, kind)
-    return f"{kind}:{project / Path(place).expanduser()}" if kind == "file" else f"{kind}:{place}"
+        return function_tasks(self.config)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from skylift.config import SecretSource
-from skylift.runtime import secret_source
+from skylift.wiring import secret_source
 
 PROJECT = Path("/work/project")
 

@@ -56,6 +56,22 @@ def next_due(expression: str, after_ms: int, timezone: str = "UTC", anchor_ms: i
     return _next_cron(parsed, after_ms, _zone(timezone), expression)
 
 
+_LOOK_BACK_MS = (3_600_000, 86_400_000, 31 * 86_400_000, 366 * 86_400_000)
+"""Where the last missed tick is looked for, nearest first: frequent ones need not all be counted."""
+
+
+def latest_due(expression: str, after_ms: int, now_ms: int, timezone: str = "UTC") -> int | None:
+    """Of the ticks since a time the last: after a week off nobody wants a run for each minute of it."""
+    for window_ms in (*_LOOK_BACK_MS, now_ms - after_ms):
+        start = max(after_ms, now_ms - window_ms)
+        latest, due = None, next_due(expression, start, timezone)
+        while due is not None and due <= now_ms:
+            latest, due = due, next_due(expression, due, timezone)
+        if latest is not None or start == after_ms:
+            return latest
+    return None
+
+
 def check(expression: str, timezone: str = "UTC") -> None:
     """Raises InvalidSchedule unless the schedule can be used; a rate's time zone, too, must be one."""
     _zone(timezone)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from skylift.engine.schedule import InvalidSchedule, next_due
+from skylift.engine.schedule import InvalidSchedule, latest_due, next_due
 
 
 def ms(text: str) -> int:
@@ -72,3 +72,18 @@ def test_nonsense_is_named(expression: str, part: str) -> None:
 def test_an_unknown_zone() -> None:
     with pytest.raises(InvalidSchedule, match="Mars/Base"):
         next_due("0 9 * * *", 0, "Mars/Base")
+
+
+@pytest.mark.parametrize(
+    ("expression", "after", "now", "expected"),
+    [
+        ("rate(1 minute)", "2026-01-01 00:00:00", "2026-01-01 00:00:59", None),
+        ("rate(1 minute)", "2026-01-01 00:00:00", "2026-01-01 00:01:00", "2026-01-01 00:01:00"),
+        ("rate(1 minute)", "2026-01-01 00:00:00", "2027-03-01 00:00:30", "2027-03-01 00:00:00"),
+        ("cron(0 9 1 1 ? *)", "2026-01-01 00:00:00", "2029-06-01 00:00:00", "2029-01-01 09:00:00"),
+        ("cron(0 9 1 1 ? 2026)", "2026-01-01 00:00:00", "2049-06-01 00:00:00", "2026-01-01 09:00:00"),
+        ("cron(0 9 1 1 ? 2026)", "2026-01-01 09:00:00", "2049-06-01 00:00:00", None),
+    ],
+)
+def test_of_missed_ticks_only_the_latest(expression: str, after: str, now: str, expected: str | None) -> None:
+    assert latest_due(expression, ms(after), ms(now)) == (None if expected is None else ms(expected))

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from skylift.engine.schedule import next_due
+from skylift.engine.schedule import latest_due, next_due
 from skylift.server.triggers.book import TriggerBook
 from skylift.server.triggers.trigger import Occurrence, Schedule, Trigger, TriggerState
 
 LONGEST_PAUSE_S = 30.0
 """Clocks are set: a far tick is looked for again and again."""
-_LOOK_BACK_MS = (3_600_000, 86_400_000, 31 * 86_400_000, 10 * 366 * 86_400_000)
-"""Where the last missed tick is looked for, nearest first: frequent ones need not all be counted."""
 
 
 class ScheduleWatcher:
@@ -26,7 +24,7 @@ class ScheduleWatcher:
     def look(self, now_ms: int) -> list[Occurrence]:
         state = self._book.state(self._trigger.key)
         self._last_ms = state.last_tick_ms if state.last_tick_ms is not None else self._trigger.created_ms
-        tick = self._latest(now_ms)
+        tick = latest_due(self._source.expression, self._last_ms, now_ms, self._source.timezone)
         if tick is None:
             return []
         at = datetime.fromtimestamp(tick / 1000, UTC)
@@ -48,18 +46,6 @@ class ScheduleWatcher:
         if due is None:
             return LONGEST_PAUSE_S
         return min(LONGEST_PAUSE_S, max(0.0, (due - now_ms) / 1000))
-
-    def _latest(self, now_ms: int) -> int | None:
-        """Of the ticks that were missed only the last: after a week off nobody wants a run for each minute of it."""
-        assert self._last_ms is not None
-        for window_ms in _LOOK_BACK_MS:
-            after = max(self._last_ms, now_ms - window_ms)
-            latest, due = None, self._next(after)
-            while due is not None and due <= now_ms:
-                latest, due = due, self._next(due)
-            if latest is not None or after == self._last_ms:
-                return latest
-        return None
 
     def _next(self, after_ms: int) -> int | None:
         return next_due(self._source.expression, after_ms, self._source.timezone)

@@ -1,0 +1,105 @@
+"""From the settings to the parts around an engine: where tasks go, what runs may touch, how functions are bound."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from skylift.config import Config, FunctionBinding, SecretSource
+from skylift.errors import SetupError
+from skylift.ports.compute import Backend, Report, Requirements
+from skylift.ports.tasks import TaskSpec
+from skylift.units import parse_duration_ms, parse_memory_mib
+
+if TYPE_CHECKING:
+    from skylift.engine.places import Places
+    from skylift.engine.router import Router
+    from skylift.ports.resources import ResourceStore
+
+SERVICES = "services"
+"""The backend that calls services."""
+
+
+def make_home(home: Path) -> None:
+    """Raises SetupError where it cannot be made or written."""
+    try:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what runs were given and gave
+        writable = os.access(home, os.W_OK | os.X_OK)
+        reason = "you may not write there"
+    except OSError as problem:
+        writable, reason = False, problem.strerror or str(problem)
+    if not writable:
+        raise SetupError(
+            f"{home} cannot hold the journal and the artifacts: {reason}",
+            hint="point SKYLIFT_HOME at a folder that can be written",
+            code="HOME",
+        )
+
+
+def services_backend(config: Config, report: Report) -> Backend:
+    """The backend of service integrations, with the administrator's lists."""
+    from skylift.compute.services.backend import ServicesBackend
+    from skylift.compute.services.policy import ServicePolicy
+
+    server = config.server
+    policy = ServicePolicy(services=server.allow_services, http=server.allow_http)
+    backend: Backend = ServicesBackend(report, config.services, policy)
+    return backend
+
+
+def router_of(config: Config, backends: Mapping[str, Backend], resources: ResourceStore) -> Router:
+    """Where tasks go."""
+    from skylift.engine.router import Router
+    from skylift.ports.resources import ACTIVITY
+
+    settings, allowed = config.services, config.server.allow_code
+    elsewhere = settings.endpoint_url or settings.endpoints.get("lambda") or settings.region
+    return Router(
+        backends,
+        services=SERVICES,
+        functions=function_tasks(config),
+        lambda_elsewhere=bool(elsewhere),
+        has_activity=lambda arn: resources.get(ACTIVITY, arn) is not None,
+        may_run=lambda account: account == "" or "*" in allowed or account in allowed,
+    )
+
+
+def places_of(config: Config) -> Places:
+    """What the runs of an account may read and write."""
+    from skylift.engine.places import Places
+
+    server, services = config.server, config.services
+    return Places(
+        folders=tuple(server.allow_paths),
+        services=tuple(server.allow_services),
+        endpoint_url=services.endpoints.get("s3") or services.endpoint_url,
+        region=services.region,
+    )
+
+
+def function_tasks(config: Config) -> dict[str, TaskSpec]:
+    """`[functions]` as tasks, so that every run keeps the bindings it was started with."""
+    return {name: _function_task(name, binding) for name, binding in config.functions.items()}
+
+
+def _function_task(name: str, binding: FunctionBinding) -> TaskSpec:
+    return TaskSpec(
+        name=name,
+        target=binding.handler,
+        convention="handler",
+        requirements=Requirements(
+            memory_mib=parse_memory_mib(binding.memory) if binding.memory else None,
+            timeout_ms=parse_duration_ms(binding.timeout) if binding.timeout else None,
+            env=binding.env,
+            secrets=binding.secrets,
+        ),
+    )
+
+
+def secret_source(source: SecretSource, project: Path) -> str:
+    """A secret's source as workers are told it: `kind:where`."""
+    kind = next(key for key in SecretSource.__struct_fields__ if getattr(source, key) is not None)
+    place: str = getattr(source, kind)
+    return f"{kind}:{project / Path(place).expanduser()}" if kind == "file" else f"{kind}:{place}"
