@@ -223,7 +223,7 @@ RAW = [
     b"GET /" + b"a" * 50_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
     b"".join(b"X%d: y\r\n" % n for n in range(5000)),
     LINE
-    + b"Authorization: AWS4-HMAC-SHA256 Credential=/////, SignedHeaders=;;, Signature=\xff\r\nContent-Length: 2\r\n\r\n{}",
+    + b"Authorization: AWS4-HMAC-SHA256 Credential=//, SignedHeaders=;, Signature=\xff\r\nContent-Length: 2\r\n\r\n{}",
 ]
 
 

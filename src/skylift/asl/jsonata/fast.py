@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from skylift.asl.jsonata import parser as p
 from skylift.asl.jsonata.functions import FUNCTIONS
-from skylift.asl.jsonata.library import FUNCTION_NAMES, NOTHING, JsonataError, evaluators, states_object
+from skylift.asl.jsonata.library import FUNCTION_NAMES, NOTHING, JsonataError, evaluators, event_steps, states_object
 from skylift.asl.jsonata.names import MEMBERS
 from skylift.asl.jsonata.tokens import Token
 from skylift.asl.jsonata.values import Fallback, field, is_number, number, same, text, truth, unwrap
@@ -25,8 +25,6 @@ Locals = dict[str, Any]
 Code = Callable[[Scope, Locals], Any]
 
 MOST_STEPS = 2_000_000
-STEPS_HERE = 200_000
-"""Where the library works in a process of its own: what takes more is better done there."""
 MOST_RANGE = 1_000_000
 TEXT_STEP = 64
 """Characters that are made in about the time of a step."""
@@ -35,7 +33,7 @@ TEXT_STEP = 64
 def compile_fast(tokens: list[Token]) -> Callable[[Scope], Any]:
     """Raises NotCovered. The closure raises Fallback (or RecursionError) where the library must answer."""
     code = _Compiler().compile(p.parse(tokens), _Names({}, False))
-    return lambda scope: code(scope, {"#": [STEPS_HERE if evaluators else MOST_STEPS]})
+    return lambda scope: code(scope, {"#": event_steps() if evaluators else [MOST_STEPS]})
 
 
 class _Names:

@@ -31,8 +31,11 @@ on every machine."""
 MOST_TEXT_MADE = 10_000_000
 LAST_RESORT_MS = 60_000
 """Ends what none of the counts bounds."""
-MOST_SECONDS = 5.0
+MOST_SECONDS = 1.0
 """Of processor time, for all expressions of one event together, where they are evaluated by a process of their own."""
+STEPS_HERE = 200_000
+"""Of the closures, for all expressions of one event together, where the library works in a process of its own: what
+takes more is better done there."""
 _MOST_EXPRESSIONS = 10_000
 
 
@@ -62,6 +65,7 @@ class _Local(threading.local):
         self.calls_left = 0
         self.evaluations = 0
         self.spent_s = 0.0
+        self.steps = [STEPS_HERE]
 
 
 _local = _Local()
@@ -77,7 +81,13 @@ def library_evaluations() -> int:
 def begin_event() -> int:
     """The same; what the expressions of one event may take together begins anew."""
     _local.spent_s = 0.0
+    _local.steps[0] = STEPS_HERE
     return _local.evaluations
+
+
+def event_steps() -> list[int]:
+    """What is left of the steps that closures may take in this event."""
+    return _local.steps
 
 
 def seconds_left() -> float:

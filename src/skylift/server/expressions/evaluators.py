@@ -20,7 +20,7 @@ from skylift.server.expressions.child import REPLY, REQUEST
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """For one expression."""
 
-    seconds: float = 1.0
+    seconds: float = 0.5
     """Of processor time: what else the machine does changes nothing."""
     memory: int = 512 * 1024 * 1024
     wall_seconds: float = 20.0
