@@ -158,3 +158,9 @@ def test_make_commands_of_the_readme_exist() -> None:
 def test_examples_share_one_vision_module() -> None:
     one, other = (ROOT / "examples" / name / "vision.py" for name in ("faces", "faces_torch"))
     assert one.read_text(encoding="utf-8") == other.read_text(encoding="utf-8")
+
+
+def test_every_decision_is_listed() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\]\((\d{4}-[^)]*)\)", (folder / "README.md").read_text(encoding="utf-8"))
+    assert listed == sorted(page.name for page in folder.glob("[0-9]*.md"))
