@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from skylift.asl.status import OPEN
@@ -15,6 +16,8 @@ from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.turn import Turn
 from skylift.errors import InternalError, JournalUnavailable, RunNotFound, SkyliftError
 from skylift.ports.journal import Journal, RunRecord
+
+_log = logging.getLogger("skylift.engine")
 
 Sent = tuple[tuple[str, str], ...]
 """Backend and token of attempts that go on running."""
@@ -55,7 +58,7 @@ class Keeper:
                 self._dispatcher.stop(sent)
 
     def load(self, run_id: str, turn: Turn) -> LiveRun | None:
-        """From the journal, if we own it and it is open."""
+        """From the journal, if we own it and it is open. Raises JournalUnavailable; what is damaged is set aside."""
         record = self._journal.run(run_id)
         if record is None or record.owner != self._owner or run_id in self.broken:
             return None
@@ -95,12 +98,14 @@ class Keeper:
 
     def set_aside(self, broken: RunBroken) -> None:
         error = InternalError(
-            f"run {broken.run_id} cannot go on: the engine failed on its next event: {broken.problem!r}",
+            f"run {broken.run_id} cannot go on: the engine failed on it: {broken.problem!r}",
             hint="please report this with the run's definition; its journal is whole and other runs are not touched",
         )
+        error.__cause__ = broken.problem
         self.put_aside(broken.run_id, error)
 
     def put_aside(self, run_id: str, error: SkyliftError) -> None:
+        _log.error("run %s is set aside: %s", run_id, error, exc_info=error.__cause__)
         self.broken[run_id] = error
         self.stale.pop(run_id, None)
         run = self._book.runs.get(run_id)

@@ -89,7 +89,14 @@ class Requests:
             turn.refuse(send.reply, problem)
             return
         if record.status in OPEN or type(send.event) is RedriveRequested:
-            self._deliver(record, run, send.event, turn)
+            try:
+                self._deliver(record, run, send.event, turn)
+            except JournalUnavailable:
+                raise
+            except SkyliftError as damage:  # it cannot be loaded
+                self._keeper.put_aside(run_id, damage)
+                turn.refuse(send.reply, damage)
+                return
         turn.answer(send.reply, None)
 
     def _deliver(self, record: RunRecord, run: LiveRun | None, event: AnyEvent, turn: Turn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import queue
 import threading
 import time
@@ -32,6 +33,9 @@ ANSWER_S = 60.0
 """How long a request may wait for the engine before the caller is told that it does not answer."""
 
 _REPLIES = ("reply", "started", "finished")
+
+_log = logging.getLogger("skylift.engine")
+_log.addHandler(logging.NullHandler())  # those who wait are told anyhow: on a terminal once is enough
 
 
 class EngineThread:
@@ -181,6 +185,7 @@ class EngineThread:
             self._turns()
         except BaseException as problem:  # noqa: BLE001  # kept, and told to everyone who asks from now on
             self.failure = problem
+            _log.critical("the engine has stopped", exc_info=problem)
             self._refuse_all(_ended_by(problem))
         else:
             with contextlib.suppress(SkyliftError):  # its runs can be taken over all the same once this process is gone

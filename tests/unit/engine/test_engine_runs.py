@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from engine_world import SKYLIFT, World
 
 from skylift.asl.events import PauseRequested, RedriveRequested, ResumeRequested, StopRequested, TaskSucceeded
 from skylift.engine.inputs import Callback, Heartbeat, Recover, Reported, Send, StartRun, Watch
 from skylift.engine.reply import Reply
-from skylift.errors import JournalUnavailable, RunAlreadyExists, RunNotFound, SetupError
+from skylift.errors import InternalError, JournalDamaged, JournalUnavailable, RunAlreadyExists, RunNotFound, SetupError
 from skylift.ports.compute import (
     Cancelled,
     Failed,
@@ -18,7 +20,7 @@ from skylift.ports.compute import (
     Succeeded,
     TimedOut,
 )
-from skylift.ports.journal import Batch
+from skylift.ports.journal import Batch, Snapshot
 from skylift.ports.tasks import TaskSpec
 from skylift.stores.memory import MemoryJournal
 
@@ -420,6 +422,54 @@ def test_a_damaged_run_is_set_aside_and_the_others_go_on(world: World) -> None:
         world.ask(lambda reply: Watch(run_id=damaged, reply=reply))
     world.answer(1, next(token for token in world.backend.calls if token.startswith(healthy)))
     assert world.record(healthy).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("state", [b"\x00", b"[]", b'{"frames": 1}', b"\xff", b""])
+def test_a_run_whose_snapshot_is_damaged_is_replayed(
+    world: World, state: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    run_id = world.start(DOUBLE, name="damaged")
+    world.journal._snapshots[run_id] = Snapshot(run_id=run_id, sequence=1, state=state)
+    world.restart()
+    assert world.ask(lambda reply: Recover(reply=reply)) == [run_id]
+    world.answer(1)
+    assert world.record(run_id).status == "SUCCEEDED"
+    assert f"the snapshot of run {run_id} cannot be read" in caplog.text
+
+
+def test_a_run_that_cannot_be_loaded_does_not_stop_the_engine(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = world.start(DOUBLE, name="broken")
+    healthy = world.start(DOUBLE, name="healthy")
+    entries = world.journal.entries
+
+    def failing(run_id: str, after: int = 0) -> Any:
+        if run_id == broken:
+            raise KeyError("a fault of ours")
+        return entries(run_id, after)
+
+    monkeypatch.setattr(world.journal, "entries", failing)
+    world.restart()
+    world.ask(lambda reply: Recover(reply=reply))
+    with pytest.raises(InternalError, match="a fault of ours"):
+        world.ask(lambda reply: Watch(run_id=broken, reply=reply))
+    with pytest.raises(InternalError, match="a fault of ours"):
+        world.ask(lambda reply: Send(run_id=broken, event=StopRequested(), reply=reply))
+    world.answer(1, next(token for token in world.backend.calls if token.startswith(healthy)))
+    assert world.record(healthy).status == "SUCCEEDED"
+    assert f"run {broken} is set aside" in caplog.text
+
+
+def test_a_run_of_a_dead_engine_that_cannot_be_loaded_refuses_what_is_asked_of_it(world: World) -> None:
+    run_id = world.start(DOUBLE)
+    first, last, data = world.journal._appends[run_id][0]
+    world.journal._appends[run_id][0] = (first, last, data[: len(data) // 2])
+    world.restart()
+    for _ in range(2):
+        with pytest.raises(JournalDamaged):
+            world.ask(lambda reply: Send(run_id=run_id, event=StopRequested(), reply=reply))
+    assert world.record(world.start(DOUBLE, name="other")).status == "RUNNING"
 
 
 # -- cache, progress ---------------------------------------------------------------------------------------------------
