@@ -64,9 +64,12 @@ class Gate:
         return not self._any
 
     async def allows_local(self, head: Head) -> bool:
-        """Authentication is off, and this is a request of a program of this machine."""
+        """Authentication is off, and this is a request of a program of this machine. Raises ApiError while that cannot
+        be known."""
+        if not await self.is_open():
+            return False
         try:
-            return await self.is_open() and bool(anonymous(head))
+            return bool(anonymous(head))
         except ApiError:
             return False
 
