@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 import requests
 
 pytest.importorskip("uvicorn")
-from skylift.errors import JournalUnavailable
-from skylift.server import health
+from skylift.errors import InternalError, JournalUnavailable
+from skylift.server import health, serve
 from skylift.testing.server import running_server
 
 
@@ -30,14 +31,28 @@ def test_a_store_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pyt
         assert requests.get(server.url + "/health/live").status_code == 200
 
 
-def test_a_dead_engine_is_told(tmp_path: Path) -> None:
-    with running_server(tmp_path) as server:
-        engine = server._runtime.engine
-        engine.failure = RuntimeError("broken")
-        for path in ("/health/live", "/health/ready"):
-            answer = requests.get(server.url + path)
-            assert (answer.status_code, answer.json()["reason"]) == (503, "the engine has stopped")
-        engine.failure = None
+def test_a_server_whose_engine_has_died_says_so_and_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serve, "GUARD_S", 1.0)
+
+    def fail(_inputs: object) -> None:
+        raise RuntimeError("broken")
+
+    answers: list[int] = []
+
+    def ask_until_it_has_gone() -> None:
+        with running_server(tmp_path) as server:
+            monkeypatch.setattr(server._runtime.engine.engine, "turn", fail)
+            for _ in range(600):
+                try:
+                    answers.append(requests.get(server.url + "/health/live").status_code)
+                except requests.ConnectionError:
+                    return
+                time.sleep(0.05)
+
+    with pytest.raises(InternalError, match="broken"):
+        ask_until_it_has_gone()
+    assert 503 in answers
+    assert len(answers) < 600
 
 
 def test_an_ending_server_is_not_ready(tmp_path: Path) -> None:

@@ -34,9 +34,12 @@ class Loader:
 
     def load(self, record: RunRecord, turn: Turn) -> LiveRun:
         """Put the run into the book and give out again what it waits for. Raises what reading its journal raises, and
-        InternalError where that fails as it should not: nothing has changed then."""
+        InternalError where that fails as it should not: whoever asked sets the run aside then."""
         try:
             run, told = self._rebuilt(record)
+            self._book.put(run)
+            turn.loaded.append(run)
+            self._reissue.reissue(run, told, turn)
         except SkyliftError:
             raise
         except Exception as problem:
@@ -44,9 +47,6 @@ class Loader:
                 f"run {record.run_id} cannot go on: it cannot be rebuilt: {problem!r}",
                 hint="please report this with the run's definition; other runs are not touched",
             ) from problem
-        self._book.put(run)
-        turn.loaded.append(run)
-        self._reissue.reissue(run, told, turn)
         return run
 
     def _rebuilt(self, record: RunRecord) -> tuple[LiveRun, Told | None]:

@@ -18,6 +18,8 @@ import uvloop
 
 from skylift.asl.jsonata.outside import evaluated_by
 from skylift.config import Config
+from skylift.engine.thread import EngineThread
+from skylift.errors import InternalError
 from skylift.runtime import Runtime
 from skylift.server.api.routes import routes
 from skylift.server.app import App
@@ -41,6 +43,8 @@ from skylift.server.triggers.runner import TriggerRunner
 from skylift.server.triggers.start import starter
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+GUARD_S = 0.5
+"""How often is looked whether the engine lives."""
 Announce = Callable[[str], None]
 
 
@@ -58,6 +62,7 @@ class Server:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._uvicorn: _Uvicorn | None = None
         self._ending = 0.0
+        self._failure: BaseException | None = None
         self._runtime = Runtime(config, on_turn=self._observer.turn, adopting=True)
         try:
             self._prepare()
@@ -79,7 +84,7 @@ class Server:
         self.url = url_of(self._listener, certificate is not None)
 
     def run(self) -> None:
-        """Ends by itself when it was asked to."""
+        """Ends by itself when it was asked to. Raises InternalError when its engine has ended."""
         try:
             with (
                 contextlib.closing(Evaluators()) as evaluators,
@@ -91,6 +96,8 @@ class Server:
             self._listener.close()
             self._runtime.close()
             self._log.info("ended", seconds=round(time.monotonic() - self._ending, 3) if self._ending else None)
+        if self._failure is not None:
+            raise InternalError(f"the server has ended since its engine did: {self._failure!r}") from self._failure
 
     def end(self) -> None:
         """Ask it to end. From any thread."""
@@ -107,12 +114,14 @@ class Server:
         self._triggers = asyncio.create_task(
             TriggerRunner(context, self.config.services, starter(context)).run(), name="triggers"
         )
+        guard = asyncio.create_task(self._guard(engine), name="guard")
         with _signals(self._loop, self._signalled):
             try:
                 await self._uvicorn.serve(sockets=[self._listener])
                 await self._finish_tasks(context)
             finally:
                 self._triggers.cancel()
+                guard.cancel()
                 context.close()
                 await asyncio.to_thread(engine.close)
                 if tracing is not None:
@@ -165,6 +174,14 @@ class Server:
         self._announce(self.url)
 
     # -- the end -------------------------------------------------------------------------------------------------------
+
+    async def _guard(self, engine: EngineThread) -> None:
+        """A server without an engine is of no use: it ends, and whoever watches over it starts another."""
+        while engine.failure is None:
+            await asyncio.sleep(GUARD_S)
+        self._failure = engine.failure
+        self._log.warning("engine_ended", message=repr(engine.failure))
+        self._begin_to_end()
 
     def _signalled(self, number: int) -> None:
         if self._ending:

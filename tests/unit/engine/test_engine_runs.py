@@ -9,7 +9,9 @@ from engine_world import SKYLIFT, World
 
 from skylift.asl.events import PauseRequested, RedriveRequested, ResumeRequested, StopRequested, TaskSucceeded
 from skylift.engine.inputs import Callback, Heartbeat, Recover, Reported, Send, StartRun, Watch
+from skylift.engine.planner import Planner
 from skylift.engine.reply import Reply
+from skylift.engine.run import LiveRun
 from skylift.errors import InternalError, JournalDamaged, JournalUnavailable, RunAlreadyExists, RunNotFound, SetupError
 from skylift.ports.compute import (
     Cancelled,
@@ -459,6 +461,26 @@ def test_a_run_that_cannot_be_loaded_does_not_stop_the_engine(
     world.answer(1, next(token for token in world.backend.calls if token.startswith(healthy)))
     assert world.record(healthy).status == "SUCCEEDED"
     assert f"run {broken} is set aside" in caplog.text
+
+
+def test_a_fault_in_giving_out_again_stops_only_that_run(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = world.start(DOUBLE, name="broken")
+    healthy = world.start(DOUBLE, name="healthy")
+    attempt_of = Planner.attempt_of
+
+    def failing(planner: Planner, run: LiveRun, command: Any) -> Any:
+        if run.record.run_id == broken:
+            raise KeyError("a fault of ours")
+        return attempt_of(planner, run, command)
+
+    monkeypatch.setattr(Planner, "attempt_of", failing)
+    world.restart()
+    for _ in range(2):
+        assert world.ask(lambda reply: Recover(reply=reply)) in ([healthy], [])
+    with pytest.raises(InternalError, match="a fault of ours"):
+        world.ask(lambda reply: Send(run_id=broken, event=StopRequested(), reply=reply))
+    world.answer(1, next(token for token in world.backend.calls if token.startswith(healthy)))
+    assert world.record(healthy).status == "SUCCEEDED"
 
 
 def test_a_run_of_a_dead_engine_that_cannot_be_loaded_refuses_what_is_asked_of_it(world: World) -> None:
