@@ -25,7 +25,7 @@ from bench.service.servers import NAMES, running
 
 HERE = Path(__file__).resolve().parents[1]
 ROUNDS = 3
-SECONDS = 5.0
+SECONDS = 3.0
 OPEN = 10_000
 PLAN: tuple[tuple[Definition, tuple[int, ...]], ...] = (
     (chain(3), (1, 16, 64)),

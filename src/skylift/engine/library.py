@@ -21,10 +21,11 @@ MOST = 256
 
 
 class Library:
-    """Reads through to the journal."""
+    """Reads through to the journal. What was not used for longest goes first."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, most: int = MOST) -> None:
         self._journal = journal
+        self._most = most
         self._machines: OrderedDict[tuple[str, LimitsName], Machine] = OrderedDict()
         self._tables: OrderedDict[str, TaskTable] = OrderedDict()
 
@@ -35,7 +36,9 @@ class Library:
         known = self._machines.get(key)
         if known is None:
             known = self._machines[key] = Machine(load(self._journal.document(digest)), LIMITS[limits])
-            _trim(self._machines)
+            _trim(self._machines, self._most)
+        else:
+            self._machines.move_to_end(key)
         return known
 
     def table(self, digest: str | None) -> TaskTable:
@@ -44,7 +47,9 @@ class Library:
         known = self._tables.get(digest)
         if known is None:
             known = self._tables[digest] = self._read_table(digest)
-            _trim(self._tables)
+            _trim(self._tables, self._most)
+        else:
+            self._tables.move_to_end(digest)
         return known
 
     def _read_table(self, digest: str) -> TaskTable:
@@ -54,6 +59,6 @@ class Library:
             raise JournalDamaged(f"task table {digest} cannot be read: {problem}") from problem
 
 
-def _trim(kept: OrderedDict[tuple[str, LimitsName], Machine] | OrderedDict[str, TaskTable]) -> None:
-    while len(kept) > MOST:
+def _trim(kept: OrderedDict[tuple[str, LimitsName], Machine] | OrderedDict[str, TaskTable], most: int) -> None:
+    while len(kept) > most:
         kept.popitem(last=False)

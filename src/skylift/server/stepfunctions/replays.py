@@ -24,8 +24,10 @@ from skylift.server.stepfunctions.history_events import wire_event
 
 T = TypeVar("T")
 
-MOST_BYTES = 128 * 1024 * 1024
+MOST_BYTES = 64 * 1024 * 1024
 """Of encoded events, in all replays that are kept."""
+MOST_MACHINES = 16
+"""Compiled ones that each thread keeps."""
 
 _OVERHEAD = 100
 """Bytes an event costs beside its text."""
@@ -233,7 +235,7 @@ class Replays:
         """A compiled machine is one thread's."""
         library: Library | None = getattr(self._own, "library", None)
         if library is None:
-            library = self._own.library = Library(self._journal)
+            library = self._own.library = Library(self._journal, MOST_MACHINES)
         return library
 
     def _trim(self, run_id: str, replay: Replay, grown: int) -> None:
