@@ -22,7 +22,17 @@ from skylift.ports.compute import Backend, Failed, Outcome, Submitted, Succeeded
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
 from skylift.reader import RunReader
-from skylift.wiring import SERVICES, function_tasks, make_home, places_of, router_of, secret_source, services_backend
+from skylift.wiring import (
+    SERVICES,
+    Parts,
+    function_tasks,
+    known_backends,
+    make_home,
+    places_of,
+    router_of,
+    secret_source,
+    services_backend,
+)
 
 if TYPE_CHECKING:
     from skylift.collecting import Freed
@@ -196,7 +206,7 @@ class Runtime:
         from skylift.compute.process import ProcessBackend
         from skylift.compute.process.withheld import withheld
 
-        secrets = {name: secret_source(one, self.config.project) for name, one in self.config.secrets.items()}
+        secrets = self._secret_sources()
         backend = ProcessBackend(
             self._report,
             blobs=self._blobs_location(),
@@ -214,6 +224,7 @@ class Runtime:
         from skylift.engine.clock import SystemClock
         from skylift.engine.engine import Engine
         from skylift.engine.items import ItemStore
+        from skylift.engine.limits import EngineLimits
         from skylift.engine.thread import EngineThread
 
         journal, backends = self.journal, self._make_backends()
@@ -233,6 +244,7 @@ class Runtime:
                 resolve=self.resolve,
                 on_turn=self.on_turn,
                 adopting=self.adopting,
+                limits=EngineLimits(memory_steps=self.config.compute.memory_steps),
                 log_path=lambda run_id, token: f"{logs}/{run_id}/{token}.log",
             )
         )
@@ -242,8 +254,25 @@ class Runtime:
         from skylift.compute.deferred import DeferredBackend
 
         services = DeferredBackend(SERVICES, lambda: services_backend(self.config, self._report), self._report)
-        self._backends.append(services)
-        return {self._process_backend.name: self._process_backend, SERVICES: services}
+        others = known_backends(self._parts())
+        self._backends += [services, *others.values()]
+        return {self._process_backend.name: self._process_backend, **others, SERVICES: services}
+
+    def _parts(self) -> Parts:
+        from skylift.compute.process.withheld import withheld
+
+        secrets = self._secret_sources()
+        return Parts(
+            report=self._report,
+            config=self.config,
+            blobs=self._blobs_location(),
+            bundles=self._bundles(),
+            secrets=secrets,
+            withheld=tuple(withheld(self._blobs_location(), secrets.values())) if self.adopting else (),
+        )
+
+    def _secret_sources(self) -> dict[str, str]:
+        return {name: secret_source(one, self.config.project) for name, one in self.config.secrets.items()}
 
     def _report(self, token: str, outcome: Outcome | Submitted) -> None:
         """Workers start before the engine does, but it alone gives them work: it is there when they report."""
@@ -288,7 +317,8 @@ class Runtime:
     ) -> RunRecord:
         """Start a run, durably; its record. A name that was given before with the same input gives the same run.
 
-        `attributes` are small facts for people, kept with the run. Raises InvalidDefinition, RunAlreadyExists,
+        `attributes` are small facts for people, kept with the run; `on` among them is the backend of all its tasks,
+        `on.NAME` that of one. Raises InvalidDefinition, RunAlreadyExists,
         JournalUnavailable.
         """
         run_id = self.engine.start(self._start(submission, value, name, attributes))
@@ -297,10 +327,14 @@ class Runtime:
 
     def execute(self, submission: Submission, value: Any) -> RunRecord:
         """Start a run and wait for its end, with one trip to the engine; its record."""
-        return self.engine.execute(self._start(submission, value, None, None))
+        return self.engine.execute(self._start(submission, value))
 
     def _start(
-        self, submission: Submission, value: Any, name: str | None, attributes: Mapping[str, str] | None
+        self,
+        submission: Submission,
+        value: Any,
+        name: str | None = None,
+        attributes: Mapping[str, str] | None = None,
     ) -> StartRun:
         from skylift.engine.inputs import StartRun
 
@@ -441,7 +475,12 @@ class Runtime:
         return waiting[0].label
 
     def run_every(
-        self, submission: Submission, value: Any, schedule: str, stopping: threading.Event
+        self,
+        submission: Submission,
+        value: Any,
+        schedule: str,
+        stopping: threading.Event,
+        attributes: Mapping[str, str] | None = None,
     ) -> Iterator[RunRecord]:
         """Start a run at every tick of a schedule until `stopping` is set; give each one's record at its end.
 
@@ -455,7 +494,7 @@ class Runtime:
             if stopping.wait(max(0.0, due / 1000 - time.time())):
                 return
             name = f"{submission.pipeline}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(due / 1000))}"
-            record = self.submit(submission, value, name=name)
+            record = self.submit(submission, value, name=name, attributes=attributes)
             yield self.wait(record.run_id, pausing=stopping)
             due = latest_due(schedule, due, int(time.time() * 1000)) or next_due(schedule, due)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from skylift.config import Config, FunctionBinding, SecretSource
 from skylift.errors import SetupError
@@ -38,6 +42,72 @@ def make_home(home: Path) -> None:
         )
 
 
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend is made of, besides its own settings."""
+
+    report: Report
+    config: Config
+    blobs: str
+    """Path or URL of the artifacts, for workers."""
+    bundles: str
+    """Folder in which workers of this machine unpack code."""
+    secrets: dict[str, str] = {}
+    """Name → `kind:where`."""
+    withheld: tuple[str, ...] = ()
+    """Variables of our environment that no task may see."""
+
+    @property
+    def state(self) -> Path:
+        """Where backends keep what must outlive the engine."""
+        return self.config.home / "attempts"
+
+
+class Known(msgspec.Struct, frozen=True, kw_only=True):
+    """A backend that can be asked for by name. Its module is imported when it is first used."""
+
+    make: str
+    """`module:function`, called with Parts."""
+    capabilities: str
+    """`module:NAME` of its Capabilities: light to import."""
+    offers: str | None = None
+    """`module:function`, called with Parts and Requirements while the backend is not made yet."""
+
+
+BACKENDS: dict[str, Known] = {}
+"""Beside `process`, which every runtime has, and `services`."""
+
+
+def backend_names() -> list[str]:
+    """Where tasks can be sent."""
+    return ["process", *sorted(BACKENDS)]
+
+
+def known_backends(parts: Parts) -> dict[str, Backend]:
+    """All that can be asked for by name. None of them does anything before it is used."""
+    from skylift.compute.deferred import DeferredBackend
+
+    return {
+        name: DeferredBackend(
+            name,
+            partial(_made, known, parts),
+            parts.report,
+            capabilities=_named(known.capabilities),
+            offers=None if known.offers is None else partial(_named(known.offers), parts),
+        )
+        for name, known in BACKENDS.items()
+    }
+
+
+def _made(known: Known, parts: Parts) -> Backend:
+    backend: Backend = _named(known.make)(parts)
+    return backend
+
+
+def _named(path: str) -> Any:
+    module, _, name = path.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
 def services_backend(config: Config, report: Report) -> Backend:
     """The backend of service integrations, with the administrator's lists."""
     from skylift.compute.services.backend import ServicesBackend
@@ -62,6 +132,8 @@ def router_of(config: Config, backends: Mapping[str, Backend], resources: Resour
         functions=function_tasks(config),
         lambda_elsewhere=bool(elsewhere),
         has_activity=lambda arn: resources.get(ACTIVITY, arn) is not None,
+        escalate=config.compute.escalate,
+        placement=config.placement,
         may_run=lambda account: account == "" or "*" in allowed or account in allowed,
     )
 

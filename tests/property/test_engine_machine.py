@@ -20,6 +20,7 @@ from skylift.asl.events import (
     TaskTimedOut,
 )
 from skylift.asl.status import OPEN
+from skylift.compute.basics import Basics
 from skylift.engine.engine import Engine
 from skylift.engine.inputs import Callback, Heartbeat, Input, Recover, Reported, Send, StartRun
 from skylift.engine.items import InlineItems
@@ -79,7 +80,7 @@ DOCUMENTS = [
 ]
 
 
-class Held:
+class Held(Basics):
     """A backend in the test's hands."""
 
     name = "held"

@@ -8,7 +8,7 @@ from skylift.engine.inputs import Input, StartRun
 from skylift.ports.compute import TaskCall
 from skylift.ports.journal import RunRecord
 from skylift.testing.faults import Crash, FaultyJournal
-from skylift.testing.simulation import Host, SimulatedBackend, Simulation
+from skylift.testing.simulation import Host, Simulation, VirtualBackend
 
 
 class Fleet(Simulation):
@@ -81,7 +81,7 @@ class Fleet(Simulation):
             if self.rng.random() < 0.02:
                 self._die(host)
 
-    def _boot(self, backend: SimulatedBackend | None) -> None:
+    def _boot(self, backend: VirtualBackend | None) -> None:
         self._lives += 1
         host = Host.__new__(Host)
         self._hosts.append(host)

@@ -6,7 +6,7 @@ replaying them through `advance` gives the same state, the same commands and the
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -73,6 +73,24 @@ class TaskTimedOut(Event, frozen=True, kw_only=True):
     token: str
     heartbeat: bool = False
     usage: Usage | None = None
+
+
+class TaskRedelivered(Event, frozen=True, kw_only=True):
+    """An attempt was lost, preempted or out of memory, and the engine gives the same attempt out again. No business of
+    the document's: no history event tells of it, and no Retry is used up."""
+
+    token: str
+    reason: Literal["lost", "preempted", "out-of-memory"]
+    cause: str = ""
+    """For people."""
+    usage: Usage | None = None
+    """Of the delivery that ended."""
+    memory_mib: int | None = None
+    """What the next delivery is given, where that is not what the task asks for."""
+    backend: str | None = None
+    """Where the next delivery goes, where that is not where the task is placed."""
+    market: str | None = None
+    """What the next delivery is bought as, for a task that may run on spot machines."""
 
 
 class TimerFired(Event, frozen=True, kw_only=True):
@@ -144,6 +162,29 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak_memory_mib: float | None = None
     backend: str | None = None
     worker: str | None = None
+    startup_ms: float | None = None
+    """From when a place for the attempt was asked for to when user code began."""
+    gpu_ms: float | None = None
+    """Time in which a GPU of the attempt was busy, summed over its GPUs."""
+    gpu_memory_mib: float | None = None
+    """Highest memory in use on one GPU."""
+    in_bytes: int | None = None
+    """Read from artifact storage."""
+    out_bytes: int | None = None
+    """Written to it."""
+    vcpus: float | None = None
+    """Processors of the place, or share of them, that the attempt was given; with `memory_mib` what right-sizing
+    compares its use with."""
+    memory_mib: int | None = None
+    service: str | None = None
+    """Class of compute, see `skylift.ports.compute.ServiceClass`."""
+    instance_type: str | None = None
+    region: str | None = None
+    market: str | None = None
+    cost_usd_micro: int | None = None
+    """What the place is billed for this delivery, start-up included, by the prices that its backend knows."""
+    saved_ms: float | None = None
+    """Work, up to this delivery's end, that its last checkpoint keeps: it need not be done again."""
     cached_from: str | None = None
     """The run whose recorded result was taken from the cache instead of running the task."""
 
@@ -156,6 +197,7 @@ AnyEvent = (
     | TaskSucceeded
     | TaskFailed
     | TaskTimedOut
+    | TaskRedelivered
     | TimerFired
     | ItemsRead
     | ItemsReadFailed

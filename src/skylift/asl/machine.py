@@ -150,6 +150,11 @@ class Machine:
         if found is not None:
             found[0].timed_out(turn, found[1], event)
 
+    def _task_redelivered(self, turn: Turn, event: events.TaskRedelivered) -> None:
+        found = _task_of(turn, event.token)
+        if found is not None:
+            found[0].redelivered(turn, found[1], event)
+
     # Timers
 
     def _timer_fired(self, turn: Turn, event: events.TimerFired) -> None:
@@ -226,6 +231,7 @@ _HANDLERS: dict[type, Callable[[Machine, Turn, Any], None]] = {
     events.TaskSucceeded: Machine._task_succeeded,
     events.TaskFailed: Machine._task_failed,
     events.TaskTimedOut: Machine._task_timed_out,
+    events.TaskRedelivered: Machine._task_redelivered,
     events.TimerFired: Machine._timer_fired,
     events.ItemsRead: Machine._port_answered,
     events.ItemsReadFailed: Machine._port_answered,

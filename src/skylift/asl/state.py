@@ -155,6 +155,28 @@ class Fan(msgspec.Struct, gc=False):
     map_run: MapRun | None = None
 
 
+class Deliveries(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often an attempt was given out again, and what the next delivery is to be."""
+
+    lost: int = 0
+    preempted: int = 0
+    out_of_memory: int = 0
+    memory_mib: int | None = None
+    backend: str | None = None
+    market: str | None = None
+    saved_ms: float = 0.0
+    """Work that checkpoints keep."""
+    startup_ms: float = 0.0
+    """The longest start-up so far."""
+
+    @property
+    def count(self) -> int:
+        return self.lost + self.preempted + self.out_of_memory
+
+
+NO_DELIVERIES = Deliveries()
+
+
 class Frame(msgspec.Struct, gc=False):
     number: int
     parent: int
@@ -183,6 +205,8 @@ class Frame(msgspec.Struct, gc=False):
     """How often each retrier of the state has been used."""
     timer: int = 0
     task: StartTask | None = None
+    deliveries: Deliveries | None = None
+    """Of the task under way, after a loss."""
     fan: Fan | None = None
     item: Any = UNSET
     """Map.Item.Value in the context object; of a child execution, its input."""
@@ -233,6 +257,16 @@ class RunState(msgspec.Struct):
         if frame is None or frame.task is None or frame.task.token != token or token in self.held:
             return None
         return frame.task
+
+    def entered_ms(self, token: str) -> int:
+        """When the state was entered whose task waits for this token; 0 for no such state."""
+        frame = self.frames.get(int(token.partition("-")[0]))
+        return 0 if frame is None else frame.entered_ms
+
+    def deliveries(self, token: str) -> Deliveries:
+        """Of the task under way that waits for this token."""
+        frame = self.frames.get(int(token.partition("-")[0]))
+        return NO_DELIVERIES if frame is None or frame.deliveries is None else frame.deliveries
 
     def pending(self) -> Iterator[Command]:
         """Everything asked of the shell and not answered yet: what a restarted shell must give out again."""

@@ -16,6 +16,7 @@ import click
 from skylift.cli.output import duration, json_option, print_json
 from skylift.cli.parameters import add_params, help_rows, is_list, nearest, option, split_arguments
 from skylift.cli.parts import open_runtime
+from skylift.cli.placing import keeping, placement
 from skylift.cli.target import Target, checked_document, read_input, resolve_target
 from skylift.errors import message_of
 from skylift.sdk.parameters import Parameter, ParameterInvalid
@@ -92,6 +93,18 @@ def _unknown_option(problem: click.NoSuchOption, loaded: Loaded) -> Exception:
 @click.option(
     "--every", metavar="SCHEDULE", help='Stay and start a run at every tick: "5 minutes", "cron(0 6 * * ? *)".'
 )
+@click.option(
+    "--on",
+    "places",
+    multiple=True,
+    metavar="[TASK=]BACKEND",
+    help="Where all tasks run, or one of them, whatever skylift.toml and the tasks say. May be given several times.",
+)
+@click.option(
+    "--keep-on-failure",
+    metavar="TIME",
+    help='Keep the place of an attempt that fails for so long ("30m"), for skylift shell.',
+)
 @json_option
 @click.pass_context
 def run(
@@ -101,6 +114,8 @@ def run(
     input_text: str | None,
     name: str | None,
     every: str | None,
+    places: tuple[str, ...],
+    keep_on_failure: str | None,
     as_json: bool,
 ) -> int:
     """Run a pipeline of a Python file, or a States Language document (.json, .asl), durably, and wait for it.
@@ -109,16 +124,15 @@ def run(
     """
     loaded: Loaded = ctx.obj
     found = loaded.target or resolve_target(target)
+    attributes = {"source": target, **placement(places), **keeping(keep_on_failure)}
     with open_runtime() as runtime:
         if found.pipeline is not None:
             runtime.warm_up()
         given = {} if input_text is None else read_input(input_text)
         submission, value = _prepare(runtime, found, loaded, params, given)
         if every is not None:
-            return _run_every(runtime, submission, value, every, as_json=as_json)
-        return drive(
-            runtime, runtime.submit(submission, value, name=name, attributes={"source": target}), as_json=as_json
-        )
+            return _run_every(runtime, submission, value, every, attributes, as_json=as_json)
+        return drive(runtime, runtime.submit(submission, value, name=name, attributes=attributes), as_json=as_json)
 
 
 def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
@@ -202,7 +216,9 @@ def _bind(runtime: Runtime, found: Target, loaded: Loaded, given_input: Any) -> 
     return bind_input(found.pipeline, values, runtime.codec)
 
 
-def _run_every(runtime: Runtime, submission: Any, value: Any, every: str, *, as_json: bool) -> int:
+def _run_every(
+    runtime: Runtime, submission: Any, value: Any, every: str, attributes: dict[str, str], *, as_json: bool
+) -> int:
     stopping = threading.Event()
 
     def stop(_number: int, _frame: FrameType | None) -> None:
@@ -210,7 +226,7 @@ def _run_every(runtime: Runtime, submission: Any, value: Any, every: str, *, as_
 
     previous = signal.signal(signal.SIGINT, stop)
     try:
-        for record in runtime.run_every(submission, value, every, stopping):
+        for record in runtime.run_every(submission, value, every, stopping, attributes):
             report(record, as_json)
     finally:
         signal.signal(signal.SIGINT, previous)

@@ -7,15 +7,36 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
 from skylift.errors import SkyliftError
-from skylift.ports.compute import Backend, Cancelled, Failed, Offer, Report, Requirements, TaskCall
+from skylift.ports.compute import (
+    Backend,
+    Cancelled,
+    Capabilities,
+    Failed,
+    Leased,
+    Offer,
+    Report,
+    Requirements,
+    TaskCall,
+)
 
 
 class DeferredBackend:
     """The Backend port. `make` is called once, on a thread of its own; calls wait for it here."""
 
-    def __init__(self, name: str, make: Callable[[], Backend], report: Report) -> None:
+    def __init__(
+        self,
+        name: str,
+        make: Callable[[], Backend],
+        report: Report,
+        *,
+        capabilities: Capabilities | None = None,
+        offers: Callable[[Requirements], Sequence[Offer]] | None = None,
+    ) -> None:
+        """`offers` answers before there is a backend; without it whatever is asked for is taken to be possible."""
         self.name = name
+        self.capabilities = capabilities or Capabilities()
         self._make = make
+        self._offers = offers
         self._report = report
         self._lock = threading.Lock()
         self._inner: Backend | None = None
@@ -25,7 +46,13 @@ class DeferredBackend:
         self._closed = False
 
     def offers(self, requirements: Requirements) -> Sequence[Offer]:
-        return [Offer(backend=self.name, instance_type="local", vcpus=1, memory_mib=256)]
+        with self._lock:
+            inner = self._inner
+        if inner is not None:
+            return inner.offers(requirements)
+        if self._offers is not None:
+            return self._offers(requirements)
+        return [Offer(backend=self.name, instance_type="unknown", vcpus=requirements.cpus, memory_mib=0)]
 
     def submit(self, calls: Sequence[TaskCall]) -> None:
         with self._lock:
@@ -36,10 +63,39 @@ class DeferredBackend:
         if inner is not None:
             inner.submit(calls)
 
+    @property
+    def made(self) -> Backend:
+        """The backend itself, made now if need be. Raises what making it raises."""
+        with self._lock:
+            if self._inner is None and self._making is None:
+                self._inner = self._make()
+            inner, making = self._inner, self._making
+        if inner is None:
+            assert making is not None
+            making.join()
+            return self.made
+        return inner
+
+    def explain(self, tokens: Collection[str]) -> Mapping[str, str]:
+        with self._lock:
+            inner = self._inner
+        return dict.fromkeys(tokens, "its backend is starting") if inner is None else inner.explain(tokens)
+
+    def leased(self) -> Sequence[Leased]:
+        return self.made.leased() if self.capabilities.leases else ()
+
+    def end(self, leased: Sequence[Leased]) -> None:
+        self.made.end(leased)
+
+    def shell(self, token: str) -> Sequence[str] | None:
+        return self.made.shell(token) if self.capabilities.shell else None
+
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
         with self._lock:
             inner = self._inner
             held: dict[str, Literal["queued", "running"]] = {token: "queued" for token in tokens if token in self._held}
+        if inner is None and self.capabilities.outlives_engine:
+            inner = self._now()  # what an engine before this one has left running is to be adopted
         return held if inner is None else {**held, **inner.poll(tokens)}
 
     def cancel(self, tokens: Collection[str]) -> None:
@@ -69,6 +125,12 @@ class DeferredBackend:
             inner = self._inner
         if inner is not None:
             inner.close()
+
+    def _now(self) -> Backend | None:
+        try:
+            return self.made
+        except Exception:  # noqa: BLE001  # whoever submits is told
+            return None
 
     def _begin(self) -> None:
         if self._making is None and not self._closed:

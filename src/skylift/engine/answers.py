@@ -11,14 +11,17 @@ from skylift.engine.inputs import Callback, Heartbeat, ItemsDone, Reported
 from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
 from skylift.engine.names import split_token
-from skylift.engine.outcomes import event_of, lost_again_in_ms
+from skylift.engine.outcomes import event_of
 from skylift.engine.planner import Planner
+from skylift.engine.redelivery import Redeliveries, Redelivery
 from skylift.engine.router import ServiceRoute, WorkerRoute, wrap_result
 from skylift.engine.run import Attempt
 from skylift.engine.tokens import ForeignTasks, malformed, task_timed_out
 from skylift.engine.turn import Turn
-from skylift.ports.compute import Cancelled, Lost, Outcome, Submitted, Succeeded
+from skylift.ports.compute import Cancelled, Lost, Outcome, OutOfMemory, Submitted, Succeeded
 from skylift.ports.journal import Journal
+
+_NOT_OURS = "the attempt was cancelled, but not by its run"
 
 
 class Answers:
@@ -32,6 +35,7 @@ class Answers:
         library: Library,
         planner: Planner,
         dispatcher: Dispatcher,
+        redeliveries: Redeliveries,
         limits: EngineLimits,
     ) -> None:
         self._foreign = ForeignTasks(journal, library)
@@ -39,6 +43,7 @@ class Answers:
         self._journal = journal
         self._planner = planner
         self._dispatcher = dispatcher
+        self._redeliveries = redeliveries
         self._limits = limits
 
     def reported(self, reported: Reported, turn: Turn) -> None:
@@ -80,8 +85,10 @@ class Answers:
 
     def _ended(self, attempt: Attempt, outcome: Outcome, turn: Turn) -> None:
         if type(outcome) is Cancelled:
-            outcome = Lost(reason="the attempt was cancelled, but not by its run")
-        if type(outcome) is Lost and self._try_again(attempt, outcome, turn):
+            outcome = Lost(
+                reason="no spot machine came in time" if attempt.recalled else _NOT_OURS, preempted=attempt.recalled
+            )
+        if (type(outcome) is Lost or type(outcome) is OutOfMemory) and self._try_again(attempt, outcome, turn):
             return
         event = event_of(attempt.command.token, outcome)
         assert event is not None
@@ -90,21 +97,37 @@ class Answers:
             self._planner.succeeded(attempt, outcome.output, turn)
         self._planner.apply(attempt.run, event, turn)
 
-    def _try_again(self, attempt: Attempt, lost: Lost, turn: Turn) -> bool:
+    def _try_again(self, attempt: Attempt, outcome: Lost | OutOfMemory, turn: Turn) -> bool:
         if attempt.backend is None:
             return False
         if not attempt.sent:
             return True  # told twice
-        attempt.losses += not lost.preempted
-        pause = lost_again_in_ms(max(1, attempt.losses), lost, self._limits.losses)
-        if pause is None:
+        again = self._redeliveries.after(attempt, outcome, turn.now_ms)
+        if again is None:
             return False
-        self._dispatcher.ended(attempt)
-        if pause:
-            self._book.timers.add(turn.now_ms + pause, AttemptDue(attempt, "again"))
-        else:
-            self._dispatcher.add(attempt)
+        self._redeliver(attempt, again, turn)
         return True
+
+    def _redeliver(self, attempt: Attempt, again: Redelivery, turn: Turn) -> None:
+        self._dispatcher.ended(attempt)
+        self._planner.apply(attempt.run, again.event, turn)
+        self._planner.place(attempt)
+        if again.pause_ms:
+            self._book.timers.add(turn.now_ms + again.pause_ms, AttemptDue(attempt, "again"))
+        else:
+            self._planner.give_out(attempt, turn.now_ms)
+
+    def _reconsider_market(self, attempt: Attempt, turn: Turn) -> None:
+        """An attempt that still waits for a spot machine may be better off without: it is taken back, and given out
+        anew once the backend says that it is."""
+        if not attempt.sent or attempt.market != "spot" or attempt.recalled:
+            return
+        queued = self._dispatcher.held([attempt]).get(attempt.token) == "queued"
+        if queued and self._redeliveries.market(attempt, turn.now_ms) != "spot":
+            attempt.recalled = True
+            turn.recalled.append(attempt)
+            return
+        self._book.timers.add(turn.now_ms + self._limits.market_ms, AttemptDue(attempt, "market"))
 
     def called_back(self, callback: Callback, turn: Turn) -> None:
         attempt = self._book.attempts.get(callback.token)
@@ -154,7 +177,10 @@ class Answers:
 
     def due(self, attempt: Attempt, what: str, turn: Turn) -> None:
         if what == "again":
-            self._dispatcher.add(attempt)
+            self._planner.give_out(attempt, turn.now_ms)
+            return
+        if what == "market":
+            self._reconsider_market(attempt, turn)
             return
         if what == "heartbeat":
             silent_until = attempt.beat_ms + (attempt.command.heartbeat_ms or 0)

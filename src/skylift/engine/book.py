@@ -19,10 +19,10 @@ class RunDue(msgspec.Struct, frozen=True):
 
 
 class AttemptDue(msgspec.Struct, frozen=True):
-    """A time limit of an attempt, or another try of it after a loss."""
+    """A time limit of an attempt, another delivery of it after a loss, or whether it should go on waiting for spot."""
 
     attempt: Attempt
-    what: Literal["timeout", "heartbeat", "again"]
+    what: Literal["timeout", "heartbeat", "again", "market"]
 
 
 class Book:

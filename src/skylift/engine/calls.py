@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import msgspec
+
+from skylift.asl.commands import StartTask
 from skylift.asl.resources import read_resource
+from skylift.engine.redelivery import deliveries_of
 from skylift.engine.router import ServiceRoute, WorkerRoute, event_for_handler, limits_of
 from skylift.engine.run import Attempt
 from skylift.engine.views import label
 from skylift.ports.compute import CodeRef, Requirements, TaskCall
 
 LogPath = Callable[[str, str], str]
+
+KEEP_ATTRIBUTE = "keep_on_failure_ms"
+"""Attribute of a run: for how long the place of an attempt that failed is kept."""
 
 
 def call_of(attempt: Attempt, log_path: LogPath | None) -> TaskCall:
@@ -24,6 +31,10 @@ def call_of(attempt: Attempt, log_path: LogPath | None) -> TaskCall:
 def _worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) -> TaskCall:
     command, run, spec = attempt.command, attempt.run, route.spec
     run_id = run.record.run_id
+    before = deliveries_of(attempt)
+    needs = spec.requirements if route.callback else limits_of(command, spec)
+    if before.memory_mib is not None:
+        needs = msgspec.structs.replace(needs, memory_mib=before.memory_mib)
     return TaskCall(
         token=attempt.token,
         run_id=run_id,
@@ -34,10 +45,26 @@ def _worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None)
         arguments=event_for_handler(route, command.arguments),
         convention=spec.convention,
         inline_result=spec.inline_result,
-        requirements=spec.requirements if route.callback else limits_of(command, spec),
+        requirements=needs,
         account=run.record.account,
+        visit=visit_of(command),
+        delivery=1 + before.count,
+        market=attempt.market or "on-demand",
+        keep_ms=keep_of(run.record.attributes),
         log=log_path(run_id, command.token) if log_path is not None else None,
     )
+
+
+def visit_of(command: StartTask) -> str:
+    """The token of the visit's first attempt. Tokens count on in a frame, and attempts in a visit of it."""
+    frame, _, number = command.token.partition("-")
+    return f"{frame}-{int(number) - command.attempt + 1}"
+
+
+def keep_of(attributes: Mapping[str, str]) -> int | None:
+    """`--keep-on-failure`, as the run was started with it."""
+    kept = attributes.get(KEEP_ATTRIBUTE)
+    return None if kept is None else int(kept)
 
 
 def _service_call(attempt: Attempt) -> TaskCall:

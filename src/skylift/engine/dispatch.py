@@ -50,14 +50,23 @@ class Dispatcher:
             if lane.queues and lane.outstanding < lane.window:
                 lane.flush(call_of)
 
+    def recall(self, attempts: Iterable[Attempt]) -> None:
+        """Ask for these back: each ends in a report, Cancelled unless it ended by itself first."""
+        for attempt in attempts:
+            if attempt.open and attempt.sent and attempt.backend is not None:
+                self._lanes[attempt.backend].backend.cancel([attempt.token])
+
+    def explain(self, attempts: Iterable[Attempt]) -> dict[str, str]:
+        """What the backends say of them, by token."""
+        answer: dict[str, str] = {}
+        for name, asked in _by_backend(attempts).items():
+            answer.update(self._lanes[name].backend.explain(asked))
+        return answer
+
     def held(self, attempts: Iterable[Attempt]) -> dict[str, str]:
         """`queued` or `running` by token, as the backends say."""
-        tokens: dict[str, list[str]] = {}
-        for attempt in attempts:
-            if attempt.backend is not None:
-                tokens.setdefault(attempt.backend, []).append(attempt.token)
         answer: dict[str, str] = {}
-        for name, asked in tokens.items():
+        for name, asked in _by_backend(attempts).items():
             answer.update(self._lanes[name].backend.poll(asked))
         return answer
 
@@ -85,6 +94,14 @@ class Dispatcher:
                 tokens[attempt.backend].add(attempt.token)
         for name, lane in self._lanes.items():
             lane.backend.sweep(tokens[name])
+
+
+def _by_backend(attempts: Iterable[Attempt]) -> dict[str, list[str]]:
+    tokens: dict[str, list[str]] = {}
+    for attempt in attempts:
+        if attempt.backend is not None:
+            tokens.setdefault(attempt.backend, []).append(attempt.token)
+    return tokens
 
 
 def _weight(attempt: Attempt) -> int:

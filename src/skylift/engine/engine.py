@@ -44,6 +44,7 @@ from skylift.engine.nested import input_of
 from skylift.engine.observe import Observers, Progress, Subscription, TurnReport
 from skylift.engine.orphans import Orphans
 from skylift.engine.planner import Planner, RunBroken
+from skylift.engine.redelivery import Redeliveries, safety_net
 from skylift.engine.requests import Requests
 from skylift.engine.resolve import Resolve
 from skylift.engine.router import ActivityRoute, Router
@@ -62,6 +63,7 @@ from skylift.ports.blobs import BlobStore
 from skylift.ports.clock import Clock
 from skylift.ports.compute import Backend, Outcome, Submitted
 from skylift.ports.journal import Journal
+from skylift.ports.spot import SpotPolicy
 
 FIRE_MS = 50
 """How long a turn goes on with what is due before it is committed; the rest is due in the next one."""
@@ -89,11 +91,13 @@ class Engine:
         version: str = "",
         library: Library | None = None,
         adopting: bool = False,
+        spot_policy: SpotPolicy = safety_net,
         on_turn: Callable[[TurnReport], None] | None = None,
     ) -> None:
         """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
         `log_path(run_id, token)` names the file for an attempt's output. `library` keeps compiled definitions over
         several lives of an engine on one thread. With `adopting` it takes over runs of engines that are not alive.
+        `spot_policy` says when a task that may run on spot machines does.
         `on_turn` is told of every committed turn."""
         self.owner = owner
         self.journal = journal
@@ -109,12 +113,16 @@ class Engine:
         self._book = Book()
         self._library = library if library is not None else Library(journal)
         self._dispatcher = Dispatcher(backends, self._limits.window, self.report)
+        router = router if router is not None else Router(backends)
+        redeliveries = self._redeliveries = Redeliveries(router, self._limits, spot_policy)
         self._planner = Planner(
             book=self._book,
             journal=journal,
             library=self._library,
-            router=router if router is not None else Router(backends),
+            router=router,
             dispatcher=self._dispatcher,
+            redeliveries=redeliveries,
+            limits=self._limits,
             observers=self._observers,
             owner=owner,
             version=version,
@@ -126,6 +134,7 @@ class Engine:
             library=self._library,
             planner=self._planner,
             dispatcher=self._dispatcher,
+            redeliveries=redeliveries,
             limits=self._limits,
         )
         self._loader = Loader(self._book, journal, self._library, self._planner)
@@ -250,8 +259,10 @@ class Engine:
             self._leave_signal(run_id, event)
         if turn.cancelled:
             self._dispatcher.cancel(turn.cancelled)
+        if turn.recalled:
+            self._dispatcher.recall(turn.recalled)
         if turn.adopted:
-            self._adopt(turn.adopted)
+            self._adopt(turn.adopted, turn.now_ms)
         self._dispatcher.flush(lambda attempt: call_of(attempt, self._log_path))
         for run, ticket, command in turn.io:
             record = run.record
@@ -352,15 +363,17 @@ class Engine:
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 
-    def _adopt(self, attempts: list[Attempt]) -> None:
+    def _adopt(self, attempts: list[Attempt], now_ms: int) -> None:
         """Attempts of loaded runs: what a backend still has goes on, the rest is given to it again."""
         still = [attempt for attempt in attempts if attempt.open]
         held = self._dispatcher.held(still)
         for attempt in still:
             if attempt.token in held:
+                attempt.market = self._redeliveries.market(attempt, now_ms)
                 self._dispatcher.adopt(attempt)
+                self._planner.watch_market(attempt, now_ms)
             else:
-                self._dispatcher.add(attempt)
+                self._planner.give_out(attempt, now_ms)
 
     def abandon(self, problem: SkyliftError) -> None:
         """Tell everyone who waits that this engine is no more."""
@@ -377,7 +390,8 @@ class Engine:
         if run is None:
             return []
         held = self._dispatcher.held(run.attempts.values())
-        return [*(waiting_for(attempt, held) for attempt in run.attempts.values()), *timers_of(run)]
+        why = self._dispatcher.explain(run.attempts.values())
+        return [*(waiting_for(attempt, held, why) for attempt in run.attempts.values()), *timers_of(run)]
 
 
 def _without_starts(inputs: Sequence[Input], problem: JournalUnavailable) -> list[Input]:

@@ -10,6 +10,10 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
 
     losses: int = 3
     """Times an attempt is tried again after its worker was lost, preemptions not counted."""
+    memory_steps: int = 3
+    """Times the memory of an attempt that ran out of it is doubled."""
+    market_ms: int = 30_000
+    """How often is asked whether an attempt that waits for a spot machine should go on waiting."""
     window: int = 2_048
     """Most attempts in one backend's hands at once."""
     events_per_turn: int = 2_000

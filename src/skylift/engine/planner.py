@@ -28,16 +28,18 @@ from skylift.asl.events import (
 from skylift.asl.history import HistoryEvent
 from skylift.asl.json_text import json_text
 from skylift.asl.status import OPEN
-from skylift.engine.book import Book
+from skylift.engine.book import AttemptDue, Book
 from skylift.engine.cache import cache_key
 from skylift.engine.children import Children, fail
 from skylift.engine.deadlines import Deadlines
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.library import Library
+from skylift.engine.limits import EngineLimits
 from skylift.engine.names import (
     global_token,
 )
 from skylift.engine.observe import Observers, Progress
+from skylift.engine.redelivery import Redeliveries, deliveries_of
 from skylift.engine.resolve import Resolve
 from skylift.engine.router import ActivityRoute, NestedRoute, Refused, Router, ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
@@ -67,6 +69,8 @@ class Planner:
         library: Library,
         router: Router,
         dispatcher: Dispatcher,
+        redeliveries: Redeliveries,
+        limits: EngineLimits,
         observers: Observers,
         owner: str,
         version: str,
@@ -76,6 +80,8 @@ class Planner:
         self._journal = journal
         self._router = router
         self._dispatcher = dispatcher
+        self._redeliveries = redeliveries
+        self._limits = limits
         self._observers = observers
         self.deadlines = Deadlines(book)
         self.starts = Starts(
@@ -250,7 +256,24 @@ class Planner:
                 )
                 turn.todo.append((attempt.run, event))
                 return
+        self.give_out(attempt, turn.now_ms)
+
+    def place(self, attempt: Attempt) -> None:
+        """Where its next delivery goes."""
+        route = attempt.route
+        assert type(route) is WorkerRoute or type(route) is ServiceRoute
+        attempt.backend = deliveries_of(attempt).backend or route.backend
+
+    def give_out(self, attempt: Attempt, now_ms: int) -> None:
+        """To its backend, once the turn is durable."""
+        attempt.recalled = False
+        attempt.market = self._redeliveries.market(attempt, now_ms)
         self._dispatcher.add(attempt)
+        self.watch_market(attempt, now_ms)
+
+    def watch_market(self, attempt: Attempt, now_ms: int) -> None:
+        if attempt.market == "spot":
+            self._book.timers.add(now_ms + self._limits.market_ms, AttemptDue(attempt, "market"))
 
     def taken(self, attempt: Attempt, event: TaskStarted, turn: Turn) -> None:
         """A worker has taken an activity's task."""

@@ -60,7 +60,7 @@ class Reissue:
 
     def _readopt(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
         self._book.open_attempt(attempt)
-        attempt.backend = route.backend
+        self._planner.place(attempt)
         if route.spec.cache:
             attempt.cache_key = cache_key(route.spec, attempt.command.arguments, attempt.run.record.account)
         turn.adopted.append(attempt)

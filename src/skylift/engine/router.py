@@ -16,7 +16,7 @@ What cannot be routed is refused with an error that Retry and Catch see and a ca
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -119,8 +119,12 @@ class Router:
         lambda_elsewhere: bool = False,
         may_run: Callable[[str], bool] = lambda account: True,
         has_activity: Callable[[str], bool] = lambda arn: True,
+        escalate: Sequence[str] = (),
+        placement: Mapping[str, str] | None = None,
     ) -> None:
-        """`services` names the backend for services, `functions` are handlers for runs that bring none of a name. With
+        """`placement` names the backend of a task, `*` that of all others, for runs whose attributes do not.
+        `escalate` names backends from the smallest to the largest: where an attempt goes on that outgrew one.
+        `services` names the backend for services, `functions` are handlers for runs that bring none of a name. With
         `lambda_elsewhere` functions without a handler are called as a service. `may_run(account)` tells whether an
         account's own code may run here, `has_activity(arn)` whether there is such an activity."""
         self._services = services
@@ -130,6 +134,8 @@ class Router:
         self._has_activity = has_activity
         self._backends = backends
         self._default = default if default is not None else next(iter(backends), None)
+        self._placement = dict(placement or {})
+        self._escalate = tuple(escalate)
         self._feasible: dict[tuple[str, bytes], bool] = {}
 
     def route(self, command: StartTask, record: RunRecord, table: TaskTable, known: dict[str, Route]) -> Route:
@@ -226,12 +232,12 @@ class Router:
 
     def _place(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
         attributes = record.attributes
-        name = attributes.get(f"on.{spec.name}") or attributes.get("on") or spec.on or self._default
+        name = attributes.get(f"on.{spec.name}") or attributes.get("on") or self._settled(spec)
         backend = self._backends.get(name) if name is not None else None
         if name is None or backend is None:
             have = ", ".join(sorted(self._backends)) or "none"
             return Refused("Skylift.NoBackend", f"Task {spec.name} wants backend {name!r}; there are: {have}.")
-        if not self._can_run(name, backend, spec.requirements):
+        if not self.can_run(name, spec.requirements):
             return Refused(
                 "Skylift.NoOffer",
                 f"Backend {name} has no way to run task {spec.name}, which needs {_wanted(spec.requirements)}. "
@@ -239,14 +245,30 @@ class Router:
             )
         return WorkerRoute(spec=spec, backend=name, callback=callback, payload=payload)
 
-    def _can_run(self, name: str, backend: Backend, requirements: Requirements) -> bool:
+    def _settled(self, spec: TaskSpec) -> str | None:
+        placement = self._placement
+        return placement.get(spec.name) or placement.get("*") or spec.on or self._default
+
+    def can_run(self, backend: str, requirements: Requirements) -> bool:
         if requirements == PLAIN:
             return True
-        key = (name, msgspec.json.encode(requirements))
+        key = (backend, msgspec.json.encode(requirements))
         feasible = self._feasible.get(key)
         if feasible is None:
-            feasible = self._feasible[key] = bool(backend.offers(requirements))
+            there = self._backends.get(backend)
+            feasible = self._feasible[key] = there is not None and bool(there.offers(requirements))
         return feasible
+
+    def most_memory_mib(self, backend: str, requirements: Requirements) -> int | None:
+        """Of the offers for such a task, whatever memory that asks for; None where there is none."""
+        there = self._backends.get(backend)
+        offers = () if there is None else there.offers(msgspec.structs.replace(requirements, memory_mib=None))
+        return max((offer.memory_mib for offer in offers), default=None)
+
+    def larger(self, backend: str) -> tuple[str, ...]:
+        """Where an attempt may go that has outgrown a backend, the next one first."""
+        names = self._escalate
+        return names[names.index(backend) + 1 :] if backend in names else ()
 
 
 def is_activity(resource: str) -> bool:

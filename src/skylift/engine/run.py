@@ -11,6 +11,7 @@ from skylift.asl.machine import Machine
 from skylift.asl.state import RunState
 from skylift.engine.inputs import Callback
 from skylift.engine.router import Route
+from skylift.ports.compute import Market
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskTable
 
@@ -63,8 +64,9 @@ class Attempt:
         "command",
         "early",
         "limited",
-        "losses",
+        "market",
         "open",
+        "recalled",
         "route",
         "run",
         "sent",
@@ -82,7 +84,10 @@ class Attempt:
         self.backend: str | None = None
         self.sent = False
         """Whether the backend has it."""
-        self.losses = 0
+        self.market: Market | None = None
+        """What the last delivery was bought as."""
+        self.recalled = False
+        """Whether its backend was asked to give it back, for another market."""
         self.beat_ms = 0
         """Last sign of life of a task that waits for a callback."""
         self.cache_key: str | None = None

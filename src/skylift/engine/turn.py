@@ -34,6 +34,7 @@ class Turn:
         "now_ms",
         "offered",
         "progress",
+        "recalled",
         "replies",
         "sends",
         "signals_done",
@@ -65,6 +66,8 @@ class Turn:
         self.cancelled: list[Attempt] = []
         self.adopted: list[Attempt] = []
         """Attempts of runs that were loaded: a backend may have them already."""
+        self.recalled: list[Attempt] = []
+        """Attempts that a backend is to give back, so that they can be given out anew."""
         self.loaded: list[LiveRun] = []
         self.io: list[tuple[LiveRun, int, ReadItems | WriteResults]] = []
         self.sends: list[tuple[str, AnyEvent]] = []

@@ -22,10 +22,13 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     until_ms: int | None = None
     attempt: int = 0
     backend: str | None = None
-    losses: int = 0
+    deliveries: int = 1
+    """How often it has been given out."""
+    why: str | None = None
+    """What its backend says of it."""
 
 
-def waiting_for(attempt: Attempt, held: Mapping[str, str]) -> Waiting:
+def waiting_for(attempt: Attempt, held: Mapping[str, str], why: Mapping[str, str]) -> Waiting:
     command = attempt.command
     if attempt.child is not None:
         what = f"nested run {attempt.child}"
@@ -41,7 +44,8 @@ def waiting_for(attempt: Attempt, held: Mapping[str, str]) -> Waiting:
         until_ms=None if command.timeout_ms is None else command.scheduled_ms + command.timeout_ms,
         attempt=command.attempt,
         backend=attempt.backend,
-        losses=attempt.losses,
+        deliveries=1 + attempt.run.state.deliveries(command.token).count,
+        why=why.get(attempt.token),
     )
 
 

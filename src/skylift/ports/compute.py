@@ -9,6 +9,12 @@ import msgspec
 
 from skylift.asl.events import Usage
 
+Market = Literal["on-demand", "spot", "reserved"]
+"""How a machine is bought. What runs on spot may lose its machine at any instant."""
+
+ServiceClass = Literal["process", "function", "container", "batch", "managed-training"]
+"""Kinds of compute, from the quickest to start to the largest. What outgrows one goes on in the next."""
+
 
 class Requirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a task needs, whatever the backend. Stays with the task; where it runs does not."""
@@ -27,9 +33,14 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     concurrency: int | None = None
     """Most attempts of this task at once, over all runs of this engine."""
     environment: str | None = None
-    """A lock or requirements file; the digest of an environment once built."""
+    """Digest of the document of the packages it needs beside ours, see `skylift.ports.environments`."""
     image: str | None = None
     nodes: int = 1
+    """Workers that start together or not at all, and work on one attempt."""
+    work_ms: int | None = None
+    """How long it takes on one machine of its own that is never taken away, as the author says."""
+    deadline_ms: int | None = None
+    """How long after it was first given out the step should have ended, preemptions and repetitions included."""
 
 
 class CodeRef(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +78,15 @@ class TaskCall(msgspec.Struct, frozen=True, kw_only=True):
     """The account that the run belongs to; empty for a run of this project."""
     region: str = ""
     """The region of the run's state machine, for convention `service`; empty for a run of this project."""
+    visit: str = ""
+    """Names the entering of the state in its run: the same for all attempts and deliveries of it, so that a later one
+    finds what an earlier one left (checkpoints)."""
+    delivery: int = 1
+    """How often this attempt has been given out, this time included. More than 1 after a loss."""
+    market: Market = "on-demand"
+    """Where the backend should buy a machine, where it has both."""
+    keep_ms: int | None = None
+    """Keep the place of an attempt that failed for so long, to be looked at."""
     submitted: Any = msgspec.UNSET
     """For convention `service`, after a restart of the engine: the output that was reported as Submitted before. The
     request must not be made again, only its end awaited."""
@@ -136,10 +156,58 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     memory_mib: int
     gpu: str | None = None
     gpu_count: int = 0
-    market: Literal["on-demand", "spot", "reserved"] = "on-demand"
+    market: Market = "on-demand"
     region: str = "local"
     price_usd_micro_per_hour: int = 0
     startup_ms: int = 0
+    service: ServiceClass = "process"
+    longest_ms: int | None = None
+    """The longest an attempt may take on it; None where nothing but its own timeout ends it."""
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend can do beyond running a call and reporting its end. Its conformance suite tests what it says."""
+
+    stops: bool = True
+    """Ends what has started: cancellation, timeouts, heartbeats."""
+    isolates: bool = True
+    """A crash of the interpreter is one attempt's, not everyone's."""
+    captures: bool = True
+    """Writes what an attempt prints to its log, while it runs."""
+    limits_memory: bool = True
+    limits_concurrency: bool = True
+    environments: bool = False
+    """Runs a task in an environment of its own."""
+    images: bool = False
+    """Runs a task in a container image of its own."""
+    gangs: bool = False
+    """Starts several workers for one attempt, together or not at all."""
+    outlives_engine: bool = False
+    """Attempts go on when the engine dies, and `poll` of the next one adopts them."""
+    warns: bool = False
+    """Tells an attempt that its machine is about to be taken away (SIGTERM), where the market does."""
+    leases: bool = False
+    """What it makes carries a lease, is found by `leased` and ended by `end`, also by another process."""
+    keeps: bool = False
+    """Can keep the place of a failed attempt (`TaskCall.keep_ms`)."""
+    shell: bool = False
+    """Can open a prompt beside a running or kept attempt."""
+
+
+class Leased(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that exists until its lease ends, as it says of itself: read from its own metadata, not from memory."""
+
+    backend: str
+    kind: Literal["worker", "container", "machine", "cluster", "box"]
+    id: str
+    """What its maker calls it: unique in the backend."""
+    until_ms: int
+    """UTC. Whoever holds it renews this in time; what is past it may be ended by anybody."""
+    token: str | None = None
+    """The attempt it was made for, if it was made for one."""
+    run_id: str | None = None
+    note: str = ""
+    """For people: `kept after a failure`, `train[3]`."""
 
 
 class Backend(Protocol):
@@ -149,6 +217,7 @@ class Backend(Protocol):
     """
 
     name: str
+    capabilities: Capabilities
 
     def offers(self, requirements: Requirements) -> Sequence[Offer]:
         """The ways this backend could run such a task now; empty when it never can."""
@@ -160,7 +229,16 @@ class Backend(Protocol):
         ...
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
-        """Which of these this backend still holds; a token it does not know is absent (the engine submits it again)."""
+        """Which of these this backend still holds; a token it does not know is absent (the engine submits it again).
+
+        A backend whose attempts outlive the engine adopts what it finds here: from now on it renews the lease and
+        reports the outcome, also one that came while nobody listened.
+        """
+        ...
+
+    def explain(self, tokens: Collection[str]) -> Mapping[str, str]:
+        """Why these are queued or what they are doing, in a few words for people: `needs 8 GiB, the largest machine
+        allowed has 4 GiB`. Only what there is something to say of."""
         ...
 
     def cancel(self, tokens: Collection[str]) -> None:
@@ -168,9 +246,24 @@ class Backend(Protocol):
         ...
 
     def sweep(self, live: Collection[str]) -> None:
-        """Stop whatever this backend still runs for tokens that are not in `live` (left behind by a dead engine)."""
+        """Stop whatever this backend object still runs for tokens that are not in `live`. What other engines of the
+        project hold is theirs: only the end of its lease makes it anybody's."""
+        ...
+
+    def leased(self) -> Sequence[Leased]:
+        """What exists of this backend in this project, whoever made it, and until when it may."""
+        ...
+
+    def end(self, leased: Sequence[Leased]) -> None:
+        """End these, whoever made them, with all they started. Waits until they are gone; what is gone already is no
+        error."""
+        ...
+
+    def shell(self, token: str) -> Sequence[str] | None:
+        """The command line that opens a prompt in the place of a running or kept attempt; None where there is none."""
         ...
 
     def close(self) -> None:
-        """Stop everything and give back every process, file and thread. Nothing is reported afterwards."""
+        """Give back every process, file and thread; attempts that cannot be adopted later are stopped. Nothing is
+        reported afterwards."""
         ...

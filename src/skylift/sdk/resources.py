@@ -29,7 +29,7 @@ class Resources:
     gpu: str | int | None = None
     """`1`, `"V100"` or `"V100:2"`."""
     spot: bool = False
-    """May run on machines that can be taken away. Means nothing to the worker processes of this machine."""
+    """May run on machines that can be taken away at any instant. Means nothing to this machine's own processes."""
     env: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of the attempt."""
     secrets: Sequence[str] = ()
@@ -41,7 +41,11 @@ class Resources:
     image: str | None = None
     """A container image. Not used by the worker processes of this machine."""
     nodes: int = 1
-    """Machines that work together on one attempt."""
+    """Workers that start together, or not at all, and work on one attempt."""
+    work: str | float | None = None
+    """How long the task takes on a machine that nobody takes away, as far as you know: what spot is planned by."""
+    deadline: str | float | None = None
+    """How long after its start the step should have ended, interruptions included: what spot is planned by."""
 
 
 def requirements_of(
@@ -78,6 +82,8 @@ def requirements_of(
         environment=resources.environment,
         image=resources.image,
         nodes=resources.nodes,
+        work_ms=None if resources.work is None else parse_duration_ms(resources.work, "work"),
+        deadline_ms=None if resources.deadline is None else parse_duration_ms(resources.deadline, "deadline"),
     )
 
 

@@ -128,6 +128,8 @@ def task(
     environment: str | None = None,
     image: str | None = None,
     nodes: int | None = None,
+    work: str | float | None = None,
+    deadline: str | float | None = None,
     resources: Resources | None = None,
     retry: int | Retry | None = None,
     cache: bool = False,
@@ -139,8 +141,8 @@ def task(
 def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task: a step that runs in a worker, with its arguments by name.
 
-    cpus, memory, gpu, spot, env, secrets, concurrency, environment, image, nodes: what it needs (see Resources, which
-    `resources` takes whole; what is said here wins). timeout: the longest time of one attempt, `"2h"` or seconds; one
+    cpus, memory, gpu, spot, env, secrets, concurrency, environment, image, nodes, work, deadline: what it needs (see
+    Resources, which `resources` takes whole; what is said here wins). timeout: the longest time of one attempt, `"2h"` or seconds; one
     that takes longer raises TimeoutError in the pipeline. heartbeat: the longest time between calls of `heartbeat()`,
     shorter than timeout. retry: tries after the first, or a Retry. cache: reuse the result of the same code with the
     same inputs. on: the backend it runs on. name: what graphs and logs show; the function's name unless given.

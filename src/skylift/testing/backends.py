@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +25,6 @@ from skylift.ports.compute import (
 )
 
 TASKS = "skylift.testing.backend_tasks"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Abilities:
-    """What the backend under test can do beyond the minimum. Tests of what it cannot do are skipped."""
-
-    stops: bool = True
-    """Ends what has started: cancellation, timeouts, heartbeats."""
-    isolates: bool = True
-    """A crash of the interpreter is one attempt's, not everyone's."""
-    captures: bool = True
-    """Writes what an attempt prints to its log."""
-    limits_memory: bool = True
-    limits_concurrency: bool = True
 
 
 class Outcomes:
@@ -71,7 +57,6 @@ class Harness:
     outcomes: Outcomes
     folder: Path
     """An empty folder that attempts can write to too."""
-    abilities: Abilities = field(default_factory=Abilities)
     drive: Callable[[], object] | None = None
     """For a backend that runs nothing by itself: runs what is queued."""
 
@@ -195,7 +180,7 @@ class BackendConformance:
         harness.run(*narrow)
         harness.outcomes.wait(*(one.token for one in wide))
         last = max(harness.outcomes.order.index(one.token) for one in narrow)
-        if harness.abilities.stops:
+        if harness.backend.capabilities.stops:
             assert last < 60
 
     # Handlers ---------------------------------------------------------------------------------------------------
@@ -245,7 +230,7 @@ class BackendConformance:
         assert isinstance(outcome, Failed) and outcome.error == "TypeError"
 
     def test_a_dying_interpreter_costs_one_attempt(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.isolates, "isolates attempts")
+        _skip_unless(harness.backend.capabilities.isolates, "isolates attempts")
         deaths = [call("die", how=how) for how in ("exit", "kill", "segfault")]
         others = [call("add", a=number, b=0) for number in range(20)]
         outcomes = harness.run(*others[:10], *deaths, *others[10:])
@@ -256,7 +241,7 @@ class BackendConformance:
         assert all(isinstance(outcome, Succeeded) for outcome in (*outcomes[:10], *outcomes[13:]))
 
     def test_a_lost_attempt_may_be_given_again(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.isolates, "isolates attempts")
+        _skip_unless(harness.backend.capabilities.isolates, "isolates attempts")
         one = call("die_once", mark=str(harness.folder / "mark"))
         [lost] = harness.run(one)
         assert isinstance(lost, Lost)
@@ -267,12 +252,12 @@ class BackendConformance:
     # Limits -----------------------------------------------------------------------------------------------------
 
     def test_a_timeout_ends_the_attempt(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.stops, "stops attempts")
+        _skip_unless(harness.backend.capabilities.stops, "stops attempts")
         [outcome] = harness.run(call("nap", ms=20_000, requirements=Requirements(timeout_ms=150)))
         assert isinstance(outcome, TimedOut) and not outcome.heartbeat
 
     def test_a_missed_heartbeat_ends_the_attempt(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.stops, "stops attempts")
+        _skip_unless(harness.backend.capabilities.stops, "stops attempts")
         needs = Requirements(heartbeat_ms=300)
         alive = call("beat", times=8, every_ms=100, then_ms=0, requirements=needs)
         silent = call("beat", times=1, every_ms=10, then_ms=20_000, requirements=needs)
@@ -281,7 +266,7 @@ class BackendConformance:
         assert isinstance(outcomes[1], TimedOut) and outcomes[1].heartbeat
 
     def test_too_much_memory_is_its_own_outcome(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.limits_memory, "limits memory")
+        _skip_unless(harness.backend.capabilities.limits_memory, "limits memory")
         needs = Requirements(memory_mib=150)
         outcomes = harness.run(
             call("allocate", mib=600, requirements=needs),
@@ -292,7 +277,7 @@ class BackendConformance:
         assert isinstance(outcomes[1], Succeeded) and isinstance(outcomes[2], Succeeded)
 
     def test_concurrency_of_a_task_is_limited(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.limits_concurrency, "limits concurrency")
+        _skip_unless(harness.backend.capabilities.limits_concurrency, "limits concurrency")
         folder = str(harness.folder)
         calls = [call("alone", folder=folder, ms=15, requirements=Requirements(concurrency=1)) for _ in range(6)]
         outcomes = harness.run(*calls)
@@ -301,7 +286,7 @@ class BackendConformance:
     def test_what_can_never_run_is_refused_with_a_hint(self, harness: Harness) -> None:
         needs = Requirements(gpu="Imaginary9000:64")
         assert not harness.backend.offers(needs)
-        if harness.abilities.limits_memory:
+        if harness.backend.capabilities.limits_memory:
             [outcome] = harness.run(call("add", a=1, b=1, requirements=needs))
             assert isinstance(outcome, Failed) and "Imaginary9000" in outcome.cause
 
@@ -327,7 +312,7 @@ class BackendConformance:
         assert outcome.error == "SecretMissing" and "SKYLIFT_NO_SUCH_SECRET" in outcome.cause
 
     def test_output_of_every_kind_reaches_the_log(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.captures, "captures output")
+        _skip_unless(harness.backend.capabilities.captures, "captures output")
         log = harness.folder / "log" / "call.log"
         harness.run(with_log(call("speak"), log))
         lines = [line.split(" ", 2)[1:] for line in log.read_text().splitlines()]
@@ -344,7 +329,7 @@ class BackendConformance:
     # Cancel, poll, sweep, close -----------------------------------------------------------------------------------
 
     def test_cancel_of_what_runs_waits_or_is_unknown(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.stops, "stops attempts")
+        _skip_unless(harness.backend.capabilities.stops, "stops attempts")
         naps = [call("nap", ms=20_000) for _ in range(12)]
         harness.backend.submit(naps)
         tokens = [one.token for one in naps]
@@ -365,7 +350,7 @@ class BackendConformance:
         assert isinstance(outcome, Cancelled | Succeeded)
 
     def test_sweep_stops_what_is_not_live(self, harness: Harness) -> None:
-        _skip_unless(harness.abilities.stops, "stops attempts")
+        _skip_unless(harness.backend.capabilities.stops, "stops attempts")
         stray, live = call("nap", ms=20_000), call("nap", ms=300)
         harness.backend.submit([stray, live])
         harness.backend.sweep([live.token])

@@ -19,6 +19,7 @@ import msgspec
 
 from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
 from skylift.asl.status import OPEN
+from skylift.compute.basics import Basics
 from skylift.engine.engine import Engine
 from skylift.engine.inputs import Input, Recover, StartRun
 from skylift.engine.items import InlineItems
@@ -48,7 +49,7 @@ from skylift.testing.virtual import TaskError
 Tasks = Mapping[str, Callable[[Any], Any]]
 
 
-class SimulatedBackend:
+class VirtualBackend(Basics):
     """A `Backend` whose attempts take virtual time. A task is a pure callable of its arguments, by name; a `TaskError`
     that it raises is the failure."""
 
@@ -173,7 +174,7 @@ class Host:
     """One life of an engine process: it ends with a crash, and the next one takes over."""
 
     def __init__(
-        self, world: Simulation, owner: str, backend: SimulatedBackend | None, *, adopting: bool = False
+        self, world: Simulation, owner: str, backend: VirtualBackend | None, *, adopting: bool = False
     ) -> None:
         self.owner = owner
         self.inbox: list[Input] = [Recover()]
@@ -293,12 +294,12 @@ class Simulation:
         self._ids += 1
         return f"run-{self._ids}"
 
-    def new_backend(self) -> SimulatedBackend:
-        backend = SimulatedBackend(self.clock, self.tasks, _nowhere, rng=self.rng, plan=self.plan)
+    def new_backend(self) -> VirtualBackend:
+        backend = VirtualBackend(self.clock, self.tasks, _nowhere, rng=self.rng, plan=self.plan)
         backend.submitted = lambda call: self._note(backend, call)
         return backend
 
-    def _note(self, backend: SimulatedBackend, call: TaskCall) -> None:
+    def _note(self, backend: VirtualBackend, call: TaskCall) -> None:
         """An engine that was taken over may still try a lost attempt again: it is told to let go at its next commit."""
         self.submissions.append(call.token)
         if call.token in self.recorder.outcomes and backend is self.host.backend:
@@ -310,7 +311,7 @@ class Simulation:
         host = self._hosts.pop()
         self._boot(host.backend if self.rng.random() < 0.5 else None)
 
-    def _boot(self, backend: SimulatedBackend | None) -> None:
+    def _boot(self, backend: VirtualBackend | None) -> None:
         self._lives += 1
         host = Host.__new__(Host)
         self._hosts.append(host)

@@ -11,7 +11,7 @@ from skylift.compute.deferred import DeferredBackend
 from skylift.errors import SetupError
 from skylift.ports.compute import Cancelled, CodeRef, Failed, Succeeded, TaskCall
 from skylift.testing.clock import VirtualClock
-from skylift.testing.simulation import SimulatedBackend
+from skylift.testing.simulation import VirtualBackend
 
 
 def call(token: str) -> TaskCall:
@@ -36,10 +36,10 @@ class Slow:
         self.told: list[tuple[str, Any]] = []
         self.heard = threading.Event()
         self.problem: Exception | None = None
-        self.inner = SimulatedBackend(VirtualClock(), {"t": lambda arguments: arguments}, self.report, longest_ms=0)
+        self.inner = VirtualBackend(VirtualClock(), {"t": lambda arguments: arguments}, self.report, longest_ms=0)
         self.backend = DeferredBackend("slow", self.make, self.report)
 
-    def make(self) -> SimulatedBackend:
+    def make(self) -> VirtualBackend:
         self.go.wait(10)
         self.made += 1
         if self.problem is not None:

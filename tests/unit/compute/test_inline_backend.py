@@ -10,9 +10,7 @@ import pytest
 from skylift.compute.inline import InlineBackend
 from skylift.ports.compute import Cancelled, Succeeded
 from skylift.stores.open import open_blobs
-from skylift.testing.backends import Abilities, BackendConformance, Harness, Outcomes, call
-
-ABLE = Abilities(stops=False, isolates=False, captures=False, limits_memory=False, limits_concurrency=False)
+from skylift.testing.backends import BackendConformance, Harness, Outcomes, call
 
 
 class TestInlineInOrder(BackendConformance):
@@ -20,7 +18,7 @@ class TestInlineInOrder(BackendConformance):
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
         outcomes = Outcomes()
         backend = InlineBackend(outcomes, blobs=open_blobs(str(tmp_path / "blobs")))
-        yield Harness(backend=backend, outcomes=outcomes, folder=tmp_path, abilities=ABLE, drive=backend.run_pending)
+        yield Harness(backend=backend, outcomes=outcomes, folder=tmp_path, drive=backend.run_pending)
         backend.close()
 
 
@@ -29,7 +27,7 @@ class TestInlineInThreads(BackendConformance):
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
         outcomes = Outcomes()
         backend = InlineBackend(outcomes, blobs=open_blobs(str(tmp_path / "blobs")), threads=2)
-        yield Harness(backend=backend, outcomes=outcomes, folder=tmp_path, abilities=ABLE)
+        yield Harness(backend=backend, outcomes=outcomes, folder=tmp_path)
         backend.close()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from skylift.compute.basics import Basics
 from skylift.engine.engine import Engine
 from skylift.engine.inputs import Input, Reported, StartRun
 from skylift.engine.items import InlineItems
@@ -22,7 +23,7 @@ from skylift.testing.clock import VirtualClock
 SKYLIFT = "arn:aws:states:::skylift:"
 
 
-class ManualBackend:
+class ManualBackend(Basics):
     """Keeps what it is given until the test answers."""
 
     def __init__(self, name: str = "manual", can: bool = True) -> None:
@@ -32,6 +33,7 @@ class ManualBackend:
         self.batches: list[list[str]] = []
         self.cancelled: list[str] = []
         self.swept: list[set[str]] = []
+        self.status: Literal["queued", "running"] = "running"
 
     def offers(self, requirements: Requirements) -> Sequence[Offer]:
         return [Offer(backend=self.name, instance_type="x", vcpus=1, memory_mib=1)] if self.can else []
@@ -42,7 +44,7 @@ class ManualBackend:
             self.calls[call.token] = call
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
-        return {token: "running" for token in tokens if token in self.calls}
+        return {token: self.status for token in tokens if token in self.calls}
 
     def cancel(self, tokens: Collection[str]) -> None:
         self.cancelled += tokens

@@ -8,16 +8,27 @@ from skylift.asl.commands import StartTask
 from skylift.asl.context import token_of
 from skylift.asl.dataflow import template
 from skylift.asl.document import Task
-from skylift.asl.events import TaskFailed, TaskStarted, TaskSubmitted, TaskSucceeded, TaskTimedOut
+from skylift.asl.events import (
+    TaskFailed,
+    TaskRedelivered,
+    TaskStarted,
+    TaskSubmitted,
+    TaskSucceeded,
+    TaskTimedOut,
+    Usage,
+)
 from skylift.asl.resources import read_resource
 from skylift.asl.retry import DATA_LIMIT, HEARTBEAT_TIMEOUT, TIMEOUT
 from skylift.asl.sizes import too_large, too_large_cause
-from skylift.asl.state import Failure, Frame
+from skylift.asl.state import NO_DELIVERIES, Deliveries, Failure, Frame
 from skylift.asl.states.base import Step
 from skylift.asl.states.seconds import time_limit
 
 if TYPE_CHECKING:
     from skylift.asl.turn import Turn
+
+
+_NO_USAGE = Usage()
 
 
 class TaskStep(Step):
@@ -39,6 +50,7 @@ class TaskStep(Step):
         frame.tries += 1
         frame.attempt += 1
         frame.phase = "task"
+        frame.deliveries = None
         scope = turn.scope(frame, self)
         flow = self.flow
         flow.effective(scope)
@@ -101,6 +113,20 @@ class TaskStep(Step):
         error = turn.limits.missed_heartbeat if event.heartbeat else TIMEOUT
         self._record(turn, frame, "TimedOut", {"error": error}, event.token)
         turn.fail(self, frame, Failure(error, None, (HEARTBEAT_TIMEOUT,) if event.heartbeat else ()))
+
+    def redelivered(self, turn: Turn, frame: Frame, event: TaskRedelivered) -> None:
+        before = frame.deliveries or NO_DELIVERIES
+        usage = event.usage or _NO_USAGE
+        frame.deliveries = Deliveries(
+            lost=before.lost + (event.reason == "lost"),
+            preempted=before.preempted + (event.reason == "preempted"),
+            out_of_memory=before.out_of_memory + (event.reason == "out-of-memory"),
+            memory_mib=event.memory_mib,
+            backend=event.backend,
+            market=event.market,
+            saved_ms=max(before.saved_ms, usage.saved_ms or 0.0),
+            startup_ms=max(before.startup_ms, usage.startup_ms or 0.0),
+        )
 
     def _too_large(self, turn: Turn, frame: Frame, token: str) -> None:
         cause = too_large_cause(self._resource.arn)

@@ -8,11 +8,22 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from skylift.compute.basics import Basics
 from skylift.compute.worker.attempt import Runner
 from skylift.compute.worker.capture import LogFile
 from skylift.compute.worker.usage import Meter
 from skylift.compute.worker.wire import WorkerConfig
-from skylift.ports.compute import Cancelled, Failed, Offer, Outcome, Report, Requirements, Succeeded, TaskCall
+from skylift.ports.compute import (
+    Cancelled,
+    Capabilities,
+    Failed,
+    Offer,
+    Outcome,
+    Report,
+    Requirements,
+    Succeeded,
+    TaskCall,
+)
 
 if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
@@ -20,7 +31,7 @@ if TYPE_CHECKING:
 _REMEMBERED = 10_000
 
 
-class InlineBackend:
+class InlineBackend(Basics):
     """Runs attempts by the same conventions as worker processes, without any process.
 
     With `threads=0` nothing runs by itself: `run_pending()` runs what is queued, in order, in the thread that calls it.
@@ -31,6 +42,10 @@ class InlineBackend:
     values, `heartbeat()` and `attempt()` work as anywhere; environment variables are those of the whole process while
     an attempt runs. Not for production.
     """
+
+    capabilities = Capabilities(
+        stops=False, isolates=False, captures=False, limits_memory=False, limits_concurrency=False
+    )
 
     def __init__(
         self,

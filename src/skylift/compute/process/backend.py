@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from skylift.compute.basics import Basics
 from skylift.compute.process.answers import take_in
 from skylift.compute.process.deaths import judge, reason_of
 from skylift.compute.process.entry import Entry
@@ -36,7 +37,7 @@ _POLL_S = 0.05
 _FINISH_POLL_S = 0.02
 
 
-class ProcessBackend:
+class ProcessBackend(Basics):
     """Runs attempts in worker processes of this machine.
 
     Workers stay warm: user code is imported once per worker and code bundle, and what a task keeps in module variables

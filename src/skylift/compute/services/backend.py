@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from skylift.compute.basics import Basics
 from skylift.compute.services.actions import Actions, Job
 from skylift.compute.services.clients import Clients
 from skylift.compute.services.failure import ServiceFailure
@@ -41,7 +42,7 @@ _log = logging.getLogger(__name__)
 _REMEMBERED = 100_000
 
 
-class ServicesBackend:
+class ServicesBackend(Basics):
     """Runs calls of convention `service`: `code.target` is a resource ARN, `arguments` its parameters.
 
     A request under way cannot be taken back; a cancelled one is reported Cancelled and its answer thrown away, and a

@@ -15,6 +15,8 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from skylift.config.backends import BackendsSettings, ComputeSettings
+from skylift.config.jobs import JobBinding
 from skylift.errors import SetupError
 
 CONFIG_NAME = "skylift.toml"
@@ -126,15 +128,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """`sqlite:///PATH` or `postgresql://…`; None for `home/journal.db`."""
     url: str | None = None
     """The server that the commands and handles talk to; None to run here."""
+    placement: dict[str, str] = {}
+    """Task → backend. `*` stands for all tasks that are not named."""
+    backends: BackendsSettings = BackendsSettings()
+    compute: ComputeSettings = ComputeSettings()
+    jobs: dict[str, JobBinding] = {}
+    """Job definition, task definition or training image → what runs here."""
     server: ServerSettings = ServerSettings()
     services: ServiceSettings = ServiceSettings()
     source: Path | None = None
     """The skylift.toml that was read."""
 
 
-Kind = TypeVar("Kind", bound=msgspec.Struct)
+Kind = TypeVar("Kind")
 
-_TOP_KEYS = ("skylift", "functions", "secrets", "server", "services")
+_TOP_KEYS = ("skylift", "functions", "jobs", "secrets", "placement", "backends", "compute", "server", "services")
 _SKYLIFT_KEYS = ("home", "durability", "artifacts", "workers", "store", "url")
 
 
@@ -162,6 +170,10 @@ def load_config(
         secrets={name: _secret(name, value, source) for name, value in table.get("secrets", {}).items()},
         store=environ.get("SKYLIFT_STORE") or settings.get("store"),
         url=environ.get("SKYLIFT_URL") or settings.get("url"),
+        placement=_convert(table.get("placement", {}), dict[str, str], "placement", source),
+        backends=_convert(table.get("backends", {}), BackendsSettings, "backends", source),
+        compute=_convert(table.get("compute", {}), ComputeSettings, "compute", source),
+        jobs={name: _job(name, value, source) for name, value in table.get("jobs", {}).items()},
         server=_convert(table.get("server", {}), ServerSettings, "server", source),
         services=_convert(table.get("services", {}), ServiceSettings, "services", source),
         source=source,
@@ -232,6 +244,17 @@ def _function(name: str, value: Any, source: Path | None) -> FunctionBinding:
     if not module or not attribute:
         raise InvalidConfig(
             f"{_where(source)}: functions.{name} is {binding.handler!r}", hint='name a handler as "module:function"'
+        )
+    return binding
+
+
+def _job(name: str, value: Any, source: Path | None) -> JobBinding:
+    binding = _convert(value, JobBinding, f"jobs.{name}", source)
+    given = [key for key in ("handler", "command", "image") if getattr(binding, key) is not None]
+    if len(given) != 1:
+        raise InvalidConfig(
+            f"{_where(source)}: jobs.{name} says {' and '.join(given) or 'nothing'} to run",
+            hint="give one of handler, command or image",
         )
     return binding
 

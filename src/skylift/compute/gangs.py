@@ -1,0 +1,90 @@
+"""Gangs: several workers for one attempt, started together or not at all, that know each other by rank.
+
+Backends start the members; what they are told, and what their ends mean for the attempt, is decided here.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from skylift.asl.events import Usage
+from skylift.ports.compute import Failed, Lost, Outcome, Succeeded, TaskCall
+
+MEMBER = "~"
+"""Between an attempt's token and the rank in the token of a member."""
+
+
+def member_calls(call: TaskCall, address: str, port: int) -> list[TaskCall]:
+    """One call a member, the rendezvous in the variables that torchrun and torch.distributed use. Rank 0 listens on
+    `address:port`."""
+    size = call.requirements.nodes
+    return [_member(call, rank, size, address, port) for rank in range(size)]
+
+
+def _member(call: TaskCall, rank: int, size: int, address: str, port: int) -> TaskCall:
+    variables = {
+        "RANK": rank,
+        "WORLD_SIZE": size,
+        "LOCAL_RANK": 0,
+        "LOCAL_WORLD_SIZE": 1,
+        "NODE_RANK": rank,
+        "MASTER_ADDR": address,
+        "MASTER_PORT": port,
+    }
+    needs = call.requirements
+    env = {**needs.env, **{name: str(value) for name, value in variables.items()}}
+    log = call.log if call.log is None or rank == 0 else f"{call.log}.{rank}"
+    return msgspec.structs.replace(
+        call,
+        token=f"{call.token}{MEMBER}{rank}",
+        log=log,
+        requirements=msgspec.structs.replace(needs, nodes=1, env=env),
+    )
+
+
+def attempt_of(member: str) -> tuple[str, int]:
+    """The attempt's token and the rank, from a member's token."""
+    token, _, rank = member.rpartition(MEMBER)
+    return token, int(rank)
+
+
+class GangOutcome:
+    """Gathers the members' ends. The attempt succeeds when all have, with what rank 0 gave; the first member that ends
+    otherwise ends the gang, and the backend stops the others."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._ended: dict[int, Succeeded] = {}
+
+    def take(self, rank: int, outcome: Outcome) -> Outcome | None:
+        """The attempt's outcome, once it is known. What a stopped member says later changes nothing."""
+        if not isinstance(outcome, Succeeded):
+            return _of_member(rank, outcome)
+        self._ended[rank] = outcome
+        if len(self._ended) < self._size:
+            return None
+        first = self._ended[0]
+        return msgspec.structs.replace(first, usage=_summed([self._ended[n].usage for n in range(self._size)]))
+
+
+def _of_member(rank: int, outcome: Outcome) -> Outcome:
+    if isinstance(outcome, Lost):
+        return msgspec.structs.replace(outcome, reason=f"member {rank} of the gang: {outcome.reason}")
+    if isinstance(outcome, Failed) and not outcome.cause:
+        return msgspec.structs.replace(outcome, cause=f"member {rank} of the gang failed")
+    return outcome
+
+
+def _summed(usages: list[Usage | None]) -> Usage | None:
+    """Times of processors and GPUs, bytes and costs add up; the rest is that of rank 0, and the highest peak."""
+    known = [usage for usage in usages if usage is not None]
+    if not known:
+        return None
+
+    def total(name: str) -> float | None:
+        values = [getattr(usage, name) for usage in known if getattr(usage, name) is not None]
+        return sum(values) if values else None
+
+    added = {name: total(name) for name in ("cpu_ms", "gpu_ms", "in_bytes", "out_bytes", "vcpus", "cost_usd_micro")}
+    peaks = [usage.peak_memory_mib for usage in known if usage.peak_memory_mib is not None]
+    return msgspec.structs.replace(known[0], **added, peak_memory_mib=max(peaks, default=None))

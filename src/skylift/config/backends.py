@@ -1,0 +1,102 @@
+"""`[backends.NAME]`: how each backend runs attempts. What a task needs stays with the task."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+
+class LeaseSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base: how long what a backend makes may live without a sign of life from whoever made it."""
+
+    lease: str = "10m"
+    """Renewed at a third of it while an engine drives the run. What outlives it ends."""
+
+
+class ContainerSettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[backends.container]`."""
+
+    engine: Literal["auto", "podman", "docker"] = "auto"
+    image: str | None = None
+    """For tasks without an image of their own; None for one that is built from the running interpreter."""
+    network: str = "default"
+    """`default` is the engine's, `none` and `host`, or the name of a network."""
+    pids: Annotated[int, Meta(ge=1)] = 4096
+    """Most processes and threads of an attempt."""
+    containers: Annotated[int, Meta(ge=1)] | None = None
+    """Most at once; None for what processors and memory of this machine allow."""
+
+
+class MachineType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One kind of machine that a provider may start."""
+
+    name: str
+    vcpus: Annotated[float, Meta(gt=0)]
+    memory: str
+    gpu: str | None = None
+    """`V100` or `V100:4`."""
+    market: Literal["on-demand", "spot"] = "on-demand"
+    most: Annotated[int, Meta(ge=1)] | None = None
+
+
+class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A job queue. Of several queues the one with the highest priority is served first."""
+
+    priority: int = 1
+    shares: dict[str, Annotated[float, Meta(gt=0)]] = {}
+    """Weight by share identifier (a run's pipeline); those not named weigh 1."""
+
+
+class BatchSettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[backends.batch]`: a queue before machines that come with the queue and go with it."""
+
+    provider: Literal["local", "workers", "simulated"] = "local"
+    machines: tuple[MachineType, ...] = ()
+    """What may be started; empty for what the provider has."""
+    most_vcpus: Annotated[float, Meta(gt=0)] | None = None
+    """Of all machines at once; None for what the provider has."""
+    idle: str = "60s"
+    """How long a machine is kept that has nothing to do."""
+    queues: dict[str, QueueSettings] = {}
+
+
+class RaySettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[backends.ray]`."""
+
+    address: str | None = None
+    """Of an existing cluster (`ray://…`, `HOST:6379`, `auto`); None to start one on this machine."""
+    cpus: Annotated[int, Meta(ge=1)] | None = None
+    """Of a cluster that is started here; None for this machine's processors."""
+
+
+class SimulatedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[backends.simulated]`: a cloud in virtual time."""
+
+    traces: str | None = None
+    """File or folder of spot traces; None for generated ones."""
+    trace: str | None = None
+    """Which trace of the file."""
+    seed: int = 0
+    region: str = "us-east-1"
+    speed: str = "max"
+    """`max`, or how many seconds of its time pass in one of ours."""
+
+
+class BackendsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[backends]`."""
+
+    container: ContainerSettings = ContainerSettings()
+    batch: BatchSettings = BatchSettings()
+    ray: RaySettings = RaySettings()
+    simulated: SimulatedSettings = SimulatedSettings()
+
+
+class ComputeSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[compute]`: what holds for all backends."""
+
+    escalate: tuple[str, ...] = ()
+    """Backends from the smallest to the largest: where a step goes on that ran out of the largest memory of one."""
+    memory_steps: Annotated[int, Meta(ge=0)] = 3
+    """How often the memory of an attempt that ran out of it is doubled before that is a failure."""
