@@ -55,6 +55,58 @@ def append(path: str, text: str) -> None:
         file.write(text)
 
 
+def append_after(path: str, text: str, ms: float) -> str:
+    time.sleep(ms / 1000)
+    append(path, text)
+    return text
+
+
+def meet() -> dict[str, Any]:
+    """Every member of a gang sends its rank to rank 0, at the address it was told."""
+    import socket
+
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    where = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    heard = {rank}
+    if rank == 0:
+        with socket.create_server(where) as server:
+            server.settimeout(30)
+            while len(heard) < size:
+                connection, _ = server.accept()
+                with connection:
+                    heard.add(int(connection.recv(16)))
+    else:
+        _tell(where, str(rank).encode())
+    return {"rank": rank, "size": size, "heard": sorted(heard)}
+
+
+def _tell(where: tuple[str, int], text: bytes) -> None:
+    import socket
+
+    end = time.monotonic() + 30
+    while True:
+        try:
+            with socket.create_connection(where, timeout=5) as connection:
+                connection.sendall(text)
+                return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.02)
+
+
+def die_in_gang(folder: str) -> None:
+    """Rank 1 is killed once rank 0 is up, which would go on for ever."""
+    alive = Path(folder) / "alive"
+    if os.environ["RANK"] == "1":
+        while not alive.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGKILL)
+    while True:
+        alive.touch()
+        time.sleep(0.02)
+
+
 async def later(value: int) -> int:
     return value
 

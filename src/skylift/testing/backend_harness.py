@@ -1,0 +1,102 @@
+"""What a backend's conformance suite works with: the harness that its author gives, calls, and outcomes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from skylift.ports.compute import Backend, CodeRef, Outcome, Requirements, TaskCall
+
+TASKS = "skylift.testing.backend_tasks"
+
+
+class Outcomes:
+    """The `report` to give to the backend: collects outcomes and waits for them."""
+
+    def __init__(self) -> None:
+        self.by_token: dict[str, Outcome] = {}
+        self.order: list[str] = []
+        self._change = threading.Condition()
+
+    def __call__(self, token: str, outcome: Outcome) -> None:
+        with self._change:
+            self.by_token.setdefault(token, outcome)
+            self.order.append(token)
+            self._change.notify_all()
+
+    def wait(self, *tokens: str, timeout: float = 20.0) -> list[Outcome]:
+        with self._change:
+            there = self._change.wait_for(lambda: all(token in self.by_token for token in tokens), timeout)
+            missing = [token for token in tokens if token not in self.by_token]
+            assert there, f"no outcome within {timeout} s for {missing[:5]}"
+            return [self.by_token[token] for token in tokens]
+
+
+@dataclass(slots=True, kw_only=True)
+class Harness:
+    """What the fixture gives: a fresh backend that reports to `outcomes`."""
+
+    backend: Backend
+    outcomes: Outcomes
+    folder: Path
+    """An empty folder that attempts can write to too."""
+    drive: Callable[[], object] | None = None
+    """For a backend that runs nothing by itself: runs what is queued."""
+    successor: Callable[[Outcomes], Backend] | None = None
+    """Makes a second backend of the same place, as the engine after this one would: for what outlives engines."""
+    abandon: Callable[[], object] | None = None
+    """Lets the backend go as the death of its engine would: nothing is closed or told. Without it `close` is called."""
+    patience: float = 1.0
+    """Waits are so many times longer: for backends that start slowly."""
+    many: int = 200
+    """How many calls a test of many calls gives."""
+
+    def run(self, *calls: TaskCall, timeout: float = 20.0) -> list[Outcome]:
+        self.backend.submit(calls)
+        return self.wait(*calls, timeout=timeout)
+
+    def wait(self, *calls: TaskCall, timeout: float = 20.0) -> list[Outcome]:
+        if self.drive is not None:
+            self.drive()
+        return self.outcomes.wait(*(call.token for call in calls), timeout=timeout * self.patience)
+
+
+_count = iter(range(10**9))
+
+
+def call(target: str, /, *, requirements: Requirements | None = None, run: str = "run", **arguments: Any) -> TaskCall:
+    """An attempt of a function of `skylift.testing.backend_tasks`."""
+    return TaskCall(
+        token=f"t{next(_count)}-{target}",
+        run_id=run,
+        task=target,
+        label=target,
+        attempt=1,
+        code=CodeRef(bundle=None, target=f"{TASKS}:{target}"),
+        arguments=arguments,
+        requirements=requirements or Requirements(),
+    )
+
+
+def with_log(one: TaskCall, log: Path) -> TaskCall:
+    import msgspec
+
+    return msgspec.structs.replace(one, log=str(log))
+
+
+def skip_unless(able: bool, what: str) -> None:
+    import pytest
+
+    if not able:
+        pytest.skip(f"this backend does not say that it {what}")
+
+
+def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.005)
