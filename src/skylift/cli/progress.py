@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from skylift.asl.status import ENDED
-from skylift.cli.output import duration
-from skylift.engine.views import Fold, Step
+from skylift.cli.output import duration, shorten
+from skylift.engine.views import Delivery, Fold, Step
 
 if TYPE_CHECKING:
     from skylift.ports.journal import RunRecord
@@ -90,6 +90,7 @@ class _Lines:
         self._begun: set[str] = set()
         self._ended: dict[str, int] = {}
         self._printed = 0
+        self._lost = 0
         self._last_count = time.monotonic()
 
     def update(self, fold: Fold) -> None:
@@ -103,6 +104,9 @@ class _Lines:
                 if step.exited == 1 or step.type in ("Map", "Parallel"):
                     click.echo(f"{step.name}: done{_detail(step)}", err=True)
         self._counts(fold)
+        for delivery in fold.lost[self._lost :]:
+            click.echo(given_again(delivery), err=True)
+        self._lost = len(fold.lost)
         for _, text in fold.prints[self._printed :]:
             click.echo(f"| {text}", err=True)
         self._printed = len(fold.prints)
@@ -130,12 +134,16 @@ class _Bars:
         self._live = Live(console=self._console, refresh_per_second=10, transient=False)
         self._live.start()
         self._printed = 0
+        self._lost = 0
         self._spinners: dict[str, Any] = {}
 
     def update(self, fold: Fold) -> None:
         for _, text in fold.prints[self._printed :]:
             self._live.console.print(f"│ {text}", markup=False, highlight=False)
         self._printed = len(fold.prints)
+        for delivery in fold.lost[self._lost :]:
+            self._live.console.print(given_again(delivery), markup=False, highlight=False, style="yellow")
+        self._lost = len(fold.lost)
         self._live.update(self._table(fold))
 
     def close(self) -> None:
@@ -173,6 +181,17 @@ def shown_steps(fold: Fold) -> list[Step]:
     return [step for step in fold.steps.values() if step.type not in ("Pass", "Choice", "Succeed", "Fail")]
 
 
+def given_again(delivery: Delivery) -> str:
+    """One line for an attempt that goes on somewhere else, or with more."""
+    said = {"lost": "lost its worker", "preempted": "was preempted", "out-of-memory": "ran out of memory"}
+    return f"{delivery.label}: {said.get(delivery.reason, delivery.reason)}, goes on ({shorten(delivery.cause, 200)})"
+
+
+def lost_detail(step: Step) -> list[str]:
+    """`2 preempted`, `1 out of memory`."""
+    return [f"{count} {reason.replace('-', ' ')}" for reason, count in step.lost.items()]
+
+
 def _detail(step: Step) -> str:
     parts = []
     if step.type == "Map" and step.items is not None:
@@ -181,6 +200,7 @@ def _detail(step: Step) -> str:
         parts.append(duration(step.busy_ms))
     if step.cached:
         parts.append(f"{step.cached} from the cache")
+    parts += lost_detail(step)
     if step.failed:
         parts.append(f"{step.failed} failed ({step.error})")
     return f" ({', '.join(parts)})" if parts else ""

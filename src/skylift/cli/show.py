@@ -8,10 +8,12 @@ import click
 
 from skylift.cli.output import duration, iso, json_option, print_json, print_table, shorten, when
 from skylift.cli.parts import open_runtime
+from skylift.cli.progress import lost_detail
 from skylift.cli.runs import describe, given_name
 from skylift.errors import message_of
 
 if TYPE_CHECKING:
+    from skylift.asl.events import Usage
     from skylift.engine.views import Attempt, RunView, Step
     from skylift.ports.journal import RunRecord
 
@@ -42,7 +44,7 @@ def show(run: str, attempts: bool, as_json: bool) -> None:
         click.echo()
         print_table(
             ("ATTEMPT", "TRY", "STATUS", "TOOK", "CPU", "PEAK MEMORY", "DETAIL"),
-            [_attempt_row(attempt) for attempt in view.attempts],
+            [row for attempt in view.attempts for row in _attempt_rows(attempt)],
             empty="no attempts",
         )
     for title, lines in (("waiting for", waiting), ("cache", cache)):
@@ -90,22 +92,33 @@ def _step_detail(step: Step) -> str:
         parts.append(f"{step.items_done} items")
     if step.cached:
         parts.append(f"{step.cached} from the cache")
+    parts += lost_detail(step)
     if step.failed:
         parts.append(f"{step.failed} failed: {step.error}: {shorten(message_of(step.cause), 80)}")
     return ", ".join(parts)
 
 
-def _attempt_row(attempt: Attempt) -> tuple[str, ...]:
-    usage = attempt.usage
+def _attempt_rows(attempt: Attempt) -> list[tuple[str, ...]]:
+    """What came of it at last, below the times that it was given out in vain."""
+    name, number = attempt.label, str(attempt.number)
+    rows = [
+        (name, number, lost.reason.upper().replace("-", " "), *_used(lost.usage), shorten(lost.cause, 80))
+        for lost in attempt.lost
+    ]
+    return [*rows, (name, number, attempt.status, *_used(attempt.usage), _ending(attempt))]
+
+
+def _used(usage: Usage | None) -> tuple[str, str, str]:
+    """Time, processor time and memory."""
     return (
-        attempt.label,
-        str(attempt.number),
-        attempt.status,
         duration(usage.duration_ms if usage else None),
         duration(usage.cpu_ms if usage else None),
         f"{usage.peak_memory_mib:.0f} MiB" if usage and usage.peak_memory_mib else "-",
-        shorten(f"{attempt.error}: {message_of(attempt.cause)}" if attempt.error else "", 80),
     )
+
+
+def _ending(attempt: Attempt) -> str:
+    return shorten(f"{attempt.error}: {message_of(attempt.cause)}" if attempt.error else "", 80)
 
 
 def _document(
@@ -127,6 +140,7 @@ def _document(
                 "error": a.error,
                 "cause": a.cause,
                 "usage": a.usage,
+                "lost": a.lost,
             }
             for a in view.attempts
         ]

@@ -16,6 +16,19 @@ from skylift.ports.journal import Entry
 AttemptStatus = Literal["RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "CANCELLED"]
 
 
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A time that an attempt was given out in vain: lost, preempted or too small. It was given out again."""
+
+    label: str
+    reason: str
+    cause: str
+    ended_ms: int
+    usage: e.Usage | None = None
+    memory_mib: int | None = None
+    """What the next one was given, where that was changed."""
+    backend: str | None = None
+
+
 class Attempt(msgspec.Struct, kw_only=True):
     """One try of one task."""
 
@@ -34,6 +47,8 @@ class Attempt(msgspec.Struct, kw_only=True):
     error: str | None = None
     cause: str | None = None
     usage: e.Usage | None = None
+    lost: list[Delivery] = []
+    """What came of it before its last delivery."""
 
 
 class Step(msgspec.Struct, kw_only=True):
@@ -48,6 +63,8 @@ class Step(msgspec.Struct, kw_only=True):
     failed: int = 0
     """Attempts that ended without success; a caught or retried failure counts."""
     cached: int = 0
+    lost: dict[str, int] = {}
+    """How often an attempt was given out in vain, by reason: `lost`, `preempted`, `out-of-memory`."""
     first_ms: int = 0
     last_ms: int | None = None
     busy_ms: float = 0.0
@@ -116,6 +133,8 @@ class Fold:
         self.steps: dict[str, Step] = {}
         self.attempts: dict[str, Attempt] = {}
         self.prints: list[tuple[int, str]] = []
+        self.lost: list[Delivery] = []
+        """Of all attempts, as they came."""
         self.started_ms: int | None = None
         self._prints_in = prints_in
         self._maps_entered: dict[tuple[str | None, int], str] = {}
@@ -165,6 +184,9 @@ class Fold:
 
     def _end_attempt(self, entry: Entry) -> None:
         event = entry.event
+        if isinstance(event, e.TaskRedelivered):
+            self._lost(event, entry.at_ms)
+            return
         if not isinstance(event, (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut)):
             return
         attempt = self.attempts.get(event.token)
@@ -185,6 +207,26 @@ class Fold:
             if attempt.status != "SUCCEEDED":
                 step.failed += 1
                 step.error, step.cause = attempt.error, attempt.cause
+
+    def _lost(self, event: e.TaskRedelivered, at_ms: int) -> None:
+        attempt = self.attempts.get(event.token)
+        if attempt is None or attempt.status != "RUNNING":
+            return
+        delivery = Delivery(
+            label=attempt.label,
+            reason=event.reason,
+            cause=event.cause,
+            ended_ms=at_ms,
+            usage=event.usage,
+            memory_mib=event.memory_mib,
+            backend=event.backend,
+        )
+        attempt.lost.append(delivery)
+        self.lost.append(delivery)
+        step = self.steps.get(attempt.state)
+        if step is not None:
+            step.lost[event.reason] = step.lost.get(event.reason, 0) + 1
+            step.busy_ms += (event.usage.duration_ms or 0.0) if event.usage else 0.0
 
     def _history(self, event: HistoryEvent) -> None:
         kind = event.type
