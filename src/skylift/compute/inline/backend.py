@@ -185,7 +185,7 @@ class InlineBackend(Basics):
         meter = Meter()
         outcome = self._runner.run(call, function, meter, mask, secrets, note=lambda text: log.note("skylift", text))
         log.close()
-        if isinstance(outcome, Failed):
+        if not isinstance(outcome, Succeeded):
             return outcome
         return Succeeded(output=outcome.output, usage=meter.usage(meter.stop(), *self._runner.usage_names()))
 

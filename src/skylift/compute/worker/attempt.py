@@ -10,15 +10,19 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from skylift.compute.worker import current, failure
+from skylift.compute.worker.checkpoint.place import beside
 from skylift.compute.worker.context import LambdaContext, deadline
 from skylift.compute.worker.loader import Function, Loader
 from skylift.compute.worker.secrets import NO_MASK, Mask, Secrets
 from skylift.compute.worker.usage import Meter
 from skylift.compute.worker.wire import WorkerConfig
-from skylift.ports.compute import CodeRef, Failed, Succeeded, TaskCall
+from skylift.ports.compute import CodeRef, Failed, Lost, Succeeded, TaskCall
 
 if TYPE_CHECKING:
+    from skylift.asl.events import Usage
     from skylift.compute.worker.log_lines import Stream
     from skylift.ports.blobs import BlobStore
 
@@ -46,6 +50,7 @@ class Runner:
         self._loader = Loader(blobs, config.cache_dir, config.paths)
         self._secrets = Secrets(config.secrets)
         self._codecs: dict[str | None, Any] = {}
+        self._checkpoints = config.checkpoints or (beside(config.blobs) if config.blobs else None)
 
     def load(self, code: CodeRef) -> Function | Failed:
         """The code of a call; what its import raises is the call's failure."""
@@ -77,8 +82,10 @@ class Runner:
         *,
         beat: Callable[[], None] = _ignore,
         note: Callable[[str], None] | None = None,
-    ) -> Succeeded | Failed:
-        """Call user code. `Succeeded` comes back without usage (the caller adds it), `Failed` with it."""
+    ) -> Succeeded | Failed | Lost:
+        """Call user code. `Succeeded` comes back without usage (the caller adds it), `Failed` and `Lost` with it.
+
+        Lost is an attempt that was warned of the loss of its machine, saved its state and left."""
         meter.start()
         timeout_ms = call.requirements.timeout_ms
         now = current.Attempt(
@@ -88,6 +95,10 @@ class Runner:
             label=call.label,
             number=call.attempt,
             deadline_ms=None if timeout_ms is None else meter.started_ms + timeout_ms,
+            delivery=call.delivery,
+            visit=call.visit,
+            spot=call.market == "spot",
+            checkpoints=self._checkpoints,
             beat=beat,
         )
         current.enter(now, process_wide=self._process_wide)
@@ -103,16 +114,22 @@ class Runner:
             return Succeeded(output=output)
         except Stopping:
             raise
+        except current.Preempted as leaving:
+            return Lost(reason=mask(str(leaving)), preempted=True, usage=self._usage(meter, now))
         except BaseException as error:  # noqa: BLE001 - user code may raise anything
-            return self._failed(error, meter, mask, note)
+            return self._failed(error, mask, note, self._usage(meter, now))
         finally:
             current.enter(None, process_wide=self._process_wide)
 
     def usage_names(self) -> tuple[str, str]:
         return self._config.backend, self._config.name
 
-    def _failed(self, error: BaseException, meter: Meter, mask: Mask, note: Callable[[str], None] | None) -> Failed:
+    def _usage(self, meter: Meter, now: current.Attempt) -> Usage:
         usage = meter.usage(meter.stop(), *self.usage_names())
+        saved_ms = now.standing.saved_ms
+        return usage if saved_ms is None else msgspec.structs.replace(usage, saved_ms=saved_ms)
+
+    def _failed(self, error: BaseException, mask: Mask, note: Callable[[str], None] | None, usage: Usage) -> Failed:
         if note is not None:
             note("\n".join(failure.locals_lines(error, mask)))
         return failure.failed(error, mask, usage)

@@ -39,7 +39,7 @@ from skylift.compute.worker.wire import (
     done_frame,
     frame,
 )
-from skylift.ports.compute import CodeRef, Failed, TaskCall
+from skylift.ports.compute import CodeRef, Failed, Lost, Succeeded, TaskCall
 
 if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
@@ -180,7 +180,7 @@ class Worker:
         if limits.timeout_ms is not None or limits.heartbeat_ms is not None or limits.memory_mib is not None:
             self._send(frame(Began(number)))
         outcome = self._runner.run(call, function, meter, mask, secrets, beat=_Beats(self, number), note=self._note)
-        if isinstance(outcome, Failed):
+        if not isinstance(outcome, Succeeded):
             return self._ended(number, outcome, meter)
         cpu_ms = meter.stop()
         self._capture.end()
@@ -190,7 +190,7 @@ class Worker:
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             return self._ended(number, failure.failed(error, NO_MASK), meter)
 
-    def _ended(self, number: int, outcome: Failed, meter: Meter, note: str | None = None) -> bytes:
+    def _ended(self, number: int, outcome: Failed | Lost, meter: Meter, note: str | None = None) -> bytes:
         if note is not None:
             self._note(note)
         self._capture.end()

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from skylift.errors import InternalError
-from skylift.ports.compute import CodeRef, Failed, OutOfMemory, TaskCall, TimedOut
+from skylift.ports.compute import CodeRef, Failed, Lost, OutOfMemory, TaskCall, TimedOut
 
 TICKET: Final = struct.Struct("<Q")
 LENGTH: Final = struct.Struct("<I")
@@ -32,6 +32,8 @@ class WorkerConfig(msgspec.Struct, frozen=True, kw_only=True):
     backend: str = "process"
     blobs: str | None = None
     """Where artifacts and bundles are: a path or an fsspec URL, given to `blobs_factory`."""
+    checkpoints: str | None = None
+    """Where checkpoints are kept: a path or an fsspec URL. None for beside `blobs`."""
     blobs_factory: str = "skylift.stores.open:open_blobs"
     """`module:function` called with `blobs` when an artifact or a bundle is first needed."""
     cache_dir: str = ""
@@ -91,7 +93,7 @@ class Ended(msgspec.Struct, frozen=True, array_like=True, tag=4):
     """The attempt ended otherwise."""
 
     number: int
-    outcome: Failed | OutOfMemory | TimedOut
+    outcome: Failed | OutOfMemory | TimedOut | Lost
     duration_ms: float
     rss_mib: float
 
