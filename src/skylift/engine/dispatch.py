@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -29,26 +29,37 @@ class Dispatcher:
         """The backend has it already."""
         assert attempt.backend is not None
         attempt.sent = True
-        self._lanes[attempt.backend].outstanding += _weight(attempt)
+        lane = self._lanes[attempt.backend]
+        lane.outstanding += _weight(attempt)
+        lane.taken_on += 1 - _weight(attempt)
 
     def accepted(self, attempt: Attempt, output: Any) -> None:
         """A service has taken the job on: it may take days, and nobody else waits for its place meanwhile."""
         weight = _weight(attempt)
         attempt.submitted = output
         if attempt.sent and attempt.backend is not None:
-            self._lanes[attempt.backend].outstanding += _weight(attempt) - weight
+            lane, change = self._lanes[attempt.backend], weight - _weight(attempt)
+            lane.outstanding -= change
+            lane.taken_on += change
 
     def ended(self, attempt: Attempt) -> None:
         """The backend no longer has it, or never got it."""
         if attempt.sent and attempt.backend is not None:
             attempt.sent = False
-            self._lanes[attempt.backend].outstanding -= _weight(attempt)
+            lane = self._lanes[attempt.backend]
+            lane.outstanding -= _weight(attempt)
+            lane.taken_on -= 1 - _weight(attempt)
 
     def flush(self, call_of: Callable[[Attempt], TaskCall]) -> None:
         """Give each backend what fits, in one call."""
         for lane in self._lanes.values():
             if lane.queues and lane.outstanding < lane.window:
                 lane.flush(call_of)
+
+    def busy(self, but: Collection[str]) -> bool:
+        """Whether any backend but these has something of ours."""
+        lanes = self._lanes.items()
+        return any(lane.outstanding or lane.taken_on for name, lane in lanes if name not in but)
 
     def recall(self, attempts: Iterable[Attempt]) -> None:
         """Ask for these back: each ends in a report, Cancelled unless it ended by itself first."""
@@ -116,6 +127,8 @@ class Lane:
         self.backend = backend
         self.window = window
         self.outstanding = 0
+        self.taken_on = 0
+        """Jobs that a service goes on with: they take no room here."""
         self.queues: dict[str, deque[Attempt]] = {}
         """By run; the order of the keys is the order of turns."""
         self._report = report
@@ -144,6 +157,7 @@ class Lane:
             if attempt.open and attempt.backend is not None:
                 attempt.sent = True
                 self.outstanding += _weight(attempt)
+                self.taken_on += 1 - _weight(attempt)
                 calls.append(call_of(attempt))
             if not queue:
                 return

@@ -10,7 +10,7 @@ journal, and what came in is taken in again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from skylift.asl.events import (
@@ -378,6 +378,16 @@ class Engine:
     def abandon(self, problem: SkyliftError) -> None:
         """Tell everyone who waits that this engine is no more."""
         self._keeper.abandon(problem)
+
+    # -- virtual time --------------------------------------------------------------------------------------------------
+
+    def works_outside(self, inside: Collection[str]) -> bool:
+        """Whether anything takes real time: attempts on backends but those named, files that are read or written."""
+        return self._dispatcher.busy(inside) or any(run.io for run in self._book.runs.values())
+
+    def look_again(self) -> None:
+        """Look into the journal in the next turn, although no time may have passed."""
+        self._looked_ms = -1_000_000
 
     # -- views ---------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The engine on real time: its own thread, an inbox that any thread may put into."""
+"""The engine on real time, or at another pace: its own thread, an inbox that any thread may put into."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import contextlib
 import logging
 import queue
 import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from skylift.asl.events import AnyEvent, PauseRequested, RedriveRequested, Resum
 from skylift.engine.engine import Engine
 from skylift.engine.inputs import Callback, Heartbeat, Input, Recover, Send, StartRun, Watch
 from skylift.engine.observe import Progress, Subscription
+from skylift.engine.pace import RealPace
 from skylift.engine.reply import Reply
 from skylift.engine.waiting import Waiting
 from skylift.errors import InternalError, SkyliftError
@@ -24,10 +24,6 @@ T = TypeVar("T")
 
 MOST = 512
 """Inputs taken into one turn: the size of a group commit."""
-
-IDLE_S = 0.1
-"""How often an idle engine looks into the journal for what other processes left there."""
-
 
 ANSWER_S = 60.0
 """How long a request may wait for the engine before the caller is told that it does not answer."""
@@ -44,8 +40,11 @@ class EngineThread:
     All requests wait until what they ask for is durable.
     """
 
-    def __init__(self, build: Callable[[Callable[[Input], None]], Engine]) -> None:
+    def __init__(self, build: Callable[[Callable[[Input], None]], Engine], pace: RealPace | None = None) -> None:
+        """`pace` is how the time of the engine's clock passes; None for real time."""
         self._inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._pace = RealPace() if pace is None else pace
+        self._pace.on_wake = lambda: self._inbox.put((_nothing, Reply()))
         self.engine = build(self._inbox.put)
         self.failure: BaseException | None = None
         """What ended the thread, if something did."""
@@ -205,14 +204,20 @@ class EngineThread:
             if inputs is None:
                 return
             self._taken = inputs
+            if not inputs and not self._pace.idle(due, self._works_outside):
+                self.engine.look_again()
+            self._pace.tick()
             due = self.engine.turn(inputs)
+
+    def _works_outside(self) -> bool:
+        return self.engine.works_outside(self._pace.attached)
 
     def _gather(self, due: int | None) -> list[Input] | None:
         """All that waits, up to a bound; blocks until something does or is due. None to end."""
         inbox = self._inbox
         inputs: list[Input] = []
         try:
-            given = inbox.get(timeout=_pause(due))
+            given = inbox.get(timeout=self._pace.pause_s(due))
             while True:
                 if given is None:
                     if not inputs:
@@ -239,10 +244,8 @@ def _ended_by(problem: BaseException) -> SkyliftError:
     return error
 
 
-def _pause(due: int | None) -> float:
-    if due is None:
-        return IDLE_S
-    return min(IDLE_S, max(0.0, due / 1000 - time.time()))
+def _nothing() -> None:
+    """Asked to end a pause."""
 
 
 def _refuse(inputs: Sequence[Any], problem: SkyliftError) -> None:
