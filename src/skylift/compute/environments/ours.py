@@ -1,0 +1,127 @@
+"""What Skylift's worker needs in every environment: Skylift itself and its base dependencies, without anything else
+that happens to be installed beside them."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata as metadata
+import json
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_BOUND = re.compile(r"(>=|<=|==|!=|~=|<|>)\s*([0-9][0-9.]*)")
+
+
+def normal(name: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@cache
+def our_needs() -> dict[str, str]:
+    """Base dependencies: requirement by package, as Skylift's own metadata says."""
+    lines = [line for line in metadata.requires("skylift") or () if "extra ==" not in line]
+    return {normal(_name_of(line)): line for line in lines}
+
+
+@cache
+def our_places() -> dict[str, Path]:
+    """Where Skylift and its base dependencies lie: real path by the name under which it is imported (or listed)."""
+    import skylift
+
+    found: dict[str, Path] = {"skylift": Path(str(skylift.__file__)).resolve().parent}
+    waiting, known = ["skylift"], {"skylift"}
+    while waiting:
+        try:
+            package = metadata.distribution(waiting.pop())
+        except metadata.PackageNotFoundError:  # needed on another system only
+            continue
+        found.update({name: path for name, path in _entries(package).items() if name not in found})
+        for line in package.requires or ():
+            name = normal(_name_of(line))
+            if "extra ==" not in line and name not in known:
+                known.add(name)
+                waiting.append(name)
+    return dict(sorted(found.items()))
+
+
+def _entries(package: metadata.Distribution) -> dict[str, Path]:
+    """Files and folders that it has put directly into site-packages."""
+    tops = {file.parts[0] for file in package.files or () if file.parts[0] not in ("..", "__pycache__")}
+    root = Path(str(package.locate_file("")))
+    return {top: (root / top).resolve() for top in tops if not top.endswith(".pth") and (root / top).exists()}
+
+
+def link_ours(cache_dir: Path) -> Path:
+    """A folder that holds just that, as links; the same for all environments."""
+    places = our_places()
+    key = hashlib.sha256(json.dumps({name: str(path) for name, path in places.items()}).encode()).hexdigest()[:16]
+    folder = cache_dir / f"skylift-{key}"
+    if folder.is_dir():
+        return folder
+    made = Path(tempfile.mkdtemp(prefix=".skylift-", dir=cache_dir))
+    made.chmod(0o755)
+    for name, path in places.items():
+        (made / name).symlink_to(path)
+    try:
+        made.rename(folder)
+    except OSError:  # somebody else was quicker
+        for link in made.iterdir():
+            link.unlink()
+        made.rmdir()
+    return folder
+
+
+def conflicts(versions: Mapping[str, str]) -> list[str]:
+    """Which of these packages are versions that Skylift does not run with, in words."""
+    needs = our_needs()
+    return [
+        f"{name}=={version} is asked for, and Skylift itself needs {needs[name].partition(';')[0].strip()}"
+        for name, version in versions.items()
+        if name in needs and not _allowed(version, needs[name])
+    ]
+
+
+def pinned(lines: tuple[str, ...]) -> dict[str, str]:
+    """Version by package, of the lines that say `name==version`."""
+    found = {}
+    for line in lines:
+        match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^]]*\])?\s*==\s*([^\s;,*]+)\s*(?:[;\s]|$)", line)
+        if match is not None:
+            found[normal(match[1])] = match[2]
+    return found
+
+
+def _allowed(version: str, requirement: str) -> bool:
+    """Our own requirements have lower and upper bounds only."""
+    have = _parts(version)
+    for sign, bound in _BOUND.findall(requirement.partition(";")[0]):
+        if (sign == ">=" and have < _parts(bound)) or (sign == "<" and have >= _parts(bound)):
+            return False
+    return True
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    numbers = re.match(r"[0-9]+(\.[0-9]+)*", version)
+    parts = [] if numbers is None else [int(part) for part in numbers[0].split(".")]
+    while parts and parts[-1] == 0:
+        parts.pop()
+    return tuple(parts)
+
+
+def _name_of(line: str) -> str:
+    match = _NAME.match(line)
+    return match[0] if match else line
+
+
+def variables(python: Path) -> dict[str, str]:
+    """What a process that runs in the environment of `python` is told beside what it inherits."""
+    return {
+        "VIRTUAL_ENV": str(python.parents[1]),
+        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+    }

@@ -1,0 +1,87 @@
+"""The tool that resolves and installs: uv where there is one, else this Python's venv and pip."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+_LONGEST_S = 3600
+
+
+class ToolFailed(Exception):
+    """It ended with an error; the message is what the tool itself said."""
+
+
+@cache
+def find_uv() -> str | None:
+    """The uv program: of the Python package `uv`, else on PATH."""
+    try:
+        from uv import find_uv_bin
+    except ImportError:
+        return shutil.which("uv")
+    try:
+        return str(find_uv_bin())
+    except FileNotFoundError:
+        return shutil.which("uv")
+
+
+def run_tool(command: Sequence[str], *, given: str = "", cwd: Path | None = None) -> str:
+    """Its standard output. Raises ToolFailed with what it wrote to standard error."""
+    try:
+        done = subprocess.run(
+            command,
+            input=given,
+            cwd=cwd,
+            env=_surroundings(),
+            capture_output=True,
+            text=True,
+            timeout=_LONGEST_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        raise ToolFailed(f"{command[0]} did not run: {problem}") from None
+    if done.returncode != 0:
+        raise ToolFailed(_said(done.stderr) or _said(done.stdout) or f"{command[0]} ended with {done.returncode}")
+    return done.stdout
+
+
+def _surroundings() -> dict[str, str]:
+    """Ours without what would point the tool at another environment; it must not fetch interpreters either."""
+    own = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON")
+    return {
+        **{name: value for name, value in os.environ.items() if name not in own},
+        "UV_PYTHON_DOWNLOADS": "never",
+        "UV_NO_PROGRESS": "1",
+        "NO_COLOR": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+
+
+def _said(text: str) -> str:
+    """Without blank lines and the marks in front of them."""
+    lines = [line.strip().removeprefix("error:").lstrip("×╰─▶│ ") for line in text.splitlines()]  # noqa: RUF001
+    return "\n".join(line for line in lines if line)
+
+
+def make_venv(folder: Path) -> Path:
+    """A virtual environment of this interpreter in an empty or missing folder; its python."""
+    uv = find_uv()
+    if uv is not None:
+        run_tool([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)])
+    else:
+        run_tool([sys.executable, "-m", "venv", str(folder)])
+    return folder / "bin" / "python"
+
+
+def install(python: Path, requirements: Path) -> None:
+    """Install a requirements file into the environment of `python`."""
+    uv = find_uv()
+    if uv is not None:
+        run_tool([uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)])
+    else:
+        run_tool([str(python), "-m", "pip", "install", "--quiet", "--no-input", "-r", str(requirements)])
