@@ -37,6 +37,26 @@ def parse_memory_mib(memory: str | int, name: str = "memory") -> int:
     return int(mib)
 
 
+def parse_bytes(amount: str | int, name: str = "size") -> int:
+    """`"128 MiB"`, `"64 KiB"`, `"1G"`, or a number of bytes. K, M, G and T are powers of 1024, as for memory. Raises
+    InvalidAmount, which names `name`.
+
+    >>> parse_bytes("1.5 KiB")
+    1536
+    """
+    if isinstance(amount, int) and not isinstance(amount, bool):
+        size = amount
+    else:
+        match = _MEMORY.fullmatch(str(amount))
+        if match is None or (match[2] is None and "." in match[1]):
+            raise InvalidAmount(f"{name}={amount!r} is not an amount", hint='write for example "128 MiB" or "64 KiB"')
+        unit = (match[2] or "").lower()
+        size = int(float(match[1]) * (1 if unit in ("", "b", "bytes") else _MIB[unit[:1]] * 1024**2))
+    if size < 1:
+        raise InvalidAmount(f"{name}={amount!r} is less than 1 byte", hint='write for example "128 MiB" or "64 KiB"')
+    return size
+
+
 def parse_duration_ms(duration: str | float, name: str = "duration") -> int:
     """`"2h"`, `"1h 30m"`, `"90s"`, or a number of seconds. Raises InvalidAmount, which names `name`.
 
