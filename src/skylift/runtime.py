@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from skylift.collecting import Freed
     from skylift.engine.inputs import StartRun
     from skylift.engine.observe import TurnReport
+    from skylift.engine.pace import RealPace
     from skylift.engine.resolve import Resolve
     from skylift.engine.thread import EngineThread
     from skylift.ports.blobs import BlobStore
@@ -51,6 +53,9 @@ if TYPE_CHECKING:
 
 POLL_S = 0.05
 """How often a run that another process drives is looked at."""
+SPEED_ATTRIBUTE = "speed"
+"""Of a run that was begun in virtual time."""
+SIMULATED = "simulated"
 ASK_S = 10.0
 """How long to wait until another process has carried out a request."""
 
@@ -102,11 +107,15 @@ class Runtime:
         """Read when the engine starts, like the two that follow."""
         self.on_turn = on_turn
         self.adopting = adopting
+        self.speed: str | None = None
+        """How fast the engine's time passes: `max`, or how many seconds in one of ours. Unset until the first run that
+        is placed in the simulated cloud, for which `[backends.simulated]` says it."""
         self._making = threading.RLock()
         self._store: Store | None = None
         self._engine: EngineThread | None = None
         self._ownership: Ownership | None = None
         self._backends: list[Any] = []
+        self._not_before_ms = 0
         self._submitted: tuple[Submission, tuple[str, str]] | None = None
 
     def _prepare(self) -> None:
@@ -147,6 +156,11 @@ class Runtime:
         from skylift.stores.open import open_blobs
 
         return open_blobs(self._blobs_location(), cache=str(self.config.home / "cache"))
+
+    @property
+    def environments(self) -> Path:
+        """Folder of the tasks' own packages: virtual environments, and the versions that were looked up."""
+        return self.config.home / "environments"
 
     @cached_property
     def reader(self) -> RunReader:
@@ -221,12 +235,12 @@ class Runtime:
         return backend
 
     def _start_engine(self) -> EngineThread:
-        from skylift.engine.clock import SystemClock
         from skylift.engine.engine import Engine
         from skylift.engine.items import ItemStore
         from skylift.engine.limits import EngineLimits
         from skylift.engine.thread import EngineThread
 
+        pace = self.pace
         journal, backends = self.journal, self._make_backends()
         ownership = self._ownership = self.store.ownership()
         logs = str(self.config.home / "logs")  # once: paths are slow to make
@@ -234,7 +248,7 @@ class Runtime:
             lambda inbox: Engine(
                 journal=journal,
                 blobs=self.blobs,
-                clock=SystemClock(),
+                clock=pace.clock,
                 backends=backends,
                 owner=ownership.owner,
                 inbox=inbox,
@@ -246,8 +260,27 @@ class Runtime:
                 adopting=self.adopting,
                 limits=EngineLimits(memory_steps=self.config.compute.memory_steps),
                 log_path=lambda run_id, token: f"{logs}/{run_id}/{token}.log",
-            )
+            ),
+            pace,
         )
+
+    @cached_property
+    def pace(self) -> RealPace:
+        """How the time of this process's engine passes. Decided when it is first asked for."""
+        from skylift.engine.pace import RealPace, pace_of
+
+        if self.speed is None:
+            return RealPace()
+        return pace_of(self.speed, max(int(time.time() * 1000), self._not_before_ms))
+
+    def _pace_like(self, record: RunRecord) -> None:
+        """A run that began in virtual time goes on in it, from where it was."""
+        speed = record.attributes.get(SPEED_ATTRIBUTE)
+        if speed is None or self._engine is not None:
+            return
+        self.speed = self.speed or speed
+        last = max((entry.at_ms for entry in self.journal.entries(record.run_id)), default=0)
+        self._not_before_ms = max(self._not_before_ms, last)
 
     def _make_backends(self) -> dict[str, Backend]:
         """The first one is the default."""
@@ -269,6 +302,7 @@ class Runtime:
             bundles=self._bundles(),
             secrets=secrets,
             withheld=tuple(withheld(self._blobs_location(), secrets.values())) if self.adopting else (),
+            pace=self.pace,
         )
 
     def _secret_sources(self) -> dict[str, str]:
@@ -338,6 +372,9 @@ class Runtime:
     ) -> StartRun:
         from skylift.engine.inputs import StartRun
 
+        given = dict(attributes or {})
+        if self._engine is None and self.speed is None and self._is_simulated(submission, given):
+            self.speed = self.config.backends.simulated.speed
         definition, tasks = self._documents(submission)
         return StartRun(
             definition=definition,
@@ -345,8 +382,14 @@ class Runtime:
             tasks=tasks,
             input=value,
             name=name,
-            attributes=dict(attributes or {}),
+            attributes=given if self.speed is None else {**given, SPEED_ATTRIBUTE: self.speed},
         )
+
+    def _is_simulated(self, submission: Submission, attributes: Mapping[str, str]) -> bool:
+        """Whether any task of it is placed in the simulated cloud."""
+        chosen = [value for key, value in attributes.items() if key == "on" or key.startswith("on.")]
+        asked = [task.on for task in submission.table.tasks.values()]
+        return SIMULATED in (*chosen, *self.config.placement.values(), *asked)
 
     def _documents(self, submission: Submission) -> tuple[str, str]:
         """Digests of definition and task table, which are put into the journal once for each submission."""
@@ -443,6 +486,7 @@ class Runtime:
         if record.status in ENDED:
             return record
         if not self.reader.is_driven(record):
+            self._pace_like(record)
             self.engine.recover([record.run_id])
         if record.status == "PAUSED":
             self.send(record, e.ResumeRequested())
@@ -455,6 +499,7 @@ class Runtime:
                 f"run {record.run_id} is {record.status}",
                 hint="only a run that failed, timed out or was stopped can be redriven",
             )
+        self._pace_like(record)
         self.engine.redrive(record.run_id)
         return self._must(record.run_id)
 
@@ -481,22 +526,44 @@ class Runtime:
         schedule: str,
         stopping: threading.Event,
         attributes: Mapping[str, str] | None = None,
+        for_ms: int | None = None,
     ) -> Iterator[RunRecord]:
-        """Start a run at every tick of a schedule until `stopping` is set; give each one's record at its end.
+        """Start a run at every tick of a schedule until `stopping` is set, or so much time has passed; give each one's
+        record at its end.
 
         Runs are named by their tick, so that none is started twice, by however many processes; ticks that pass while a
         run goes on are left out, but for the last. Raises InvalidSchedule.
         """
         from skylift.engine.schedule import latest_due, next_due
 
-        due = next_due(schedule, int(time.time() * 1000))
-        while due is not None and not stopping.is_set():
-            if stopping.wait(max(0.0, due / 1000 - time.time())):
+        if self.speed is None and self._is_simulated(submission, attributes or {}):
+            self.speed = self.config.backends.simulated.speed
+        now_ms = self.pace.clock.now_ms
+        due = next_due(schedule, now_ms())
+        last = None if for_ms is None else now_ms() + for_ms
+        while due is not None and not stopping.is_set() and (last is None or due <= last):
+            if not self._sleep_until(due, stopping):
                 return
             name = f"{submission.pipeline}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(due / 1000))}"
             record = self.submit(submission, value, name=name, attributes=attributes)
             yield self.wait(record.run_id, pausing=stopping)
-            due = latest_due(schedule, due, int(time.time() * 1000)) or next_due(schedule, due)
+            due = latest_due(schedule, due, now_ms()) or next_due(schedule, due)
+
+    def _sleep_until(self, due_ms: int, stopping: threading.Event) -> bool:
+        """Whether the engine's time has come to it, and nobody wants to stop."""
+        from skylift.engine.pace import JumpingPace
+
+        pace = self.pace
+        if isinstance(pace, JumpingPace):
+            _ = self.engine  # it makes time pass
+            alarm = pace.sleep_until(due_ms)
+            while not stopping.is_set() and not alarm.wait(POLL_S):
+                pass
+            return not stopping.is_set()
+        while (left_ms := due_ms - pace.clock.now_ms()) > 0:
+            if stopping.wait(min(3600.0, left_ms / 1000 / (pace.speed or 1.0))):
+                return False
+        return not stopping.is_set()
 
     def recorded_call(self, record: RunRecord, step: str, attempt: int | None = None) -> RecordedCall:
         """A recorded attempt to be run again here, with its own code and inputs. Raises RunNotFound, SetupError."""

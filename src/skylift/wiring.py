@@ -13,6 +13,7 @@ import msgspec
 
 from skylift.config import Config, FunctionBinding, SecretSource
 from skylift.errors import SetupError
+from skylift.ports.clock import Pace
 from skylift.ports.compute import Backend, Report, Requirements
 from skylift.ports.tasks import TaskSpec
 from skylift.units import parse_duration_ms, parse_memory_mib
@@ -55,6 +56,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Name → `kind:where`."""
     withheld: tuple[str, ...] = ()
     """Variables of our environment that no task may see."""
+    pace: Pace | None = None
+    """How the engine's time passes, for backends that live by it; None for real time."""
 
     @property
     def state(self) -> Path:
