@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -156,11 +155,6 @@ class Runtime:
         from skylift.stores.open import open_blobs
 
         return open_blobs(self._blobs_location(), cache=str(self.config.home / "cache"))
-
-    @property
-    def environments(self) -> Path:
-        """Folder of the tasks' own packages: virtual environments, and the versions that were looked up."""
-        return self.config.home / "environments"
 
     @cached_property
     def reader(self) -> RunReader:

@@ -198,7 +198,9 @@ def _prepare(
             raise ParameterInvalid("a States Language document takes no parameters", hint="use --input JSON")
         return document_submission(found.name, checked_document(found)), given_input
     add_params(loaded.given, params, loaded.parameters)
-    return pipeline_submission(found.pipeline, runtime.blobs), _bind(runtime, found, loaded, given_input)
+    return pipeline_submission(found.pipeline, runtime.blobs, runtime.config.home / "environments"), _bind(
+        runtime, found, loaded, given_input
+    )
 
 
 def _bind(runtime: Runtime, found: Target, loaded: Loaded, given_input: Any) -> Any:

@@ -123,7 +123,9 @@ def _prepare(runtime: Runtime, pipeline: Pipeline[..., Any], arguments: Mapping[
     from skylift.sdk.submission import pipeline_submission
 
     runtime.warm_up()
-    return pipeline_submission(pipeline, runtime.blobs), bind_input(pipeline, arguments, runtime.codec)
+    return pipeline_submission(pipeline, runtime.blobs, runtime.config.home / "environments"), bind_input(
+        pipeline, arguments, runtime.codec
+    )
 
 
 def _result(runtime: Runtime, record: RunRecord, result_type: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from skylift.errors import AuthorError
 from skylift.ports.compute import Requirements
+from skylift.sdk.environments import written
 from skylift.units import parse_duration_ms, parse_memory_mib
 
 
@@ -36,8 +37,8 @@ class Resources:
     """Names of secrets; the worker finds them and sets them as environment variables."""
     concurrency: int | None = None
     """Most attempts of the task at once, over all runs of this process."""
-    environment: str | None = None
-    """A requirements or lock file. Not used by the worker processes of this machine."""
+    environment: str | Sequence[str] | None = None
+    """Packages of its own: a requirements or lock file, or requirements in a list: `["scikit-learn==1.5", "numpy"]`."""
     image: str | None = None
     """A container image. Not used by the worker processes of this machine."""
     nodes: int = 1
@@ -79,7 +80,7 @@ def requirements_of(
         env=dict(resources.env),
         secrets=tuple(resources.secrets),
         concurrency=resources.concurrency,
-        environment=resources.environment,
+        environment=None if resources.environment is None else written(resources.environment),
         image=resources.image,
         nodes=resources.nodes,
         work_ms=None if resources.work is None else parse_duration_ms(resources.work, "work"),

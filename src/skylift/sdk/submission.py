@@ -19,28 +19,31 @@ KEPT_S = 60.0
 """Then the code is stored again, which renews it for artifact collection."""
 
 
-def pipeline_submission(pipeline: Pipeline[..., Any], blobs: BlobStore) -> Submission:
-    """Compile a pipeline and store its code as a bundle. Raises CompileError.
+def pipeline_submission(pipeline: Pipeline[..., Any], blobs: BlobStore, environments: Path | None = None) -> Submission:
+    """Compile a pipeline and store its code as a bundle. Raises CompileError, or EnvironmentInvalid.
 
-    Kept for the next start while the files of the bundle stay as they are; code without a file is made anew each time.
+    `environments` is the folder in which exact versions of its tasks' packages are kept. A submission is kept for the
+    next start while the files of the bundle stay as they are; code without a file is made anew each time.
     """
     kept = _kept.get(pipeline)
     if kept is None or not kept.holds(blobs):
-        kept = _kept[pipeline] = _Kept(pipeline, blobs)
+        kept = _kept[pipeline] = _Kept(pipeline, blobs, environments)
     return kept.submission
 
 
 class _Kept:
     """A submission, with what it was made from."""
 
-    def __init__(self, pipeline: Pipeline[..., Any], blobs: BlobStore) -> None:
+    def __init__(self, pipeline: Pipeline[..., Any], blobs: BlobStore, environments: Path | None) -> None:
         from skylift.sdk.bundling import bundle_files
+        from skylift.sdk.environments import named_files
 
         files = {} if pipeline.module == "__main__" else bundle_files(pipeline)
-        self._stamps = {path: _stamp(path) for path in files.values()}
+        named = named_files(pipeline.compile().all_tasks()) if files else []
+        self._stamps = {path: _stamp(path) for path in (*files.values(), *named)}
         self._url = blobs.url
         self._until = time.monotonic() + KEPT_S
-        self.submission = _submission(pipeline, blobs)
+        self.submission = _submission(pipeline, blobs, environments)
 
     def holds(self, blobs: BlobStore) -> bool:
         return (
@@ -59,15 +62,17 @@ def _stamp(path: Path) -> tuple[int, int] | None:
     return status.st_mtime_ns, status.st_size
 
 
-def _submission(pipeline: Pipeline[..., Any], blobs: BlobStore) -> Submission:
+def _submission(pipeline: Pipeline[..., Any], blobs: BlobStore, environments: Path | None) -> Submission:
     from skylift.ports.tasks import TaskTable
     from skylift.sdk.bundling import make_bundle
+    from skylift.sdk.environments import documents
 
     compiled = pipeline.compile()
+    tasks = documents(compiled.all_tasks(), blobs, environments)
     return Submission(
         pipeline=compiled.name,
         definition=msgspec.json.encode(compiled.definition),
-        table=TaskTable(bundle=make_bundle(pipeline, blobs), tasks=compiled.all_tasks()),
+        table=TaskTable(bundle=make_bundle(pipeline, blobs), tasks=tasks),
         machines={name: msgspec.json.encode(part.definition) for name, part in compiled.pipelines.items()},
     )
 

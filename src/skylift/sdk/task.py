@@ -125,7 +125,7 @@ def task(
     env: Mapping[str, str] | None = None,
     secrets: Sequence[str] | None = None,
     concurrency: int | None = None,
-    environment: str | None = None,
+    environment: str | Sequence[str] | None = None,
     image: str | None = None,
     nodes: int | None = None,
     work: str | float | None = None,
@@ -142,10 +142,11 @@ def task(function: Callable[..., Any] | None = None, /, **options: Any) -> Any:
     """Make a function a task: a step that runs in a worker, with its arguments by name.
 
     cpus, memory, gpu, spot, env, secrets, concurrency, environment, image, nodes, work, deadline: what it needs (see
-    Resources, which `resources` takes whole; what is said here wins). timeout: the longest time of one attempt, `"2h"` or seconds; one
-    that takes longer raises TimeoutError in the pipeline. heartbeat: the longest time between calls of `heartbeat()`,
-    shorter than timeout. retry: tries after the first, or a Retry. cache: reuse the result of the same code with the
-    same inputs. on: the backend it runs on. name: what graphs and logs show; the function's name unless given.
+    Resources, which `resources` takes whole; what is said here wins). timeout: the longest time of one attempt, `"2h"`
+    or seconds; one that takes longer raises TimeoutError in the pipeline. heartbeat: the longest time between calls of
+    `heartbeat()`, shorter than timeout. retry: tries after the first, or a Retry. cache: reuse the result of the same
+    code with the same inputs. on: the backend it runs on. name: what graphs and logs show; the function's name unless
+    given.
 
     A task may run more than once (a worker can die after the work and before the report): `attempt().token` stays the
     same then. What it returns travels as JSON or as an artifact, see `skylift.values`.

@@ -1,0 +1,117 @@
+"""`@task(environment=…)` at submission: what was asked for becomes a document with exact versions, beside the code."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from skylift.sdk.requirement_files import EnvironmentInvalid, Line, file_lines, inline_lines
+
+if TYPE_CHECKING:
+    from skylift.ports.blobs import BlobStore
+    from skylift.ports.environments import EnvironmentSpec
+    from skylift.ports.tasks import TaskSpec
+
+
+def written(environment: str | Sequence[str]) -> str:
+    """What an author gave, as text; `documents` reads it again."""
+    return environment if isinstance(environment, str) else json.dumps(list(environment))
+
+
+def named_files(tasks: Mapping[str, TaskSpec]) -> list[Path]:
+    """The files that the tasks' environments are read from."""
+    asked = [(spec, spec.requirements.environment) for spec in tasks.values()]
+    return sorted({_path(spec, text) for spec, text in asked if text is not None and not text.startswith("[")})
+
+
+def documents(tasks: Mapping[str, TaskSpec], blobs: BlobStore, cache_dir: Path | None) -> dict[str, TaskSpec]:
+    """The tasks with the digests of their environments in place of what was asked for.
+
+    Versions are looked up once and kept under `cache_dir`. Raises EnvironmentInvalid, which names task and line.
+    """
+    from skylift.compute.environments import write_spec
+
+    done: dict[str, str] = {}
+    result = {}
+    for name, spec in tasks.items():
+        asked = spec.requirements.environment
+        if asked is not None:
+            key = asked if asked.startswith("[") else str(_path(spec, asked))
+            if key not in done:
+                done[key] = write_spec(_document(spec, asked, cache_dir), blobs)
+            needs = msgspec.structs.replace(spec.requirements, environment=done[key])
+            spec = msgspec.structs.replace(spec, requirements=needs)
+        result[name] = spec
+    return result
+
+
+def _document(spec: TaskSpec, asked: str, cache_dir: Path | None) -> EnvironmentSpec:
+    from skylift.compute.environments import EnvironmentFailed
+    from skylift.compute.environments.resolving import refuse_conflicts, resolve
+    from skylift.ports.environments import EnvironmentSpec
+
+    lines: list[Line] = []
+    try:
+        lines = inline_lines(json.loads(asked)) if asked.startswith("[") else _read(spec, asked)
+        locked = bool(lines) and all(line.is_locked for line in lines if not line.text.startswith("-"))
+        texts = [line.text for line in lines]
+        exact = tuple(sorted(set(texts))) if locked else resolve(texts, cache_dir)
+        refuse_conflicts(exact)
+    except EnvironmentFailed as problem:
+        raise EnvironmentInvalid(
+            f"task {spec.name}, environment {_shown(asked)}{_where(lines, problem.message)}: {problem.message}",
+            hint=problem.hint or "change that requirement",
+        ) from problem
+    except EnvironmentInvalid as problem:
+        raise EnvironmentInvalid(f"task {spec.name}: {problem.message}", hint=problem.hint) from problem
+    return EnvironmentSpec(requirements=exact)
+
+
+def _read(spec: TaskSpec, asked: str) -> list[Line]:
+    lines, wanted = file_lines(_path(spec, asked))
+    _refuse_python(asked, wanted)
+    return lines
+
+
+def _path(spec: TaskSpec, asked: str) -> Path:
+    """Relative paths count from the file that defines the task; from the working folder where there is none."""
+    file = getattr(sys.modules.get(spec.target.partition(":")[0]), "__file__", None)
+    folder = Path(file).resolve().parent if file else Path.cwd()
+    return folder / Path(asked).expanduser()
+
+
+def _where(lines: list[Line], message: str) -> str:
+    """The line that the tool's message is about, when it names one."""
+    for line in lines:
+        if line.name and re.search(rf"(?<![\w-]){re.escape(line.name)}(?![\w-])", message.lower()):
+            return f" ({line.place}: {line.text.partition(' --hash')[0]})"
+    return ""
+
+
+def _shown(asked: str) -> str:
+    return asked if len(asked) <= 120 else asked[:119] + "…"
+
+
+def _refuse_python(asked: str, wanted: str | None) -> None:
+    """Raises EnvironmentInvalid where a script's `requires-python` leaves out the one that tasks run with."""
+    for sign, major, minor in re.findall(r"(>=|==|<=|<|>|~=)\s*(\d+)\.(\d+)", wanted or ""):
+        bound, here = (int(major), int(minor)), sys.version_info[:2]
+        fits = {
+            ">=": here >= bound,
+            "~=": here >= bound,
+            "==": here == bound,
+            "<=": here <= bound,
+            "<": here < bound,
+            ">": here > bound,
+        }
+        if not fits[sign]:
+            raise EnvironmentInvalid(
+                f"{asked}: requires-python is {wanted!r}, and tasks run with Python {here[0]}.{here[1]} here",
+                hint="change it, run Skylift with such a Python, or give the task an image (`image=`)",
+            )
