@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 from skylift.errors import SetupError
 from skylift.units import parse_duration_ms
+
+_ACTIVITY = re.compile(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/]{1,80}""")
+"""What the protocol lets an activity be called."""
 
 
 class PlacementInvalid(SetupError):
@@ -33,12 +37,25 @@ def placement(places: Sequence[str]) -> dict[str, str]:
 def _check(backend: str, place: str) -> None:
     from skylift.wiring import backend_names
 
-    names = backend_names()
-    if backend in names:
+    kind, named, activity = backend.partition(":")
+    if kind == "activity" and named:
+        _check_activity(activity, place)
+        return
+    names = [*backend_names(), "activity:NAME"]
+    if backend in names[:-1]:
         return
     near = difflib.get_close_matches(backend, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
     raise PlacementInvalid(f"--on {place!r}: there is no backend {backend!r}", hint=hint)
+
+
+def _check_activity(activity: str, place: str) -> None:
+    name = activity.rpartition(":activity:")[2] if activity.startswith("arn:") else activity
+    if not _ACTIVITY.fullmatch(name):
+        raise PlacementInvalid(
+            f"--on {place!r}: {activity!r} is no name of an activity",
+            hint="write --on activity:gpu-box, or the activity's ARN after `activity:`",
+        )
 
 
 def keeping(time: str | None) -> dict[str, str]:

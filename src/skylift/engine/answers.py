@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from msgspec import UNSET
 
 from skylift.asl.events import AnyEvent, TaskHeartbeat, TaskSubmitted, TaskTimedOut
+from skylift.engine import lent
 from skylift.engine.book import AttemptDue, Book
 from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import Callback, Heartbeat, ItemsDone, Reported
@@ -13,7 +16,7 @@ from skylift.engine.limits import EngineLimits
 from skylift.engine.names import split_token
 from skylift.engine.outcomes import event_of
 from skylift.engine.planner import Planner
-from skylift.engine.redelivery import Redeliveries, Redelivery
+from skylift.engine.redelivery import Redeliveries, Redelivery, deliveries_of
 from skylift.engine.router import ServiceRoute, WorkerRoute, wrap_result
 from skylift.engine.run import Attempt
 from skylift.engine.tokens import ForeignTasks, malformed, task_timed_out
@@ -98,6 +101,8 @@ class Answers:
         self._planner.apply(attempt.run, event, turn)
 
     def _try_again(self, attempt: Attempt, outcome: Lost | OutOfMemory, turn: Turn) -> bool:
+        if lent.work_of(attempt) is not None:
+            return self._offer_again(attempt, outcome, turn)
         if attempt.backend is None:
             return False
         if not attempt.sent:
@@ -107,6 +112,15 @@ class Answers:
             return False
         self._redeliver(attempt, again, turn)
         return True
+
+    def _offer_again(self, attempt: Attempt, outcome: Lost | OutOfMemory, turn: Turn) -> bool:
+        """In the turn that journals the redelivery, so that neither is without the other; what would be a pause
+        elsewhere is the time until a worker asks."""
+        again = self._redeliveries.after(attempt, outcome, turn.now_ms)
+        if again is not None:
+            self._planner.apply(attempt.run, again.event, turn)
+            lent.offer(attempt, turn)
+        return again is not None
 
     def _redeliver(self, attempt: Attempt, again: Redelivery, turn: Turn) -> None:
         self._dispatcher.ended(attempt)
@@ -140,12 +154,27 @@ class Answers:
             else:
                 attempt.early = callback
             return
+        if type(callback.outcome) is Succeeded and self.answered(attempt, callback.outcome.output, turn):
+            turn.answer(callback.reply, None)
+            return
         event = event_of(attempt.command.token, callback.outcome)
         if event is not None:
             self._planner.retire(attempt, turn)
             turn.cancelled.append(attempt)
             self._planner.apply(attempt.run, event, turn)
         turn.answer(callback.reply, None)
+
+    def answered(self, attempt: Attempt, output: Any, turn: Turn) -> bool:
+        """Takes in what a worker says of a task of ours; False where it is no such task."""
+        work = lent.work_of(attempt)
+        if work is None:
+            return False
+        outcome = lent.answer_of(attempt, output, delivery=1 + deliveries_of(attempt).count)
+        if type(outcome) is Succeeded and work.payload:
+            outcome = Succeeded(output=wrap_result(work, outcome.output), usage=outcome.usage)
+        if outcome is not None:
+            self._ended(attempt, outcome, turn)
+        return True
 
     def heartbeat(self, heartbeat: Heartbeat, turn: Turn) -> None:
         attempt = self._book.attempts.get(heartbeat.token)
@@ -183,13 +212,26 @@ class Answers:
             self._reconsider_market(attempt, turn)
             return
         if what == "heartbeat":
-            silent_until = attempt.beat_ms + (attempt.command.heartbeat_ms or 0)
-            if silent_until > turn.now_ms:
-                self._book.timers.add(silent_until, AttemptDue(attempt, "heartbeat"))
+            if lent.work_of(attempt) is not None:
+                self._lease_due(attempt, turn)
+                return
+            if self._has_beaten(attempt, attempt.command.heartbeat_ms or 0, turn):
                 return
         self._planner.cancel(attempt, turn)
         event = TaskTimedOut(token=attempt.command.token, heartbeat=what == "heartbeat")
         self._planner.apply(attempt.run, event, turn)
+
+    def _lease_due(self, attempt: Attempt, turn: Turn) -> None:
+        if attempt.started and not self._has_beaten(attempt, self._limits.worker_lease_ms, turn):
+            self._ended(attempt, lent.lease_over(self._limits), turn)
+
+    def _has_beaten(self, attempt: Attempt, silence_ms: int, turn: Turn) -> bool:
+        """Within so long; then it is asked again when that is over."""
+        silent_until = attempt.beat_ms + silence_ms
+        if silent_until <= turn.now_ms:
+            return False
+        self._book.timers.add(silent_until, AttemptDue(attempt, "heartbeat"))
+        return True
 
 
 def _local(token: str) -> str:

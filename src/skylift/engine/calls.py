@@ -25,10 +25,10 @@ def call_of(attempt: Attempt, log_path: LogPath | None) -> TaskCall:
     if type(route) is ServiceRoute:
         return _service_call(attempt)
     assert type(route) is WorkerRoute
-    return _worker_call(attempt, route, log_path)
+    return worker_call(attempt, route, log_path)
 
 
-def _worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) -> TaskCall:
+def worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) -> TaskCall:
     command, run, spec = attempt.command, attempt.run, route.spec
     run_id = run.record.run_id
     before = deliveries_of(attempt)

@@ -19,12 +19,13 @@ class Deadlines:
             attempt.limited = True
             self._timers.add(command.scheduled_ms + command.timeout_ms, AttemptDue(attempt, "timeout"))
 
-    def expect_heartbeats(self, attempt: Attempt, now_ms: int) -> None:
-        """From now on somebody has the task and must show that he lives."""
-        command = attempt.command
+    def expect_heartbeats(self, attempt: Attempt, now_ms: int, lease_ms: int | None = None) -> None:
+        """From now on somebody has the task and must show that he lives: as often as the task says, or within the
+        lease."""
+        silence_ms = lease_ms or attempt.command.heartbeat_ms
         attempt.beat_ms = now_ms
-        if command.heartbeat_ms is not None:
-            self._timers.add(now_ms + command.heartbeat_ms, AttemptDue(attempt, "heartbeat"))
+        if silence_ms is not None:
+            self._timers.add(now_ms + silence_ms, AttemptDue(attempt, "heartbeat"))
 
     def wait_for_callback(self, attempt: Attempt, now_ms: int) -> None:
         """Arm the time limits of a task that nobody but us can time out."""

@@ -152,6 +152,7 @@ class Engine:
             book=self._book,
             journal=journal,
             planner=self._planner,
+            answers=self._answers,
             owner=owner,
             broken=self._keeper.broken,
         )

@@ -12,6 +12,8 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Times an attempt is tried again after its worker was lost, preemptions not counted."""
     memory_steps: int = 3
     """Times the memory of an attempt that ran out of it is doubled."""
+    worker_lease_ms: int = 60_000
+    """How long the worker of an activity that runs a task of ours may be silent before it is taken to be lost."""
     market_ms: int = 30_000
     """How often is asked whether an attempt that waits for a spot machine should go on waiting."""
     window: int = 2_048

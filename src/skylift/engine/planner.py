@@ -26,8 +26,8 @@ from skylift.asl.events import (
     Usage,
 )
 from skylift.asl.history import HistoryEvent
-from skylift.asl.json_text import json_text
 from skylift.asl.status import OPEN
+from skylift.engine import lent
 from skylift.engine.book import AttemptDue, Book
 from skylift.engine.cache import cache_key
 from skylift.engine.children import Children, fail
@@ -46,7 +46,7 @@ from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.starts import Starts
 from skylift.engine.tokens import task_timed_out
 from skylift.engine.turn import Turn
-from skylift.ports.journal import CacheEntry, Entry, Journal, OfferedTask, RunUpdate
+from skylift.ports.journal import CacheEntry, Entry, Journal, RunUpdate
 
 
 class RunBroken(Exception):
@@ -234,29 +234,30 @@ class Planner:
         self.deadlines.limit(attempt)
 
     def _offer(self, attempt: Attempt, route: ActivityRoute, turn: Turn) -> None:
-        command = attempt.command
-        turn.offered[attempt.token] = OfferedTask(
-            queue=route.queue,
-            token=attempt.token,
-            run_id=attempt.run.record.run_id,
-            input=json_text(command.arguments),
-            offered_ms=turn.now_ms,
-        )
-        self.deadlines.limit(attempt)
+        if route.work is None:
+            self.deadlines.limit(attempt)
+        elif self._is_known(attempt, route.work, turn):
+            attempt.started = True  # there is no offer to be withdrawn
+            return
+        lent.offer(attempt, turn)
 
     def _start_work(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
         attempt.backend = route.backend
-        if route.spec.cache and not route.callback:
-            attempt.cache_key = cache_key(route.spec, attempt.command.arguments, attempt.run.record.account)
-            hit = self._journal.cached(attempt.cache_key)
-            if hit is not None:
-                attempt.cache_key = None
-                event = TaskSucceeded(
-                    token=attempt.command.token, output=hit.output, usage=Usage(cached_from=hit.run_id)
-                )
-                turn.todo.append((attempt.run, event))
-                return
-        self.give_out(attempt, turn.now_ms)
+        if not self._is_known(attempt, route, turn):
+            self.give_out(attempt, turn.now_ms)
+
+    def _is_known(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> bool:
+        """Whether the result is cached: then it follows in this turn."""
+        if not route.spec.cache or route.callback:
+            return False
+        attempt.cache_key = cache_key(route.spec, attempt.command.arguments, attempt.run.record.account)
+        hit = self._journal.cached(attempt.cache_key)
+        if hit is None:
+            return False
+        attempt.cache_key = None
+        event = TaskSucceeded(token=attempt.command.token, output=hit.output, usage=Usage(cached_from=hit.run_id))
+        turn.todo.append((attempt.run, event))
+        return True
 
     def place(self, attempt: Attempt) -> None:
         """Where its next delivery goes."""
@@ -275,11 +276,14 @@ class Planner:
         if attempt.market == "spot":
             self._book.timers.add(now_ms + self._limits.market_ms, AttemptDue(attempt, "market"))
 
+    def rearm(self, attempt: Attempt, turn: Turn) -> None:
+        """A worker has taken it before this engine knew of it."""
+        lent.taken(attempt, self.deadlines, self._limits, turn.now_ms)
+
     def taken(self, attempt: Attempt, event: TaskStarted, turn: Turn) -> None:
         """A worker has taken an activity's task."""
         if type(attempt.route) is ActivityRoute and not attempt.started:
-            attempt.started = True
-            self.deadlines.expect_heartbeats(attempt, turn.now_ms)
+            lent.taken(attempt, self.deadlines, self._limits, turn.now_ms)
             self.apply(attempt.run, event, turn)
 
     def _cancel_task(self, run: LiveRun, command: CancelTask, turn: Turn) -> None:

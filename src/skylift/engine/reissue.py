@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET
 
 from skylift.asl.commands import StartTask
-from skylift.asl.events import AnyEvent, TaskStarted, TaskSubmitted
+from skylift.asl.events import AnyEvent, TaskRedelivered, TaskStarted, TaskSubmitted
 from skylift.engine.book import Book
 from skylift.engine.cache import cache_key
 from skylift.engine.children import fail
@@ -32,6 +32,8 @@ class Told(msgspec.Struct):
             self.submitted[event.token] = event.output
         elif type(event) is TaskStarted:
             self.started.add(event.token)
+        elif type(event) is TaskRedelivered:
+            self.started.discard(event.token)
 
 
 class Reissue:
@@ -78,16 +80,21 @@ class Reissue:
         elif type(route) is ServiceRoute:
             self._rearm_service(attempt, route, told, turn)
         elif type(route) is ActivityRoute:  # offered, and perhaps taken: never a second time
-            attempt.started = token in told.started
-            self._planner.deadlines.limit(attempt)
-            if attempt.started:
-                self._planner.deadlines.expect_heartbeats(attempt, turn.now_ms)
+            self._rearm_activity(attempt, route, token in told.started, turn)
         elif type(route) is NestedRoute:
             self._rearm_nested(attempt, route, submitted, turn)
         elif type(route) is Refused:
             fail(attempt, route.error, route.cause, turn)
         else:
             self._planner.deadlines.wait_for_callback(attempt, turn.now_ms)
+
+    def _rearm_activity(self, attempt: Attempt, route: ActivityRoute, started: bool, turn: Turn) -> None:
+        if route.work is None:
+            self._planner.deadlines.limit(attempt)
+        elif route.work.spec.cache:
+            attempt.cache_key = cache_key(route.work.spec, attempt.command.arguments, attempt.run.record.account)
+        if started:
+            self._planner.rearm(attempt, turn)
 
     def _rearm_service(self, attempt: Attempt, route: ServiceRoute, told: Told, turn: Turn) -> None:
         token = attempt.command.token

@@ -36,6 +36,8 @@ _ANSWERS_LATE = re.compile(r"arn:[^:]*:(lambda:|states:[^:]*:[^:]*:(aws-sdk:)?(l
 """Services that answer only when code of the user's has run, which may be what calls back."""
 _NESTED = "arn:aws:states:::states:startExecution"
 _CALLBACK = ".waitForTaskToken"
+LENT = "activity:"
+"""What the place of a task begins with that the workers of an activity run: `activity:NAME`."""
 
 NestedMode = Literal["fire", "sync", "sync:2", "callback", "express"]
 """`express` is startSyncExecution: the answer is that of the run's end, whatever it is."""
@@ -71,6 +73,8 @@ class ActivityRoute(msgspec.Struct, frozen=True):
 
     queue: str
     """The activity's ARN."""
+    work: WorkerRoute | None = None
+    """The task of ours that its workers run; None for a Task state that names the activity itself."""
 
 
 class CallbackRoute(msgspec.Struct, frozen=True):
@@ -174,6 +178,16 @@ class Router:
         holds = callback and not _ANSWERS_LATE.match(resource)
         return ServiceRoute(backend=self._services, callback=callback, waits=waits, holds=holds)
 
+    def _lent(self, spec: TaskSpec, record: RunRecord, place: str, *, callback: bool, payload: bool) -> Route:
+        """A task of ours for the workers of an activity. Their boxes run it, so nobody here need allow its code."""
+        if callback:
+            cause = f"Task {spec.name} waits for a callback, which a task on {place} cannot: choose another backend."
+            return Refused("Skylift.NoBackend", cause)
+        route = self._activity(activity_arn(place.removeprefix(LENT), record), record)
+        if type(route) is not ActivityRoute:
+            return route
+        return ActivityRoute(route.queue, WorkerRoute(spec=spec, backend=place, payload=payload))
+
     def _activity(self, arn: str, record: RunRecord) -> Route:
         account = arn.split(":")[4]
         if not record.account:
@@ -205,8 +219,7 @@ class Router:
         spec = find_function(name, self._functions)
         if spec is None:
             return None
-        route = self._place(spec, record, callback=callback, payload=payload)
-        return msgspec.structs.replace(route, bundled=False) if type(route) is WorkerRoute else route
+        return _importable(self._place(spec, record, callback=callback, payload=payload))
 
     def _no_handler(self, resource: str, function: str) -> Route:
         return self._service(resource) if self._lambda_elsewhere else _no_function(function)
@@ -225,16 +238,17 @@ class Router:
         return route
 
     def _worker(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
-        if record.account and not self._may_run(record.account):
+        lent = self._placed(spec, record).startswith(LENT)
+        if record.account and not lent and not self._may_run(record.account):
             cause = f"Account {record.account} may not run code on this server: see allow_code in its settings."
             return Refused("States.Permissions", cause)
         return self._place(spec, record, callback=callback, payload=payload)
 
     def _place(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
-        attributes = record.attributes
-        name = attributes.get(f"on.{spec.name}") or attributes.get("on") or self._settled(spec)
-        backend = self._backends.get(name) if name is not None else None
-        if name is None or backend is None:
+        name = self._placed(spec, record)
+        if name.startswith(LENT):
+            return self._lent(spec, record, name, callback=callback, payload=payload)
+        if name not in self._backends:
             have = ", ".join(sorted(self._backends)) or "none"
             return Refused("Skylift.NoBackend", f"Task {spec.name} wants backend {name!r}; there are: {have}.")
         if not self.can_run(name, spec.requirements):
@@ -245,9 +259,11 @@ class Router:
             )
         return WorkerRoute(spec=spec, backend=name, callback=callback, payload=payload)
 
-    def _settled(self, spec: TaskSpec) -> str | None:
-        placement = self._placement
-        return placement.get(spec.name) or placement.get("*") or spec.on or self._default
+    def _placed(self, spec: TaskSpec, record: RunRecord) -> str:
+        """What the run says, else the settings, else the task."""
+        attributes, placement = record.attributes, self._placement
+        said = attributes.get(f"on.{spec.name}") or attributes.get("on")
+        return said or placement.get(spec.name) or placement.get("*") or spec.on or self._default or ""
 
     def can_run(self, backend: str, requirements: Requirements) -> bool:
         if requirements == PLAIN:
@@ -269,6 +285,24 @@ class Router:
         """Where an attempt may go that has outgrown a backend, the next one first."""
         names = self._escalate
         return names[names.index(backend) + 1 :] if backend in names else ()
+
+
+def activity_arn(name: str, record: RunRecord) -> str:
+    """Of an activity that is named or given by its ARN: in the account and region of the run."""
+    if name.startswith("arn:"):
+        return name
+    parts = record.pipeline.split(":")
+    partition, region = (parts[1], parts[3]) if parts[0] == "arn" and len(parts) > 4 else ("aws", "us-east-1")
+    return f"arn:{partition}:states:{region}:{record.account}:activity:{name}"
+
+
+def _importable(route: Route) -> Route:
+    """The same place for code that is not the run's own."""
+    if type(route) is WorkerRoute:
+        return msgspec.structs.replace(route, bundled=False)
+    if type(route) is ActivityRoute and route.work is not None:
+        return ActivityRoute(route.queue, msgspec.structs.replace(route.work, bundled=False))
+    return route
 
 
 def is_activity(resource: str) -> bool:

@@ -14,7 +14,7 @@ from skylift.asl.events import (
     TaskTimedOut,
 )
 from skylift.asl.status import OPEN
-from skylift.engine.answers import is_early
+from skylift.engine.answers import Answers, is_early
 from skylift.engine.book import Book
 from skylift.engine.planner import Planner
 from skylift.engine.run import LiveRun
@@ -32,9 +32,11 @@ class Signals:
         book: Book,
         journal: Journal,
         planner: Planner,
+        answers: Answers,
         owner: str,
         broken: Container[str],
     ) -> None:
+        self._answers = answers
         self._book = book
         self._journal = journal
         self._planner = planner
@@ -67,6 +69,8 @@ class Signals:
                 return
             if type(event) is TaskStarted:
                 self._planner.taken(attempt, event, turn)
+                return
+            if type(event) is TaskSucceeded and self._answers.answered(attempt, event.output, turn):
                 return
             self._planner.retire(attempt, turn)
             turn.cancelled.append(attempt)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from skylift.engine.lent import work_of
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.views import label
 
@@ -29,11 +30,13 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def waiting_for(attempt: Attempt, held: Mapping[str, str], why: Mapping[str, str]) -> Waiting:
-    command = attempt.command
+    command, work = attempt.command, work_of(attempt)
     if attempt.child is not None:
         what = f"nested run {attempt.child}"
     elif attempt.backend is not None:
         what = held.get(attempt.token, "queued")
+    elif work is not None:
+        what = "running" if attempt.started else "queued"
     else:
         what = "callback"
     return Waiting(
@@ -43,7 +46,7 @@ def waiting_for(attempt: Attempt, held: Mapping[str, str], why: Mapping[str, str
         since_ms=command.scheduled_ms,
         until_ms=None if command.timeout_ms is None else command.scheduled_ms + command.timeout_ms,
         attempt=command.attempt,
-        backend=attempt.backend,
+        backend=attempt.backend if work is None else work.backend,
         deliveries=1 + attempt.run.state.deliveries(command.token).count,
         why=why.get(attempt.token),
     )
