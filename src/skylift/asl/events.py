@@ -178,6 +178,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_mib: int | None = None
     service: str | None = None
     """Class of compute, see `skylift.ports.compute.ServiceClass`."""
+    nodes: int = 1
+    """Machines of a gang; `vcpus`, `memory_mib` and `instance_type` are those of one where they are bought by type."""
     instance_type: str | None = None
     region: str | None = None
     market: str | None = None

@@ -1,0 +1,1 @@
+"""What compute costs: a dated catalogue, exact bills, advice on size. Pure functions over data."""

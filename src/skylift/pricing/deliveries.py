@@ -1,0 +1,52 @@
+"""Every time an attempt was given out, with what it used: what bills and advice are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+import msgspec
+
+from skylift.asl.events import TaskFailed, TaskRedelivered, TaskSucceeded, TaskTimedOut, Usage
+from skylift.ports.journal import Entry
+
+Ended = Literal["succeeded", "failed", "timed-out", "lost", "preempted", "out-of-memory"]
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """One place, used once for one attempt."""
+
+    step: str
+    """Name of the state."""
+    token: str
+    """Of the attempt: the same for all its deliveries."""
+    ended: Ended
+    usage: Usage | None = None
+    memory_mib: int | None = None
+    """What the next one was given, after too little."""
+
+
+def deliveries(steps: Mapping[str, str], entries: Iterable[Entry]) -> list[Delivery]:
+    """In the order in which they ended. `steps` names the step of each token; what ended without one is left out, and
+    so are results that came from the cache."""
+    found = []
+    for entry in entries:
+        event: Any = entry.event
+        step = steps.get(getattr(event, "token", ""))
+        ended = None if step is None else _ended(event)
+        if step is not None and ended is not None:
+            memory = event.memory_mib if ended == "out-of-memory" else None
+            found.append(Delivery(step=step, token=event.token, ended=ended, usage=event.usage, memory_mib=memory))
+    return found
+
+
+def _ended(event: Any) -> Ended | None:
+    kind = type(event)
+    if kind is TaskRedelivered:
+        reason: Ended = event.reason
+        return reason
+    if kind is TaskSucceeded:
+        return None if event.usage is not None and event.usage.cached_from else "succeeded"
+    if kind is TaskFailed:
+        return "failed"
+    return "timed-out" if kind is TaskTimedOut else None

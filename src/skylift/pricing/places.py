@@ -1,0 +1,193 @@
+"""Where a task could run and what that costs: every way to buy what it needs, and the exact price of using one.
+
+Amounts are micro-dollars as fractions, so that a million small ones add up to what they are; rounding is for whoever
+shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import msgspec
+
+from skylift.pricing.catalogue import Catalogue, MachineType, Rule
+from skylift.ports.compute import Market, Offer, Requirements, ServiceClass
+
+MICRO = 1_000_000
+HOUR_MS = 3_600_000
+GIB = 1024
+FUNCTION, CONTAINER, BATCH, TRAINING = "lambda", "fargate", "batch", "managed-training"
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """One way to buy compute."""
+
+    service: ServiceClass
+    instance_type: str
+    """`lambda`, `fargate`, or the machine's."""
+    vcpus: float
+    memory_mib: int
+    region: str
+    market: Market = "on-demand"
+    gpu: str | None = None
+    gpus: int = 0
+    nodes: int = 1
+
+
+def places(
+    needs: Requirements,
+    *,
+    catalogue: Catalogue,
+    region: str,
+    services: Sequence[ServiceClass] = ("function", "container", "batch"),
+    market: Market = "on-demand",
+) -> list[Place]:
+    """All that fit and have a price, class by class as asked for, the cheapest of a class first."""
+    found: list[Place] = []
+    for service in services:
+        fitting = [place for place in _of_class(service, needs, catalogue, region, market)]
+        priced = [(price, place) for place in fitting if (price := hourly(place, catalogue)) is not None]
+        found += [place for _, place in sorted(priced, key=lambda one: (one[0], one[1].instance_type))]
+    return found
+
+
+def _of_class(
+    service: ServiceClass, needs: Requirements, catalogue: Catalogue, region: str, market: Market
+) -> Iterator[Place]:
+    rule = catalogue.rules.get(service)
+    if rule is None or too_long(needs, rule):
+        return
+    if service in ("function", "container"):
+        if needs.gpu is None and needs.nodes == 1 and (service == "container" or needs.image is None):
+            yield from _sized(rule, needs, region, market)
+        return
+    for machine in catalogue.types.values():
+        if _has_room(machine, needs):
+            yield Place(
+                service=service,
+                instance_type=machine.name,
+                vcpus=machine.vcpus,
+                memory_mib=machine.memory_mib,
+                gpu=machine.gpu,
+                gpus=machine.gpus,
+                region=region,
+                market=market,
+                nodes=needs.nodes,
+            )
+
+
+def too_long(needs: Requirements, rule: Rule) -> bool:
+    """Whether what is known of its duration is more than the class allows."""
+    known = needs.work_ms if needs.work_ms is not None else needs.timeout_ms
+    return rule.longest_ms is not None and known is not None and known > rule.longest_ms
+
+
+def _sized(rule: Rule, needs: Requirements, region: str, market: Market) -> Iterator[Place]:
+    """The smallest size of each number of processors that has room."""
+    name = FUNCTION if rule.service == "function" else CONTAINER
+    for size in rule.sizes:
+        memory = max(needs.memory_mib or 0, size.least_mib)
+        vcpus = size.vcpus
+        if rule.mib_per_vcpu is not None:
+            memory = max(memory, _memory_for(needs, rule.mib_per_vcpu))
+            vcpus = round(memory / rule.mib_per_vcpu, 4)
+        elif vcpus < needs.cpus:
+            continue
+        memory = -(-memory // size.step_mib) * size.step_mib
+        if memory <= size.most_mib:
+            yield Place(
+                service=rule.service, instance_type=name, vcpus=vcpus, memory_mib=memory, region=region, market=market
+            )
+
+
+def _memory_for(needs: Requirements, mib_per_vcpu: float) -> int:
+    """What brings so many processors. Who says how much memory, and nothing of processors, gets their share of it."""
+    if needs.memory_mib is not None and needs.cpus <= 1:
+        return 0
+    return int(-(-needs.cpus * mib_per_vcpu // 1))
+
+
+def _has_room(machine: MachineType, needs: Requirements) -> bool:
+    if needs.cpus > machine.vcpus or (needs.memory_mib or 0) > machine.memory_mib:
+        return False
+    model, count = gpus_of(needs.gpu)
+    if not count:
+        return not machine.gpus
+    return machine.gpus >= count and (model is None or (machine.gpu or "").lower() == model.lower())
+
+
+def gpus_of(wanted: str | None) -> tuple[str | None, int]:
+    """Model and number of `"1"`, `"V100"` or `"V100:2"`."""
+    if wanted is None:
+        return None, 0
+    model, _, count = wanted.partition(":")
+    if model.isdigit():
+        return None, int(model)
+    return model, int(count) if count.isdigit() else 1
+
+
+def hourly(place: Place, catalogue: Catalogue) -> Fraction | None:
+    """Micro-dollars an hour, of all its nodes; None where there is no price."""
+    if place.service == "function":
+        return _function_hour(place, catalogue)
+    if place.service == "container":
+        return _container_hour(place, catalogue)
+    price = catalogue.machine_price(place.service, place.instance_type, place.region, place.market)
+    return None if price is None else Fraction(price.usd_per_hour) * MICRO * place.nodes
+
+
+def _function_hour(place: Place, catalogue: Catalogue) -> Fraction | None:
+    rate = catalogue.rate("function", "memory", place.region, place.market)
+    return None if rate is None else Fraction(place.memory_mib, GIB) * Fraction(rate.usd) * MICRO * 3600
+
+
+def _container_hour(place: Place, catalogue: Catalogue) -> Fraction | None:
+    cpu = catalogue.rate("container", "vcpus", place.region, place.market)
+    memory = catalogue.rate("container", "memory", place.region, place.market)
+    if cpu is None or memory is None:
+        return None
+    hour = Fraction(str(place.vcpus)) * Fraction(cpu.usd) + Fraction(place.memory_mib, GIB) * Fraction(memory.usd)
+    return hour * MICRO
+
+
+def billed_ms(rule: Rule, startup_ms: float, duration_ms: float) -> int:
+    """What is charged of a delivery's time."""
+    exact = Fraction(str(duration_ms)) + (Fraction(str(startup_ms)) if rule.bills_startup else 0)
+    begun = -(-exact // rule.increment_ms) * rule.increment_ms
+    return max(rule.minimum_ms, int(begun))
+
+
+def cost(place: Place, startup_ms: float, duration_ms: float, catalogue: Catalogue) -> Fraction | None:
+    """Micro-dollars of one delivery that began to start and ended after these times; None where there is no price."""
+    rule, hour = catalogue.rules.get(place.service), hourly(place, catalogue)
+    if rule is None or hour is None:
+        return None
+    request = Fraction(0)
+    if place.service == "function":
+        rate = catalogue.rate("function", "requests", place.region, "on-demand")
+        request = Fraction(0) if rate is None else Fraction(rate.usd)  # a million of them cost it: each its micro-dollar
+    return hour * billed_ms(rule, startup_ms, duration_ms) / HOUR_MS + request
+
+
+def whole_micro(amount: Fraction) -> int:
+    """Rounded half up, for what is shown."""
+    return int((amount * 2 + 1) // 2)
+
+
+def offer_of(place: Place, backend: str, startup_ms: int, catalogue: Catalogue) -> Offer:
+    rule, price = catalogue.rules[place.service], hourly(place, catalogue)
+    return Offer(
+        backend=backend,
+        instance_type=place.instance_type,
+        vcpus=place.vcpus,
+        memory_mib=place.memory_mib,
+        gpu=place.gpu,
+        gpu_count=place.gpus,
+        market=place.market,
+        region=place.region,
+        price_usd_micro_per_hour=0 if price is None else whole_micro(price),
+        startup_ms=startup_ms,
+        service=place.service,
+        longest_ms=rule.longest_ms,
+    )
