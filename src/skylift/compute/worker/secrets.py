@@ -11,6 +11,8 @@ from skylift.errors import SetupError
 
 _MASKED = "***"
 _COMMAND_TIMEOUT_S = 30
+GIVEN = "given"
+"""Kind of a source whose place is the value itself: for workers that are where its own source is not."""
 
 
 class SecretMissing(SetupError):
@@ -73,6 +75,8 @@ def _search(name: str) -> str | None:
 
 def _from(name: str, source: str) -> str | None:
     kind, _, place = source.partition(":")
+    if kind == GIVEN:
+        return place
     if kind == "env":
         return os.environ.get(place or name)
     if kind == "file":

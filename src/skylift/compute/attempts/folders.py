@@ -1,0 +1,228 @@
+"""The folders of attempts: made, found again by token, read, cleaned away."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from skylift.compute.worker.solo_files import (
+    ALIVE,
+    BELL,
+    KEPT,
+    LEASE,
+    ORDER,
+    SECRETS,
+    STOP,
+    WARNED,
+    SoloOrder,
+    mark,
+    read_moment,
+    read_order,
+    read_outcome,
+    there,
+    until_ms,
+    write_moment,
+    write_order,
+    write_outcome,
+    write_secrets,
+)
+from skylift.ports.compute import Outcome
+
+_READABLE = 60
+_UNFINISHED_MS = 60_000
+"""A folder without an order that is older than this was left by somebody who died while making it."""
+
+
+class AttemptFolder:
+    """One delivery of one attempt. Stateless: everything is read when asked for. Thread-safe."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._folder = str(path)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AttemptFolder) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash(self.path)
+
+    def __repr__(self) -> str:
+        return f"AttemptFolder({self._folder})"
+
+    @cached_property
+    def order(self) -> SoloOrder | None:
+        """None where it is not there (yet) or cannot be read."""
+        return read_order(self._folder)
+
+    @property
+    def bell(self) -> str:
+        return os.path.join(self._folder, BELL)
+
+    def renew(self, until: int) -> None:
+        """The attempt may live until then, UTC milliseconds. FileNotFoundError if the folder is gone."""
+        write_moment(self._folder, LEASE, until)
+
+    @property
+    def until_ms(self) -> int:
+        """Until when the attempt may live, or its place be kept; 0 where nothing says so."""
+        return until_ms(self._folder)
+
+    @property
+    def kept(self) -> bool:
+        """Whether its place is kept after a failure, and still may be."""
+        until = read_moment(self._folder, KEPT)
+        return until is not None and until > time.time() * 1000
+
+    @property
+    def warned(self) -> bool:
+        """Whether the attempt was told that its machine is about to be taken away."""
+        return there(self._folder, WARNED)
+
+    @property
+    def started(self) -> bool:
+        """Whether its supervisor has come up, some time."""
+        return there(self._folder, ALIVE)
+
+    @property
+    def stopping(self) -> bool:
+        """Whether somebody has asked for its end."""
+        return there(self._folder, STOP)
+
+    @property
+    def alive(self) -> bool:
+        """Whether its supervisor lives now, on this machine or in a container of it."""
+        try:
+            fd = os.open(os.path.join(self._folder, ALIVE), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    @property
+    def process(self) -> tuple[int, int] | None:
+        """Number and start of the supervisor's process, as it saw them itself: in a container, those inside."""
+        with contextlib.suppress(OSError, ValueError):
+            pid, started = Path(self._folder, ALIVE).read_text().split()
+            return int(pid), int(started)
+        return None
+
+    def outcome(self) -> Outcome | None:
+        return read_outcome(self._folder)
+
+    def give_outcome(self, outcome: Outcome) -> None:
+        """For an attempt whose supervisor can say nothing any more, or never came up."""
+        write_outcome(self._folder, outcome)
+
+    def give_secrets(self, values: Mapping[str, str]) -> None:
+        """Values by name, for the one start that is to come: they are on file only until they are read."""
+        if values:
+            write_secrets(self._folder, dict(values))
+
+    def drop_secrets(self) -> None:
+        """Where nobody came to read them."""
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(self._folder, SECRETS))
+
+    def ask_to_stop(self) -> None:
+        """Heard when the supervisor comes up or gets SIGINT; until then nothing happens."""
+        with contextlib.suppress(FileNotFoundError):
+            mark(self._folder, STOP)
+
+    def remove(self) -> None:
+        """Forget it. What still ran in it would end."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
+
+
+class AttemptFolders:
+    """All attempts of one backend of a project: `ROOT/TOKEN/NUMBER`, one number for each time it was given out. Several
+    processes may work with them at once; thread-safe."""
+
+    def __init__(self, root: Path, *, lease_ms: int) -> None:
+        self.root = root
+        self._lease_ms = lease_ms
+
+    def create(self, order: SoloOrder) -> AttemptFolder:
+        """A new folder, with a lease that runs from now. Raises TypeError, ValueError or RecursionError for arguments
+        that have no JSON form, OSError where there is no room."""
+        token = self.root / _name(order.call.token)
+        folder = AttemptFolder(_numbered(token))
+        try:
+            folder.renew(int(time.time() * 1000) + self._lease_ms)
+            with contextlib.suppress(OSError):  # without it the end is noticed a little later
+                os.mkfifo(folder.bell, 0o600)
+            write_order(str(folder.path), order)
+        except BaseException:
+            folder.remove()
+            raise
+        return folder
+
+    def find(self, token: str) -> AttemptFolder | None:
+        """The last delivery of an attempt; None if it was never given out here, or so long ago that it is forgotten."""
+        found = _numbers(self.root / _name(token))
+        return AttemptFolder(self.root / _name(token) / str(found[-1])) if found else None
+
+    def __iter__(self) -> Iterator[AttemptFolder]:
+        """All deliveries of all attempts."""
+        with contextlib.suppress(FileNotFoundError):
+            for name in sorted(os.listdir(self.root)):
+                for number in _numbers(self.root / name):
+                    yield AttemptFolder(self.root / name / str(number))
+
+    def clean(self) -> list[AttemptFolder]:
+        """Remove what nobody will ask for: ended, and its lease over. What is over and has not ended is returned: its
+        maker has to end it."""
+        now_ms = int(time.time() * 1000)
+        overdue = []
+        for folder in self:
+            if folder.until_ms > now_ms or self._being_made(folder, now_ms):
+                continue
+            if there(str(folder.path), ORDER) and folder.outcome() is None:
+                overdue.append(folder)
+            elif not folder.alive:
+                folder.remove()
+        return overdue
+
+    def _being_made(self, folder: AttemptFolder, now_ms: int) -> bool:
+        if there(str(folder.path), ORDER):
+            return False
+        with contextlib.suppress(OSError):
+            return now_ms - folder.path.stat().st_mtime * 1000 < _UNFINISHED_MS
+        return False
+
+
+def _name(token: str) -> str:
+    """For people and for certain: readable at its start, and different for different tokens."""
+    readable = re.sub(r"[^A-Za-z0-9_-]", "_", token)[:_READABLE]
+    return f"{readable}-{hashlib.sha256(token.encode()).hexdigest()[:16]}"
+
+
+def _numbers(folder: Path) -> list[int]:
+    try:
+        return sorted(int(name) for name in os.listdir(folder) if name.isdigit())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _numbered(folder: Path) -> Path:
+    """The next number, made. Somebody who cleans up at the same time may take the outer folder away."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = folder / str((_numbers(folder) or [0])[-1] + 1)
+        with contextlib.suppress(FileExistsError, FileNotFoundError):
+            path.mkdir(mode=0o700)
+            return path
