@@ -77,9 +77,33 @@ class SimulatedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     traces: str | None = None
     """File or folder of spot traces; None for generated ones."""
     trace: str | None = None
-    """Which trace of the file."""
+    """Which trace of them: its name, or a part of it that no other has."""
+    up: str = "4h"
+    """How long spot machines can be had on average, where there is no trace."""
+    down: str = "30m"
+    """And how long then not."""
+    warning: str | None = None
+    """How long before it is taken away a spot machine is told; None for not at all."""
+    checkpoint: str | None = None
+    """How often the work of a task with `work=` is kept, at `--speed max`; None for never: it begins anew."""
+    results: str | None = None
+    """JSON file of outputs by task or step: a task with `work=` that stands in it is not run."""
     seed: int = 0
     region: str = "us-east-1"
+    services: tuple[Literal["function", "container", "batch", "managed-training"], ...] = (
+        "function",
+        "container",
+        "batch",
+    )
+    """Classes to choose from: the first one that a task fits."""
+    functions: Annotated[int, Meta(ge=1)] = 1_000
+    """Most functions at once."""
+    container_vcpus: Annotated[float, Meta(gt=0)] = 256
+    """Most processors of containers at once."""
+    machine_vcpus: Annotated[float, Meta(gt=0)] = 1_024
+    """Most processors of machines at once, of each market."""
+    gpus: Annotated[int, Meta(ge=1)] = 64
+    """Most GPUs at once."""
     speed: str = "max"
     """`max`, or how many seconds of its time pass in one of ours."""
 

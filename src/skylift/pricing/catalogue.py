@@ -1,4 +1,4 @@
-"""The catalogue: what can be bought where, at which price, by which rules of billing. Every row has its date and source.
+"""The catalogue: what can be bought where, at which price, by which rules. Every row has its date and source.
 
 Prices are exact decimals in US dollars. Several rows of one thing stand side by side by their dates: the newest counts,
 or the newest that is not later than the date that is asked for.
@@ -127,7 +127,7 @@ class Catalogue:
         return f"{self.snapshot.sources[row.source]} ({row.as_of})"
 
     def regions(self) -> list[str]:
-        return sorted({row.region for row in (*self.snapshot.prices, *self.snapshot.rates)})
+        return sorted({row.region for row in self.snapshot.prices} | {row.region for row in self.snapshot.rates})
 
 
 def newest(rows: Sequence[Row] | Iterable[Row], as_of: str | None) -> Row | None:

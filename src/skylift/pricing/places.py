@@ -11,8 +11,8 @@ from fractions import Fraction
 
 import msgspec
 
-from skylift.pricing.catalogue import Catalogue, MachineType, Rule
 from skylift.ports.compute import Market, Offer, Requirements, ServiceClass
+from skylift.pricing.catalogue import Catalogue, MachineType, Rule
 
 MICRO = 1_000_000
 HOUR_MS = 3_600_000
@@ -46,7 +46,7 @@ def places(
     """All that fit and have a price, class by class as asked for, the cheapest of a class first."""
     found: list[Place] = []
     for service in services:
-        fitting = [place for place in _of_class(service, needs, catalogue, region, market)]
+        fitting = _of_class(service, needs, catalogue, region, market)
         priced = [(price, place) for place in fitting if (price := hourly(place, catalogue)) is not None]
         found += [place for _, place in sorted(priced, key=lambda one: (one[0], one[1].instance_type))]
     return found
@@ -166,7 +166,7 @@ def cost(place: Place, startup_ms: float, duration_ms: float, catalogue: Catalog
     request = Fraction(0)
     if place.service == "function":
         rate = catalogue.rate("function", "requests", place.region, "on-demand")
-        request = Fraction(0) if rate is None else Fraction(rate.usd)  # a million of them cost it: each its micro-dollar
+        request = Fraction(0) if rate is None else Fraction(rate.usd)  # of a million: micro-dollars of one
     return hour * billed_ms(rule, startup_ms, duration_ms) / HOUR_MS + request
 
 
