@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from skylift.ports.resources import ResourceStore
     from skylift.recorded import RecordedCall
     from skylift.stores.database import Store
+    from skylift.sweeping import Holder, Swept
     from skylift.values.codec import ValueCodec
     from skylift.watching import Watch
 
@@ -235,7 +236,7 @@ class Runtime:
         from skylift.engine.thread import EngineThread
 
         pace = self.pace
-        journal, backends = self.journal, self._make_backends()
+        journal, backends = self.journal, self._all_backends
         ownership = self._ownership = self.store.ownership()
         logs = str(self.config.home / "logs")  # once: paths are slow to make
         return EngineThread(
@@ -276,7 +277,8 @@ class Runtime:
         last = max((entry.at_ms for entry in self.journal.entries(record.run_id)), default=0)
         self._not_before_ms = max(self._not_before_ms, last)
 
-    def _make_backends(self) -> dict[str, Backend]:
+    @cached_property
+    def _all_backends(self) -> dict[str, Any]:
         """The first one is the default."""
         from skylift.compute.deferred import DeferredBackend
 
@@ -332,6 +334,31 @@ class Runtime:
             resources=self.resources,
             is_busy=self.store.any_alive,
         )
+
+    # -- leases --------------------------------------------------------------------------------------------------------
+
+    def leased(self) -> Swept:
+        """What exists of this project's backends that carries a lease, whoever made it. Touches nothing."""
+        from skylift.sweeping import look
+
+        return look(self._holders(), time.time_ns() // 1_000_000)
+
+    def sweep(self) -> Swept:
+        """End what is past its lease, also what engines made that are gone for good."""
+        from skylift.sweeping import sweep
+
+        return sweep(self._holders(), time.time_ns() // 1_000_000)
+
+    def _holders(self) -> dict[str, Holder]:
+        """Backends that may have made something: those in use here, and those that have left something to find."""
+        with self._making:
+            names = self._all_backends
+        state = self._parts().state
+        return {
+            name: backend
+            for name, backend in names.items()
+            if backend.capabilities.leases and (name == "process" or (state / name).exists() or backend.in_use)
+        }
 
     # -- driving runs --------------------------------------------------------------------------------------------------
 

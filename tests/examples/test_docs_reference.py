@@ -72,6 +72,7 @@ COMMANDS_IN_ORDER = (
     "server",
     "keys",
     "triggers",
+    "sweep",
     "gc",
 )
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "server": ("skylift.cli.server:server", "Serve the Step Functions API, and Skylift's own."),
     "keys": ("skylift.cli.keys:keys", "Make, list and revoke the access keys of a server."),
     "triggers": ("skylift.cli.triggers:triggers", "Schedules, queues and files that start runs on a server."),
+    "sweep": ("skylift.cli.sweep:sweep", "End what has outlived its lease."),
     "gc": ("skylift.cli.gc:gc", "Delete old runs and the artifacts nothing refers to any more."),
 }
 """Name → where it is implemented, and its line in the help. Modules are imported when their command is used."""

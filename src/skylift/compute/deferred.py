@@ -76,6 +76,12 @@ class DeferredBackend:
             return self.made
         return inner
 
+    @property
+    def in_use(self) -> bool:
+        """Whether it has been made in this process."""
+        with self._lock:
+            return self._inner is not None
+
     def explain(self, tokens: Collection[str]) -> Mapping[str, str]:
         with self._lock:
             inner = self._inner

@@ -87,6 +87,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """How long a connection is kept between two requests."""
     drain_seconds: Annotated[float, Meta(ge=0)] = 30.0
     """How long requests and tasks that are running may go on when the server is asked to end."""
+    sweep_seconds: Annotated[float, Meta(ge=0)] = 60.0
+    """How often is looked for what has outlived its lease. 0 is never."""
     tls_cert: str | None = None
     """File of the certificate and those that vouch for it, PEM; relative to the project."""
     tls_key: str | None = None

@@ -79,6 +79,11 @@ class RemoteRuntime(Runtime):
     def warm_up(self) -> None:
         """The server's workers are its own affair."""
 
+    def leased(self) -> NoReturn:
+        raise OnServerOnly("what a server's tasks run on is swept by the server itself")
+
+    sweep = leased
+
     def close(self) -> None:
         self.closed = True
         self.client.close()

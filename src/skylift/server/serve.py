@@ -38,6 +38,7 @@ from skylift.server.observability.logs import Log
 from skylift.server.observability.metrics import Metrics, MetricsPage
 from skylift.server.observability.observer import Observer
 from skylift.server.observability.traces import Tracing
+from skylift.server.sweeper import Sweeper
 from skylift.server.triggers.routes import routes as trigger_routes
 from skylift.server.triggers.runner import TriggerRunner
 from skylift.server.triggers.start import starter
@@ -115,6 +116,7 @@ class Server:
             TriggerRunner(context, self.config.services, starter(context)).run(), name="triggers"
         )
         guard = asyncio.create_task(self._guard(engine), name="guard")
+        sweeping = asyncio.create_task(self._sweeper(context).run(), name="sweeper")
         with _signals(self._loop, self._signalled):
             try:
                 await self._uvicorn.serve(sockets=[self._listener])
@@ -122,10 +124,14 @@ class Server:
             finally:
                 self._triggers.cancel()
                 guard.cancel()
+                sweeping.cancel()
                 context.close()
                 await asyncio.to_thread(engine.close)
                 if tracing is not None:
                     await asyncio.to_thread(tracing.close)
+
+    def _sweeper(self, context: ServerContext) -> Sweeper:
+        return Sweeper(context, self._log, {"leases": self._runtime.sweep}, context.settings.sweep_seconds)
 
     def _app(self, context: ServerContext) -> App:
         settings = context.settings
