@@ -137,6 +137,7 @@ def router_of(config: Config, backends: Mapping[str, Backend], resources: Resour
         has_activity=lambda arn: resources.get(ACTIVITY, arn) is not None,
         escalate=config.compute.escalate,
         placement=config.placement,
+        jobs=config.jobs,
         may_run=lambda account: account == "" or "*" in allowed or account in allowed,
     )
 

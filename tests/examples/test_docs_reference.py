@@ -13,6 +13,8 @@ import pytest
 
 from skylift import config
 from skylift.cli.main import COMMANDS, cli
+from skylift.config.backends import ComputeSettings
+from skylift.config.jobs import JobBinding
 from skylift.sdk.resources import Resources
 from skylift.sdk.task import Task
 
@@ -87,6 +89,8 @@ def test_no_command_is_left_out() -> None:
         ("`[skylift]`", config._SKYLIFT_KEYS),
         ("`[functions]`", config.FunctionBinding.__struct_fields__),
         ("`[secrets]`", config.SecretSource.__struct_fields__),
+        ("`[compute]`", ComputeSettings.__struct_fields__),
+        ("`[jobs]`", JobBinding.__struct_fields__),
         ("`[server]`", config.ServerSettings.__struct_fields__),
         ("`[services]`", config.ServiceSettings.__struct_fields__),
     ],

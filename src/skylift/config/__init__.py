@@ -175,7 +175,7 @@ def load_config(
         placement=_convert(table.get("placement", {}), dict[str, str], "placement", source),
         backends=_convert(table.get("backends", {}), BackendsSettings, "backends", source),
         compute=_convert(table.get("compute", {}), ComputeSettings, "compute", source),
-        jobs={name: _job(name, value, source) for name, value in table.get("jobs", {}).items()},
+        jobs={name: _job(name, value, source, project) for name, value in table.get("jobs", {}).items()},
         server=_convert(table.get("server", {}), ServerSettings, "server", source),
         services=_convert(table.get("services", {}), ServiceSettings, "services", source),
         source=source,
@@ -250,7 +250,7 @@ def _function(name: str, value: Any, source: Path | None) -> FunctionBinding:
     return binding
 
 
-def _job(name: str, value: Any, source: Path | None) -> JobBinding:
+def _job(name: str, value: Any, source: Path | None, project: Path) -> JobBinding:
     binding = _convert(value, JobBinding, f"jobs.{name}", source)
     given = [key for key in ("handler", "command", "image") if getattr(binding, key) is not None]
     if len(given) != 1:
@@ -258,7 +258,7 @@ def _job(name: str, value: Any, source: Path | None) -> JobBinding:
             f"{_where(source)}: jobs.{name} says {' and '.join(given) or 'nothing'} to run",
             hint="give one of handler, command or image",
         )
-    return binding
+    return msgspec.structs.replace(binding, folder=str(project / (binding.folder or "")))
 
 
 def _secret(name: str, value: Any, source: Path | None) -> SecretSource:

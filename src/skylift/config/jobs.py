@@ -19,5 +19,7 @@ class JobBinding(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     timeout: str | None = None
     env: dict[str, str] = {}
     secrets: tuple[str, ...] = ()
+    folder: str | None = None
+    """Where a command or handler runs, relative to the project; the project itself unless given."""
     on: str | None = None
     """The backend it runs on; None for `process`, or `container` where there is an image."""

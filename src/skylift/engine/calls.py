@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
 from skylift.asl.commands import StartTask
 from skylift.asl.resources import read_resource
+from skylift.engine.jobs import job_event
 from skylift.engine.redelivery import deliveries_of
 from skylift.engine.router import ServiceRoute, WorkerRoute, event_for_handler, limits_of
 from skylift.engine.run import Attempt
 from skylift.engine.views import label
 from skylift.ports.compute import CodeRef, Requirements, TaskCall
+from skylift.ports.journal import RunRecord
 
 LogPath = Callable[[str, str], str]
 
@@ -42,7 +45,7 @@ def worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) 
         label=label(command.path),
         attempt=command.attempt,
         code=CodeRef(bundle=run.table.bundle if route.bundled else None, target=spec.target),
-        arguments=event_for_handler(route, command.arguments),
+        arguments=_arguments(attempt, route),
         convention=spec.convention,
         inline_result=spec.inline_result,
         requirements=needs,
@@ -53,6 +56,13 @@ def worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) 
         keep_ms=keep_of(run.record.attributes),
         log=log_path(run_id, command.token) if log_path is not None else None,
     )
+
+
+def _arguments(attempt: Attempt, route: WorkerRoute) -> Any:
+    arguments, record = attempt.command.arguments, attempt.run.record
+    if route.job is not None:
+        return job_event(route.job, arguments, attempt.token, record.account, region_of(record))
+    return event_for_handler(route, arguments)
 
 
 def visit_of(command: StartTask) -> str:
@@ -83,6 +93,11 @@ def _service_call(attempt: Attempt) -> TaskCall:
         requirements=Requirements(cpus=0.0),
         credentials=command.credentials,
         account=record.account,
-        region=record.pipeline.split(":")[3] if record.pipeline.startswith("arn:") else "",
+        region=region_of(record),
         submitted=attempt.submitted,
     )
+
+
+def region_of(record: RunRecord) -> str:
+    """Of the run's state machine; empty for a pipeline of this project."""
+    return record.pipeline.split(":")[3] if record.pipeline.startswith("arn:") else ""

@@ -22,6 +22,7 @@ from skylift.asl.events import (
     AnyEvent,
     TaskFailed,
     TaskStarted,
+    TaskSubmitted,
     TaskSucceeded,
     Usage,
 )
@@ -30,9 +31,11 @@ from skylift.asl.status import OPEN
 from skylift.engine import lent
 from skylift.engine.book import AttemptDue, Book
 from skylift.engine.cache import cache_key
+from skylift.engine.calls import region_of
 from skylift.engine.children import Children, fail
 from skylift.engine.deadlines import Deadlines
 from skylift.engine.dispatch import Dispatcher
+from skylift.engine.jobs import submitted
 from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
 from skylift.engine.names import (
@@ -243,6 +246,10 @@ class Planner:
 
     def _start_work(self, attempt: Attempt, route: WorkerRoute, turn: Turn) -> None:
         attempt.backend = route.backend
+        if route.job is not None:
+            run, token = attempt.run, attempt.command.token
+            output = submitted(route.job, attempt.token, run.record.account, region_of(run.record))
+            turn.todo.append((run, TaskSubmitted(token=token, output=output)))
         if not self._is_known(attempt, route, turn):
             self.give_out(attempt, turn.now_ms)
 

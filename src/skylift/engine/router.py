@@ -22,6 +22,9 @@ from typing import Any, Literal
 import msgspec
 
 from skylift.asl.commands import StartTask
+from skylift.config.jobs import JobBinding
+from skylift.engine.jobs import BoundJob, bound_job, spec_of
+from skylift.errors import SkyliftError
 from skylift.ports.compute import Backend, Requirements
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
@@ -54,6 +57,8 @@ class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
     """`lambda:invoke`: the event stands in Payload, the result is wrapped."""
     bundled: bool = True
     """The code is the run's own, not importable where the worker runs."""
+    job: BoundJob | None = None
+    """The job of a service that the task stands for."""
 
 
 class ServiceRoute(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,12 +130,14 @@ class Router:
         has_activity: Callable[[str], bool] = lambda arn: True,
         escalate: Sequence[str] = (),
         placement: Mapping[str, str] | None = None,
+        jobs: Mapping[str, JobBinding] | None = None,
     ) -> None:
-        """`placement` names the backend of a task, `*` that of all others, for runs whose attributes do not.
-        `escalate` names backends from the smallest to the largest: where an attempt goes on that outgrew one.
-        `services` names the backend for services, `functions` are handlers for runs that bring none of a name. With
-        `lambda_elsewhere` functions without a handler are called as a service. `may_run(account)` tells whether an
-        account's own code may run here, `has_activity(arn)` whether there is such an activity."""
+        """`services` names the backend for services, `functions` are handlers for runs that bring none of a name,
+        `jobs` programs for definitions of Batch, ECS and SageMaker jobs. With `lambda_elsewhere` functions without a
+        handler are called as a service. `may_run(account)` tells whether an account's own code may run here,
+        `has_activity(arn)` whether there is such an activity. `placement` names the backend of a task, `*` that of all
+        others, for runs whose attributes do not; `escalate` names backends from the smallest to the largest: where an
+        attempt goes on that outgrew one."""
         self._services = services
         self._functions = TaskTable(bundle=None, tasks=dict(functions or {}))
         self._lambda_elsewhere = lambda_elsewhere and services is not None
@@ -140,11 +147,14 @@ class Router:
         self._default = default if default is not None else next(iter(backends), None)
         self._placement = dict(placement or {})
         self._escalate = tuple(escalate)
+        self._jobs = dict(jobs or {})
         self._feasible: dict[tuple[str, bytes], bool] = {}
 
     def route(self, command: StartTask, record: RunRecord, table: TaskTable, known: dict[str, Route]) -> Route:
         """Where this attempt goes. `known` keeps the answers of one run that depend on the resource alone."""
         resource = command.resource
+        if self._jobs and (job := bound_job(resource, command.arguments, self._jobs)) is not None:
+            return self._job(job, command, record)
         route = known.get(resource)
         if route is not None:
             return route
@@ -171,6 +181,15 @@ class Router:
             f"No worker is known for the resource {resource}. Skylift runs its own tasks, Lambda functions that "
             "[functions] in skylift.toml maps to Python, and nested runs.",
         )
+
+    def _job(self, job: BoundJob, command: StartTask, record: RunRecord) -> Route:
+        """Bound by whoever set this place up, so any account may run it."""
+        try:
+            spec = spec_of(job, command.arguments)
+        except (ValueError, TypeError, SkyliftError) as problem:
+            return Refused("States.Runtime", f"The job {job.name} cannot be read: {problem}")
+        route = self._place(spec, record)
+        return msgspec.structs.replace(route, bundled=False, job=job) if type(route) is WorkerRoute else route
 
     def _service(self, resource: str) -> ServiceRoute:
         assert self._services is not None

@@ -22,8 +22,19 @@ _OURS = (_WORKER, f"{_SDK}task.py", f"{_SDK}direct.py", "/asyncio/", "<frozen ")
 _HIDDEN_NAMES = ("secret", "password", "passwd", "token", "api_key", "apikey", "credential")
 
 
+class Stated(Exception):
+    """Raised by code of our own that runs as a task: the attempt fails with exactly this error and cause."""
+
+    def __init__(self, error: str, cause: str) -> None:
+        super().__init__(cause)
+        self.error = error
+        self.cause = cause
+
+
 def failed(error: BaseException, mask: Mask, usage: Usage | None = None) -> Failed:
     """`error` is the class's name, `classes` its bases nearest first, `cause` the JSON text Lambda would give."""
+    if isinstance(error, Stated):
+        return Failed(error=error.error, cause=mask(error.cause), usage=usage)
     names = tuple(base.__name__ for base in type(error).__mro__[1:-1])
     return Failed(error=mask(type(error).__name__), classes=names, cause=cause_of(error, mask), usage=usage)
 

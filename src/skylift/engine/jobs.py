@@ -1,0 +1,156 @@
+"""`[jobs]`: which bound program stands for a job that a state gives to Batch, ECS or SageMaker, and what it needs."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from skylift.config.jobs import JobBinding
+from skylift.ports.compute import Requirements
+from skylift.ports.tasks import TaskSpec
+from skylift.units import parse_duration_ms, parse_memory_mib
+
+_STATES = "arn:aws:states:::"
+
+
+class JobKind(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of job."""
+
+    service: str
+    name: tuple[str, ...]
+    """Where the name of the job's definition stands in the parameters."""
+    runs: str
+    """The function that runs it in a worker."""
+
+
+KINDS = {
+    f"{_STATES}batch:submitJob.sync": JobKind(
+        service="batch", name=("JobDefinition",), runs="skylift.compute.jobs.batch:run_job"
+    ),
+    f"{_STATES}ecs:runTask.sync": JobKind(
+        service="ecs", name=("TaskDefinition",), runs="skylift.compute.jobs.ecs:run_job"
+    ),
+    f"{_STATES}sagemaker:createTrainingJob.sync": JobKind(
+        service="sagemaker",
+        name=("AlgorithmSpecification", "TrainingImage"),
+        runs="skylift.compute.jobs.sagemaker:run_job",
+    ),
+}
+
+
+class BoundJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A job that a binding answers for."""
+
+    kind: JobKind
+    binding: JobBinding
+    name: str
+    """Of the job, or of what defines it."""
+
+
+def bound_job(resource: str, arguments: Any, jobs: Mapping[str, JobBinding]) -> BoundJob | None:
+    """None for what is no job, or for one that nothing is bound to: the service itself is asked then."""
+    kind = KINDS.get(resource)
+    if kind is None or not jobs or not isinstance(arguments, dict):
+        return None
+    named: Any = arguments
+    for key in kind.name:
+        named = named.get(key) if isinstance(named, dict) else None
+    if not isinstance(named, str):
+        return None
+    found = next((jobs[name] for name in _names(named) if name in jobs), None)
+    return None if found is None else BoundJob(kind=kind, binding=found, name=_job_name(kind, arguments, named))
+
+
+def _names(named: str) -> list[str]:
+    """From the most to the least exact: as written, without the revision or tag, without what stands before a slash."""
+    plain = named.rpartition("/")[2]
+    return [named, plain, named.rpartition(":")[0] or named, plain.partition(":")[0]]
+
+
+def _job_name(kind: JobKind, arguments: dict[str, Any], named: str) -> str:
+    given = arguments.get("JobName") or arguments.get("TrainingJobName")
+    return str(given) if given else named.rpartition("/")[2].partition(":")[0]
+
+
+def spec_of(job: BoundJob, arguments: dict[str, Any]) -> TaskSpec:
+    """The job as a task: a function of ours runs what it is bound to."""
+    binding = job.binding
+    return TaskSpec(
+        name=job.name,
+        target=job.kind.runs,
+        convention="handler",
+        on=binding.on or ("container" if binding.image is not None else None),
+        requirements=_requirements(job, arguments),
+    )
+
+
+def _requirements(job: BoundJob, arguments: dict[str, Any]) -> Requirements:
+    binding = job.binding
+    asked = _asked(job.kind.service, arguments)
+    memory = asked.get("MEMORY")
+    spot = job.kind.service == "sagemaker" and bool(arguments.get("EnableManagedSpotTraining"))
+    stopping = arguments.get("StoppingCondition") or {}
+    return Requirements(
+        cpus=float(asked.get("VCPU") or binding.cpus or 1.0),
+        memory_mib=int(memory) if memory else parse_memory_mib(binding.memory) if binding.memory else None,
+        gpu=asked.get("GPU"),
+        spot=spot,
+        timeout_ms=parse_duration_ms(binding.timeout) if binding.timeout else None,
+        deadline_ms=int(stopping["MaxWaitTimeInSeconds"]) * 1000
+        if spot and "MaxWaitTimeInSeconds" in stopping
+        else None,
+        env=binding.env,
+        secrets=binding.secrets,
+        image=binding.image,
+    )
+
+
+def _asked(service: str, arguments: dict[str, Any]) -> dict[str, str]:
+    """Processors, memory (MiB) and GPUs by the names of Batch, as the state overrides them."""
+    if service == "batch":
+        listed = (arguments.get("ContainerOverrides") or {}).get("ResourceRequirements") or ()
+        return {str(one.get("Type")): str(one.get("Value")) for one in listed if isinstance(one, dict)}
+    if service == "ecs":
+        overrides = arguments.get("Overrides") or {}
+        units, memory = overrides.get("Cpu"), overrides.get("Memory")
+        asked = {} if units is None else {"VCPU": str(float(units) / 1024)}
+        return asked if memory is None else {**asked, "MEMORY": str(memory)}
+    return {}
+
+
+def job_event(job: BoundJob, arguments: dict[str, Any], token: str, account: str, region: str) -> dict[str, Any]:
+    """What the function is called with, see `skylift.compute.jobs.order`."""
+    number = job_id(token)
+    return {
+        "service": job.kind.service,
+        "binding": msgspec.to_builtins(job.binding),
+        "parameters": arguments,
+        "id": number,
+        "name": job.name,
+        "arn": _arn(job, number, account, region),
+    }
+
+
+def submitted(job: BoundJob, token: str, account: str, region: str) -> dict[str, Any]:
+    """What the service would have answered when it took the job."""
+    number = job_id(token)
+    arn = _arn(job, number, account, region)
+    if job.kind.service == "batch":
+        return {"JobArn": arn, "JobId": number, "JobName": job.name}
+    if job.kind.service == "ecs":
+        return {"Failures": [], "Tasks": [{"LastStatus": "PROVISIONING", "TaskArn": arn}]}
+    return {"TrainingJobArn": arn}
+
+
+def job_id(token: str) -> str:
+    """The same for every delivery of an attempt."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"skylift:{token}"))
+
+
+def _arn(job: BoundJob, number: str, account: str, region: str) -> str:
+    what = {"batch": f"job/{number}", "ecs": f"task/default/{number.replace('-', '')}"}
+    rest = what.get(job.kind.service, f"training-job/{job.name}")
+    return f"arn:aws:{job.kind.service}:{region or 'us-east-1'}:{account or '000000000000'}:{rest}"

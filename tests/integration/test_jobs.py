@@ -1,0 +1,272 @@
+"""Batch jobs, ECS tasks and SageMaker training jobs of a definition run here, bound to programs of this machine."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from skylift.asl.events import StopRequested
+from skylift.config import load_config
+from skylift.ports.journal import RunRecord
+from skylift.runtime import Runtime
+from skylift.sdk.submission import document_submission
+
+STATES = "arn:aws:states:::"
+PYTHON = sys.executable
+
+PROGRAMS = """
+import json, os, pathlib, sys
+
+def double(parameters):
+    pathlib.Path(os.environ["OUT"]).write_text(json.dumps(parameters["Parameters"]))
+
+def broken(parameters):
+    raise ValueError("it does not work")
+"""
+
+TRAIN = """
+import json, os, pathlib, sys, time
+root = pathlib.Path(sys.argv[1])
+hyper = json.loads((root / "input/config/hyperparameters.json").read_text())
+channels = json.loads((root / "input/config/inputdataconfig.json").read_text())
+assert json.loads((root / "input/config/resourceconfig.json").read_text())["hosts"] == ["algo-1"]
+if hyper.get("fail"):
+    (root / "output/failure").write_text("the data is bad")
+    sys.exit(3)
+points = [float(line) for name in sorted(channels) for file in sorted((root / "input/data" / name).iterdir())
+          for line in file.read_text().split()]
+seen = sorted(path.name for path in (root / "checkpoints").iterdir())
+(root / "checkpoints" / f"step-{len(seen)}").write_text("x")
+model = {"mean": sum(points) / len(points), "rate": hyper["rate"], "seen": seen, "env": os.environ["STAGE"]}
+(root / "model/model.json").write_text(json.dumps(model))
+(root / "output/data/notes.txt").write_text("fine")
+"""
+
+
+@pytest.fixture
+def go(tmp_path: Path) -> Any:
+    """Run one state with bindings; its record."""
+    opened: list[Runtime] = []
+
+    def run(resource: str, arguments: dict[str, Any], jobs: str, timeout_s: float = 60) -> RunRecord:
+        (tmp_path / "skylift.toml").write_text(jobs)
+        (tmp_path / "programs.py").write_text(PROGRAMS)
+        (tmp_path / "train.py").write_text(TRAIN)
+        state = {"Type": "Task", "Resource": f"{STATES}{resource}", "Arguments": arguments, "End": True}
+        document = {"QueryLanguage": "JSONata", "StartAt": "Job", "States": {"Job": state}}
+        runtime = Runtime(load_config(tmp_path))
+        opened.append(runtime)
+        record = runtime.submit(document_submission("jobs", json.dumps(document).encode()), {})
+        return runtime.wait(record.run_id, timeout_s=timeout_s)
+
+    run.history = lambda record: [event.type for event in opened[-1].reader.history(record)]  # type: ignore[attr-defined]
+    run.logs = lambda record: [line.text for line in opened[-1].reader.log_lines(record)]  # type: ignore[attr-defined]
+    run.runtime = lambda: opened[-1]  # type: ignore[attr-defined]
+    yield run
+    for runtime in opened:
+        runtime.close()
+
+
+def batch(**more: Any) -> dict[str, Any]:
+    return {"JobName": "j", "JobQueue": "arn:aws:batch:us-east-1:1:job-queue/q", "JobDefinition": "prepare:3", **more}
+
+
+def bound(name: str, **keys: Any) -> str:
+    lines = [f'[jobs."{name}"]', *(f"{key} = {_toml(value)}" for key, value in keys.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {json.dumps(one)}" for key, one in value.items()) + "}"
+    return json.dumps(value)
+
+
+def test_a_batch_job_runs_its_command_with_overrides_and_is_described(go: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    script = (
+        "import json, os, sys; print('working'); "
+        "told = [os.environ[name] for name in ('A', 'B', 'AWS_BATCH_JOB_ATTEMPT')]; "
+        "json.dump([sys.argv[1:], *told], open(sys.argv[1], 'w'))"
+    )
+    arguments = batch(
+        Parameters={"out": str(out)},
+        ContainerOverrides={
+            "Command": [PYTHON, "-c", script, "Ref::out"],
+            "Environment": [{"Name": "B", "Value": "two"}],
+            "ResourceRequirements": [{"Type": "VCPU", "Value": "0.5"}, {"Type": "MEMORY", "Value": "256"}],
+        },
+    )
+    record = go("batch:submitJob.sync", arguments, bound("prepare", command=["false"], env={"A": "one"}))
+    assert record.status == "SUCCEEDED", record.cause
+    assert json.loads(out.read_text()) == [[str(out)], "one", "two", "1"]
+    shown = record.output
+    assert shown["Status"] == "SUCCEEDED" and shown["Container"]["ExitCode"] == 0 and shown["JobName"] == "j"
+    assert shown["JobDefinition"] == "prepare:3" and shown["StartedAt"] <= shown["StoppedAt"]
+    assert go.history(record) == [
+        "ExecutionStarted",
+        "TaskStateEntered",
+        "TaskScheduled",
+        "TaskStarted",
+        "TaskSubmitted",
+        "TaskSucceeded",
+        "TaskStateExited",
+        "ExecutionSucceeded",
+    ]
+    assert "working" in go.logs(record)
+
+
+def test_a_failed_job_fails_the_state_with_its_description(go: Any) -> None:
+    record = go("batch:submitJob.sync", batch(), bound("prepare", command=[PYTHON, "-c", "raise SystemExit(7)"]))
+    assert (record.status, record.error) == ("FAILED", "States.TaskFailed")
+    shown = json.loads(record.cause)
+    assert shown["Status"] == "FAILED" and shown["Container"]["ExitCode"] == 7
+
+
+def test_tries_follow_the_retry_strategy(go: Any, tmp_path: Path) -> None:
+    count = (
+        f"import pathlib; p = pathlib.Path({str(tmp_path / 'n')!r}); n = int(p.read_text()) if p.exists() else 0; "
+        "p.write_text(str(n + 1)); raise SystemExit([9, 9, 0][n])"
+    )
+    rules = [{"OnExitCode": "9*", "Action": "RETRY"}, {"OnReason": "*", "Action": "EXIT"}]
+    arguments = batch(RetryStrategy={"Attempts": 5, "EvaluateOnExit": rules})
+    record = go("batch:submitJob.sync", arguments, bound("prepare", command=[PYTHON, "-c", count]))
+    assert record.status == "SUCCEEDED"
+    assert [one["Container"]["ExitCode"] for one in record.output["Attempts"]] == [9, 9, 0]
+
+
+def test_a_rule_that_says_exit_ends_the_tries(go: Any, tmp_path: Path) -> None:
+    rules = [{"OnExitCode": "5", "Action": "EXIT"}]
+    arguments = batch(RetryStrategy={"Attempts": 5, "EvaluateOnExit": rules})
+    record = go("batch:submitJob.sync", arguments, bound("prepare", command=[PYTHON, "-c", "raise SystemExit(5)"]))
+    assert len(json.loads(record.cause)["Attempts"]) == 1
+
+
+def test_an_array_job_runs_its_children(go: Any, tmp_path: Path) -> None:
+    touch = f"(pathlib.Path({str(tmp_path)!r}) / ('c' + os.environ['AWS_BATCH_JOB_ARRAY_INDEX'])).touch()"
+    script = f"import os, pathlib; {touch}"
+    record = go(
+        "batch:submitJob.sync", batch(ArrayProperties={"Size": 3}), bound("prepare", command=[PYTHON, "-c", script])
+    )
+    assert record.output["ArrayProperties"] == {"Size": 3, "StatusSummary": {"FAILED": 0, "SUCCEEDED": 3}}
+    assert all((tmp_path / f"c{index}").exists() for index in range(3))
+
+
+def test_a_time_limit_ends_the_program(go: Any) -> None:
+    arguments = batch(Timeout={"AttemptDurationSeconds": 1})
+    record = go("batch:submitJob.sync", arguments, bound("prepare", command=["sleep", "60"]))
+    assert json.loads(record.cause)["StatusReason"] == "Job attempt duration exceeded timeout"
+
+
+def test_a_handler_is_given_the_parameters(go: Any, tmp_path: Path) -> None:
+    env = {"OUT": str(tmp_path / "o")}
+    record = go(
+        "batch:submitJob.sync", batch(Parameters={"n": "2"}), bound("prepare", handler="programs:double", env=env)
+    )
+    assert record.status == "SUCCEEDED", record.cause
+    assert json.loads((tmp_path / "o").read_text()) == {"n": "2"}
+    record = go("batch:submitJob.sync", batch(), bound("prepare", handler="programs:broken"))
+    assert json.loads(record.cause)["Container"]["ExitCode"] == 1
+    assert any("it does not work" in line for line in go.logs(record))
+
+
+def test_an_ecs_task_runs_and_fails_by_its_containers_exit_code(go: Any) -> None:
+    def task(code: int) -> dict[str, Any]:
+        command = [PYTHON, "-c", f"raise SystemExit({code})"]
+        overrides = {"ContainerOverrides": [{"Name": "main", "Command": command}]}
+        return {
+            "Cluster": "c",
+            "TaskDefinition": "arn:aws:ecs:us-east-1:1:task-definition/crunch:4",
+            "Overrides": overrides,
+        }
+
+    record = go("ecs:runTask.sync", task(0), bound("crunch", command=["false"]))
+    assert record.status == "SUCCEEDED", record.cause
+    assert record.output["LastStatus"] == "STOPPED" and record.output["Containers"][0]["ExitCode"] == 0
+    record = go("ecs:runTask.sync", task(4), bound("crunch", command=["false"]))
+    assert record.error == "States.TaskFailed"
+    assert json.loads(record.cause)["Containers"][0]["ExitCode"] == 4
+
+
+def training(tmp_path: Path, **more: Any) -> dict[str, Any]:
+    data = tmp_path / "data"
+    data.mkdir(exist_ok=True)
+    (data / "points.txt").write_text("1 2 3 4")
+    channel = {"DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"file://{data}"}}}
+    return {
+        "TrainingJobName": "job-1",
+        "AlgorithmSpecification": {
+            "TrainingImage": "1.dkr.ecr.us-east-1.amazonaws.com/trainer:2",
+            "TrainingInputMode": "File",
+        },
+        "HyperParameters": {"rate": "0.5"},
+        "InputDataConfig": [{"ChannelName": "train", **channel}],
+        "OutputDataConfig": {"S3OutputPath": f"file://{tmp_path / 'models'}"},
+        "CheckpointConfig": {"S3Uri": f"file://{tmp_path / 'saved'}"},
+        "ResourceConfig": {"InstanceCount": 1, "InstanceType": "ml.m5.large", "VolumeSizeInGB": 5},
+        "StoppingCondition": {"MaxRuntimeInSeconds": 60},
+        "Environment": {"STAGE": "test"},
+        "RoleArn": "arn:aws:iam::1:role/r",
+        **more,
+    }
+
+
+def test_a_training_job_finds_and_leaves_what_sagemakers_contract_says(go: Any, tmp_path: Path) -> None:
+    jobs = bound("trainer", command=[PYTHON, "train.py", "{ml}"])
+    for number in range(2):
+        record = go("sagemaker:createTrainingJob.sync", training(tmp_path), jobs)
+        assert record.status == "SUCCEEDED", record.cause
+        shown = record.output
+        assert shown["TrainingJobStatus"] == "Completed" and shown["TrainingJobName"] == "job-1"
+        model = shown["ModelArtifacts"]["S3ModelArtifacts"]
+        assert model == f"file://{tmp_path / 'models'}/job-1/output/model.tar.gz"
+        with tarfile.open(model.removeprefix("file://")) as archive:
+            told = json.load(archive.extractfile("model.json"))  # type: ignore[arg-type]
+        before = [f"step-{index}" for index in range(number)]
+        assert told == {"mean": 2.5, "rate": "0.5", "seen": before, "env": "test"}
+    assert (tmp_path / "models/job-1/output/output.tar.gz").exists()
+
+
+def test_a_training_job_that_fails_says_why(go: Any, tmp_path: Path) -> None:
+    arguments = training(tmp_path, HyperParameters={"fail": "1"})
+    record = go("sagemaker:createTrainingJob.sync", arguments, bound("trainer", command=[PYTHON, "train.py", "{ml}"]))
+    assert record.error == "States.TaskFailed"
+    shown = json.loads(record.cause)
+    assert shown["TrainingJobStatus"] == "Failed"
+    assert shown["FailureReason"] == "AlgorithmError: the data is bad, exit code: 3"
+
+
+def test_a_program_that_is_not_there_is_named(go: Any) -> None:
+    record = go("batch:submitJob.sync", batch(), bound("prepare", command=["/no/such/program"]))
+    assert record.status == "FAILED"
+    assert "/no/such/program" in record.cause and "[jobs]" in record.cause
+
+
+def test_a_job_that_nothing_is_bound_to_goes_to_the_service(go: Any) -> None:
+    settings = (
+        bound("other", command=["true"]) + '\n[services]\nendpoint_url = "http://127.0.0.1:9"\nregion = "us-east-1"\n'
+    )
+    record = go("batch:submitJob.sync", batch(), settings)
+    assert record.status == "FAILED" and record.error != "States.TaskFailed"
+
+
+def test_stopping_the_run_ends_the_program(go: Any, tmp_path: Path) -> None:
+    mark = tmp_path / "pid"
+    script = f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    with pytest.raises(TimeoutError):
+        go("batch:submitJob.sync", batch(), bound("prepare", command=[PYTHON, "-c", script]), timeout_s=3)
+    pid = int(mark.read_text())
+    runtime = go.runtime()
+    record = runtime.journal.runs(limit=1)[0]
+    runtime.ask(record, StopRequested())
+    end = time.monotonic() + 10
+    while psutil.pid_exists(pid) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(pid)
