@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skylift import checkpoint
     from skylift.compute.worker.current import Attempt, attempt, heartbeat
     from skylift.errors import RunFailed, SkyliftError
     from skylift.sdk.compiler.refuse import CompileError
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from skylift.values.files import Directory, File
 
 __version__ = "0.1.0"
+
+_MODULES = frozenset({"checkpoint"})
+"""Public names that are modules of this package."""
 
 _HOMES = {
     "Attempt": "skylift.compute.worker.current",
@@ -54,6 +58,7 @@ __all__ = [
     "Task",
     "approve",
     "attempt",
+    "checkpoint",
     "find_run",
     "heartbeat",
     "parallel",
@@ -65,11 +70,13 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Public names are loaded when they are first used."""
+    from importlib import import_module
+
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
     value = getattr(import_module(home), name)
     globals()[name] = value
     return value

@@ -109,6 +109,7 @@ class Runner:
                     if call.convention == "handler"
                     else self._task(call, function, mask)
                 )
+            now.standing.end()
             if mask.values:
                 _refuse_leak(output, mask)
             return Succeeded(output=output)
@@ -125,8 +126,8 @@ class Runner:
         return self._config.backend, self._config.name
 
     def _usage(self, meter: Meter, now: current.Attempt) -> Usage:
+        saved_ms = now.standing.end()
         usage = meter.usage(meter.stop(), *self.usage_names())
-        saved_ms = now.standing.saved_ms
         return usage if saved_ms is None else msgspec.structs.replace(usage, saved_ms=saved_ms)
 
     def _failed(self, error: BaseException, mask: Mask, note: Callable[[str], None] | None, usage: Usage) -> Failed:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
 
 NOTICE_S = 120.0
 """How long before a spot machine is taken away the large clouds say so, where they say so at all (AWS: two minutes)."""
@@ -24,13 +25,23 @@ def _nothing() -> None:
 class Standing:
     """What becomes known of an attempt while it runs. Written from signal handlers and other threads."""
 
-    __slots__ = ("gone_at", "saved_ms")
+    __slots__ = ("endings", "gone_at", "keepers", "saved_ms")
 
     def __init__(self) -> None:
         self.gone_at: float | None = None
         """When its machine is taken away, by `time.monotonic()`; None while nobody said so."""
         self.saved_ms: float | None = None
         """Work that its last checkpoint keeps, see `Usage.saved_ms`."""
+        self.keepers: dict[str | None, Any] = {}
+        """Its checkpoints by key, see `skylift.compute.worker.checkpoint`."""
+        self.endings: list[Callable[[], None]] = []
+        """What must be done when user code has ended by itself, before that is reported. Raise nothing."""
+
+    def end(self) -> float | None:
+        """User code has ended: do what remains; the work that is saved then."""
+        while self.endings:
+            self.endings.pop()()
+        return self.saved_ms
 
 
 class Preempted(BaseException):
