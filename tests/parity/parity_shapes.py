@@ -39,7 +39,7 @@ def work(x: int, how: str) -> int:
     if how == "dies once" and now is not None and now.delivery == 1:
         os._exit(3)
     if how == "prints":
-        print(f"working on {x}")  # noqa: T201
+        print(f"working on {x}")
     return 2 * x
 
 

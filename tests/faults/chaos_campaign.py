@@ -1,0 +1,233 @@
+"""Kills engines, workers, containers and machines at random while a run goes on, and looks at what is left of it.
+
+python -m tests.faults.chaos_campaign --backend container --tasks 500 --seed 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import psutil
+
+HERE = Path(__file__).parent
+MARK = "SKYLIFT_CHAOS"
+"""In the environment of everything that a campaign starts, so that what is left behind can be found."""
+
+Kill = Callable[[random.Random, "Campaign"], str | None]
+"""Kills something of the backend; what, or None when there was nothing to kill."""
+
+
+class Found(msgspec.Struct, kw_only=True):
+    """What a campaign found."""
+
+    backend: str
+    tasks: int
+    seconds: float
+    engines: int
+    """Lives of the engine."""
+    killed: dict[str, int]
+    status: str
+    output: int | None
+    recorded: int
+    """Outcomes of steps in the journal."""
+    twice: int
+    """Steps with more than one recorded outcome."""
+    redelivered: dict[str, int]
+    left: list[str]
+    """What still runs after the end and a sweep."""
+
+    @property
+    def fine(self) -> bool:
+        right = sum(number * number for number in range(self.tasks))
+        return self.status == "SUCCEEDED" and self.output == right and not self.twice and not self.left
+
+
+class Campaign:
+    """One run under fire."""
+
+    def __init__(
+        self,
+        backend: str,
+        tasks: int,
+        seed: int,
+        *,
+        project: Path,
+        kill: Kill,
+        settings: str = "",
+        seconds: float = 0.05,
+        every_s: tuple[float, float] = (0.4, 2.0),
+        engine_share: float = 0.3,
+        environ: Mapping[str, str] | None = None,
+        command: list[str] | None = None,
+        limit_s: float = 600,
+    ) -> None:
+        """`kill` takes something of the backend's down; with `engine_share` of all kills it is the engine instead.
+        `command` goes before Python's: how to enter the network that the backend is in."""
+        self.backend = backend
+        self.project = project
+        self._tasks = tasks
+        self._seconds = seconds
+        self._random = random.Random(seed)
+        self._kill = kill
+        self._every_s = every_s
+        self._engine_share = engine_share
+        self.mark = f"{os.getpid()}-{seed}-{time.time_ns()}"
+        self.environ = {**os.environ, **(environ or {}), MARK: self.mark}
+        self.command = command or []
+        self._limit_s = limit_s
+        (project / "skylift.toml").write_text(f"[skylift]\nworkers = 3\n{settings}", encoding="utf-8")
+
+    def run(self) -> Found:
+        began = time.monotonic()
+        killed: Counter[str] = Counter()
+        lives = 0
+        said: list[object] = []
+        while not said:
+            lives += 1
+            said = self._one_life(killed, began)
+        status, output, _cause = said
+        found = self._look(str(status), output if isinstance(output, int) else None)
+        return msgspec.structs.replace(
+            found, seconds=round(time.monotonic() - began, 1), engines=lives, killed=dict(killed)
+        )
+
+    def _one_life(self, killed: Counter[str], began: float) -> list[object]:
+        """Until the engine is killed (nothing is said) or the run has ended."""
+        arguments = [str(self.project), self.backend, str(self._tasks), str(self._seconds)]
+        engine = subprocess.Popen(
+            [*self.command, sys.executable, str(HERE / "chaos_engine.py"), *arguments],
+            cwd=HERE,
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=(self.project / "engine.log").open("ab"),
+            text=True,
+        )
+        assert engine.stdout is not None
+        try:
+            if not engine.stdout.readline().startswith("driving"):
+                engine.wait()
+                raise AssertionError((self.project / "engine.log").read_text()[-3000:])
+            while engine.poll() is None:
+                if self._ended(engine, self._random.uniform(*self._every_s)):
+                    break
+                assert time.monotonic() - began < self._limit_s, f"not ended after {self._limit_s} s: {dict(killed)}"
+                if self._random.random() < self._engine_share:
+                    engine.kill()
+                    killed["engine"] += 1
+                    break
+                what = self._kill(self._random, self)
+                if what is not None:
+                    killed[what] += 1
+            last = engine.stdout.read()
+            return list(json.loads(last.removeprefix("ended "))) if last.startswith("ended ") else []
+        finally:
+            engine.kill()
+            engine.wait()
+            engine.stdout.close()
+
+    def _ended(self, engine: subprocess.Popen[str], seconds: float) -> bool:
+        try:
+            engine.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def _look(self, status: str, output: int | None) -> Found:
+        """At the journal, and at what is left."""
+        from skylift.asl.events import TaskRedelivered, TaskSucceeded
+        from skylift.config import load_config
+        from skylift.runtime import Runtime
+
+        outcomes: Counter[str] = Counter()
+        again: Counter[str] = Counter()
+        with Runtime(load_config(self.project)) as runtime:
+            for record in runtime.journal.runs(limit=10):
+                for entry in runtime.journal.entries(record.run_id):
+                    if isinstance(entry.event, TaskSucceeded):
+                        outcomes[entry.event.token] += 1
+                    elif isinstance(entry.event, TaskRedelivered):
+                        again[entry.event.reason] += 1
+        return Found(
+            backend=self.backend,
+            tasks=self._tasks,
+            seconds=0,
+            engines=0,
+            killed={},
+            status=status,
+            output=output,
+            recorded=len(outcomes),
+            twice=sum(count > 1 for count in outcomes.values()),
+            redelivered=dict(again),
+            left=self.left(),
+        )
+
+    def processes(self) -> list[psutil.Process]:
+        """Everything that runs with this campaign's mark."""
+        found = []
+        for process in psutil.process_iter():
+            try:
+                if process.environ().get(MARK) == self.mark:
+                    found.append(process)
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+    def left(self, patience_s: float = 30) -> list[str]:
+        """What still runs or exists, once the sweeper has had its turn."""
+        end = time.monotonic() + patience_s
+        while True:
+            swept = subprocess.run(
+                [*self.command, sys.executable, "-m", "skylift.cli", "sweep", "--list", "--json"],
+                cwd=self.project,
+                env={key: value for key, value in self.environ.items() if key != MARK},
+                capture_output=True,
+                text=True,
+            )
+            assert swept.returncode == 0, swept.stderr
+            told = json.loads(swept.stdout)
+            left = [f"{one['backend']} {one['kind']} {one['id']} {one['note']}" for one in told["over"] + told["left"]]
+            left += [
+                f"process {one.pid} {' '.join(one.cmdline())[:120]}" for one in self.processes() if one.is_running()
+            ]
+            if not left or time.monotonic() > end:
+                return left
+            time.sleep(0.5)
+
+
+def kill_worker(rng: random.Random, campaign: Campaign) -> str | None:
+    """Of the process backend."""
+    workers = [p for p in campaign.processes() if "skylift.compute.worker" in " ".join(p.cmdline())]
+    if not workers:
+        return None
+    rng.choice(workers).kill()
+    return "worker"
+
+
+KILLS: dict[str, Kill] = {"process": kill_worker}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--backend", default="process", choices=sorted(KILLS))
+    parser.add_argument("--tasks", type=int, default=500)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="skylift-chaos-") as folder:
+        found = Campaign(given.backend, given.tasks, given.seed, project=Path(folder), kill=KILLS[given.backend]).run()
+    print(msgspec.json.format(msgspec.json.encode(found)).decode())
+    return 0 if found.fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
