@@ -16,6 +16,7 @@ from pathlib import Path
 from skylift.compute.worker.solo_files import (
     ALIVE,
     BELL,
+    EAR,
     KEPT,
     LEASE,
     ORDER,
@@ -137,9 +138,16 @@ class AttemptFolder:
             os.unlink(os.path.join(self._folder, SECRETS))
 
     def ask_to_stop(self) -> None:
-        """Heard when the supervisor comes up or gets SIGINT; until then nothing happens."""
+        """The supervisor hears it at once, or when it comes up; it ends the attempt with all it started within its
+        grace, and says so."""
         with contextlib.suppress(FileNotFoundError):
             mark(self._folder, STOP)
+        with contextlib.suppress(OSError):
+            fd = os.open(os.path.join(self._folder, EAR), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                os.write(fd, b"!")
+            finally:
+                os.close(fd)
 
     def remove(self) -> None:
         """Forget it. What still ran in it would end."""
@@ -165,6 +173,7 @@ class AttemptFolders:
             folder.renew(int(time.time() * 1000) + self._lease_ms)
             with contextlib.suppress(OSError):  # without it the end is noticed a little later
                 os.mkfifo(folder.bell, 0o600)
+                os.mkfifo(os.path.join(str(folder.path), EAR), 0o600)
             write_order(str(folder.path), order)
         except BaseException:
             folder.remove()

@@ -40,7 +40,7 @@ def process_of(folder: AttemptFolder) -> int | None:
 
 
 def cancel(folder: AttemptFolder) -> None:
-    """Ask for its end: the supervisor stops the attempt with all it started, within its grace, and says so."""
+    """Ask for its end, also where its supervisor cannot hear (on another machine's file system there are no pipes)."""
     folder.ask_to_stop()
     pid = process_of(folder)
     if pid is not None:

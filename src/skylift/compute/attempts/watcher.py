@@ -30,10 +30,17 @@ class Watcher:
     outcome is on file, or with None when its supervisor has gone without leaving one. It must not block for long."""
 
     def __init__(
-        self, ended: Callable[[AttemptFolder, Outcome | None], None], *, lease_ms: int, name: str = "attempts"
+        self,
+        ended: Callable[[AttemptFolder, Outcome | None], None],
+        *,
+        lease_ms: int,
+        name: str = "attempts",
+        tick: Callable[[], None] | None = None,
     ) -> None:
-        """What is watched is renewed to `lease_ms` from then on, at a third of it."""
+        """What is watched is renewed to `lease_ms` from then on, at a third of it. `tick` is called now and then, on
+        the same thread, while anything was ever watched."""
         self._tell = ended
+        self._tick = tick
         self._lease_ms = lease_ms
         self._lock = threading.Lock()
         self._watched: dict[AttemptFolder, _Watched] = {}
@@ -103,6 +110,8 @@ class Watcher:
                 with self._lock:
                     everything = list(self._watched.values())
                 self._look_at(everything, now)
+                if self._tick is not None:
+                    self._tick()
             for key, _ in self._selector.select(max(0.0, look_at - time.monotonic())):
                 if key.data is None:
                     self._look_at(self._taken_new(), time.monotonic())

@@ -6,7 +6,8 @@
 | `order` | holder | the call and how to run it (`SoloOrder`) |
 | `secrets` | holder | values of secrets; gone as soon as they are read |
 | `stop` | holder | the attempt is to be cancelled |
-| `bell` | both | a pipe that rings when something has happened; its writing end closes with the supervisor |
+| `bell` | supervisor | a pipe that rings when something has happened; its writing end closes with the supervisor |
+| `ear` | holder | a pipe that wakes the supervisor to look at what is asked of it |
 | `alive` | supervisor | its process and when that started; locked for as long as it lives |
 | `warned` | supervisor | the machine is about to be taken away |
 | `kept` | supervisor | the attempt failed, and its place is kept until then |
@@ -33,6 +34,7 @@ ORDER: Final = "order"
 SECRETS: Final = "secrets"
 STOP: Final = "stop"
 BELL: Final = "bell"
+EAR: Final = "ear"
 ALIVE: Final = "alive"
 WARNED: Final = "warned"
 KEPT: Final = "kept"

@@ -20,6 +20,7 @@ from skylift.compute.worker.solo_files import (
     ALIVE,
     BELL,
     CRASH,
+    EAR,
     KEPT,
     STOP,
     WARNED,
@@ -51,7 +52,7 @@ class Supervisor:
         self._order = order
         self._memory = GroupMemory(order.group)
         self._wake_end, self._wake = os.pipe()
-        self._bell = self._alive = -1
+        self._bell = self._ear = self._alive = -1
         self._child = 0
         self._status: int | None = None
         self._rusage: tuple[float, float] = (0.0, 0.0)
@@ -82,9 +83,15 @@ class Supervisor:
             return False
         finally:
             os.unlink(draft)
-        with contextlib.suppress(OSError):
-            self._bell = os.open(os.path.join(self._folder, BELL), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._bell, self._ear = self._pipe(BELL), self._pipe(EAR)
         return True
+
+    def _pipe(self, name: str) -> int:
+        """Open in both directions, so that it is there whoever else has it open."""
+        try:
+            return os.open(os.path.join(self._folder, name), os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            return -1
 
     def listen(self) -> None:
         for end in (self._wake_end, self._wake):
@@ -106,7 +113,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL if number == signal.SIGCHLD else signal.SIG_IGN)
         ours.close()
-        for fd in (self._wake_end, self._wake, self._bell, self._alive):
+        for fd in (self._wake_end, self._wake, self._bell, self._ear, self._alive):
             if fd >= 0:
                 os.close(fd)
         die_with_parent(parent)
@@ -123,8 +130,7 @@ class Supervisor:
         if limited:
             self._deadline = time.monotonic() + self._order.load_timeout_ms / 1000
         stream.setblocking(False)
-        poll = select.poll()
-        poll.register(self._wake_end, select.POLLIN)
+        poll = self._poll()
         poll.register(stream, select.POLLIN)
         while self._outcome is None and self._status is None:
             self._act()
@@ -201,9 +207,7 @@ class Supervisor:
 
     def _notice(self) -> None:
         """Take in what signals said; wait for what has ended, also for orphans that came to us."""
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_end, 512):
-                pass
+        self._drain()
         with contextlib.suppress(ChildProcessError):
             while self._status is None:
                 pid, status, used = os.wait4(-1, os.WNOHANG)
@@ -338,8 +342,7 @@ class Supervisor:
     def _keep(self) -> None:
         """The place is left as it is for somebody to look at, until its time is over."""
         self._stopping = self._warned = False
-        poll = select.poll()
-        poll.register(self._wake_end, select.POLLIN)
+        poll = self._poll()
         while not (self._stopping or self._warned or there(self._folder, STOP)):
             left_ms = until_ms(self._folder) - time.time() * 1000
             if left_ms <= 0:
@@ -348,10 +351,21 @@ class Supervisor:
             self._notice_orphans()
         end_all()
 
+    def _poll(self) -> select.poll:
+        poll = select.poll()
+        for fd in (self._wake_end, self._ear):
+            if fd >= 0:
+                poll.register(fd, select.POLLIN)
+        return poll
+
+    def _drain(self) -> None:
+        for fd in (self._wake_end, self._ear):
+            with contextlib.suppress(BlockingIOError):
+                while fd >= 0 and os.read(fd, 512):
+                    pass
+
     def _notice_orphans(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while os.read(self._wake_end, 512):
-                pass
+        self._drain()
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
