@@ -105,14 +105,15 @@ class Campaign:
     def _one_life(self, killed: Counter[str], began: float) -> list[object]:
         """Until the engine is killed (nothing is said) or the run has ended."""
         arguments = [str(self.project), self.backend, str(self._tasks), str(self._seconds)]
-        engine = subprocess.Popen(
-            [*self.command, sys.executable, str(HERE / "chaos_engine.py"), *arguments],
-            cwd=HERE,
-            env=self.environ,
-            stdout=subprocess.PIPE,
-            stderr=(self.project / "engine.log").open("ab"),
-            text=True,
-        )
+        with (self.project / "engine.log").open("ab") as log:
+            engine = subprocess.Popen(
+                [*self.command, sys.executable, str(HERE / "chaos_engine.py"), *arguments],
+                cwd=HERE,
+                env=self.environ,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert engine.stdout is not None
         try:
             if not engine.stdout.readline().startswith("driving"):
