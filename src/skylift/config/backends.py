@@ -69,6 +69,10 @@ class RaySettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown_field
     """Of an existing cluster (`ray://…`, `HOST:6379`, `auto`); None to start one on this machine."""
     cpus: Annotated[int, Meta(ge=1)] | None = None
     """Of a cluster that is started here; None for this machine's processors."""
+    gangs: Literal["pack", "spread", "strict-spread"] = "pack"
+    """Where the members of a gang go: close together, apart where there is room, or each on a node of its own."""
+    grows: bool = False
+    """The cluster has an autoscaler: what no node of it has now is waited for instead of refused."""
 
 
 class SimulatedSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
