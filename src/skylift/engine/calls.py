@@ -49,6 +49,7 @@ def worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) 
         convention=spec.convention,
         inline_result=spec.inline_result,
         requirements=needs,
+        pipeline=run.record.pipeline,
         account=run.record.account,
         visit=visit_of(command),
         delivery=1 + before.count,

@@ -74,6 +74,8 @@ class TaskCall(msgspec.Struct, frozen=True, kw_only=True):
     requirements: Requirements = Requirements()
     credentials: Any = None
     """The state's evaluated Credentials, for convention `service`."""
+    pipeline: str = ""
+    """What the run is a run of: by it queues share out machines."""
     account: str = ""
     """The account that the run belongs to; empty for a run of this project."""
     region: str = ""
