@@ -40,6 +40,7 @@ from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, OutOfMemory,
 _QUICK_S, _SLOW_S = 0.004, 0.05
 _SLOWER_AFTER_S = 1.0
 _LEASE_S = 0.5
+_FORGOTTEN_S = 10.0
 _WORKERS_PER_VCPU = 4
 
 
@@ -92,6 +93,8 @@ class Agent:
                 self._check_warning(self._warned_at, now)
             if self._look_around():
                 busy_at = now
+            elif now - busy_at > 1.5 * self._order.idle_ms / 1000 + _FORGOTTEN_S:
+                self._ending = Farewell(reason="it had nothing to do, and nobody stopped it")
             time.sleep(_QUICK_S if now - busy_at < _SLOWER_AFTER_S else _SLOW_S)
         self._leave(self._ending)
 

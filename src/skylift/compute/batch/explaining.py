@@ -59,13 +59,13 @@ def _behind(state: Scheduler, work: Work) -> str | None:
     queues, mine = state.queues, state.queues.priority(work)
     higher: dict[str, int] = {}
     earlier = 0
-    number = queues.number(work.token)
+    order = queues.order(work.token)
     for other in queues.waiting.values():
         if queues.priority(other) > mine:
             higher[other.queue] = higher.get(other.queue, 0) + 1
         elif (other.queue, other.share) == (work.queue, work.share):
-            rank = (-other.priority, queues.number(other.token))
-            earlier += rank < (-work.priority, number)
+            rank = (-other.priority, queues.order(other.token))
+            earlier += rank < (-work.priority, order)
     if higher:
         name, count = max(higher.items(), key=lambda item: item[1])
         return f"behind {_jobs(count)} of queue {name}"

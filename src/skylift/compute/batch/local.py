@@ -35,7 +35,6 @@ from skylift.compute.batch.local_files import (
 )
 from skylift.compute.batch.provider import Held, Kind, Machine, NoCapacity, Phase
 from skylift.compute.batch.share import make_group, remove_group
-from skylift.compute.batch.work import needs_of
 from skylift.compute.process.machine import Machine as Box
 from skylift.compute.process.machine import this_machine
 from skylift.compute.worker.solo_files import SoloOrder, write_moment
@@ -91,7 +90,9 @@ class LocalProvider:
         withheld: Collection[str] = (),
         box: Box | None = None,
         grace_ms: int = 1_000,
+        idle_ms: int = 60_000,
     ) -> None:
+        """`idle_ms`: a machine that its pool has forgotten ends by itself, some time after it had nothing to do."""
         self._box = box or this_machine()
         self._kinds = tuple(kinds) or local_kinds(self._box)
         self.most_vcpus: float | None = None if kinds else self._box.cpus
@@ -101,6 +102,7 @@ class LocalProvider:
         self._worker = worker
         self._withheld = tuple(withheld)
         self._grace_ms = grace_ms
+        self._idle_ms = idle_ms
         self._lock = threading.Lock()
         self._known: dict[str, MachineFolder] = {}
         self._children: set[int] = set()
@@ -151,6 +153,7 @@ class LocalProvider:
             worker=self._worker,
             withheld=self._withheld,
             grace_ms=self._grace_ms,
+            idle_ms=self._idle_ms,
         )
         write_moment(str(folder.path), LEASE, until_ms)
         folder.write_text(HOLDER, holder)
@@ -262,28 +265,19 @@ class LocalProvider:
 
     # Attempts ---------------------------------------------------------------------------------------------------
 
-    def run(self, machine: str, calls: Sequence[TaskCall]) -> None:
+    def run(self, machine: str, calls: Sequence[tuple[TaskCall, Held]]) -> None:
         folder = MachineFolder(self._machines / machine)
-        for call in calls:
+        for call, held in calls:
             found = self._folder_of(call.token)
             if found is not None and found.outcome() is None and folder.has(_on(found)):
                 continue
-            self._assign(folder, call)
+            self._assign(folder, call, held)
 
-    def _assign(self, machine: MachineFolder, call: TaskCall) -> None:
+    def _assign(self, machine: MachineFolder, call: TaskCall, held: Held) -> None:
         now_ms = int(time.time() * 1000)
         attempt = self._attempts.create(SoloOrder(call=call, config=self._worker, asked_ms=now_ms))
         with self._lock:
             self._folders[call.token] = attempt
-        needs = needs_of(call.requirements)
-        held = Held(
-            token=call.token,
-            run_id=call.run_id,
-            label=call.label,
-            vcpus=call.requirements.cpus,
-            memory_mib=needs.memory_mib,
-            gpus=needs.gpus,
-        )
         with contextlib.suppress(FileNotFoundError):  # the machine has been buried meanwhile: `look` tells
             machine.write(_on(attempt), Assignment(held=held, folder=str(attempt.path), asked_ms=now_ms))
 
@@ -310,6 +304,14 @@ class LocalProvider:
             if folder is not None:
                 with contextlib.suppress(FileNotFoundError):
                     folder.renew(int(time.time() * 1000) + _FORGET_MS)
+                with self._lock:
+                    self._folders.pop(token, None)
+
+    def drop(self, tokens: Collection[str]) -> None:
+        for token in tokens:
+            folder = self._folder_of(token)
+            if folder is not None:
+                folder.remove()
                 with self._lock:
                     self._folders.pop(token, None)
 

@@ -57,6 +57,9 @@ class AgentOrder(msgspec.Struct, frozen=True, kw_only=True):
     withheld: tuple[str, ...] = ()
     """Variables of the environment that its workers do not inherit."""
     grace_ms: int = 1_000
+    idle_ms: int = 60_000
+    """After that without an attempt its pool stops it. Where there is no pool any more it ends by itself a little
+    later."""
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,6 +47,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     vcpus: float = 1.0
     memory_mib: int = 0
     gpus: int = 0
+    nodes: int = 1
+    """Members of the whole attempt."""
+    task: str = ""
+    queue: str = ""
+    share: str = ""
 
 
 Phase = Literal["starting", "ready", "warned", "gone"]
@@ -112,8 +117,9 @@ class Provider(Protocol):
         by themselves). A standing one is only told to stop what it does for us."""
         ...
 
-    def run(self, machine: str, calls: Sequence[TaskCall]) -> None:
-        """Give attempts to a machine that is ready, each with all it needs. Twice the same token is once. A machine
+    def run(self, machine: str, calls: Sequence[tuple[TaskCall, Held]]) -> None:
+        """Give attempts to a machine that is ready, each with how it is to be listed. Twice the same
+        token is once, until its outcome was dropped. TypeError, ValueError and the like for arguments that have no JSON form. A machine
         that is gone loses them: `look` tells. The machine keeps time limits, heartbeats and memory limits by itself
         and writes the log."""
         ...
@@ -127,8 +133,12 @@ class Provider(Protocol):
         ...
 
     def forget(self, tokens: Collection[str]) -> None:
-        """Their outcomes are needed no longer, or not for long: they may be removed after a while. At once for tokens
-        that are about to run anew."""
+        """Their outcomes were told: they may be removed after a while. Not at once, for who was told may die before it
+        is written down."""
+        ...
+
+    def drop(self, tokens: Collection[str]) -> None:
+        """Their outcomes mean that they will run anew (lost, cancelled): remove them now."""
         ...
 
     def rendezvous(self, machine: str) -> tuple[str, int]:

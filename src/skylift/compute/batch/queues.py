@@ -1,4 +1,4 @@
-"""Job queues: by priority, in one priority by fair share, in one share by order of submission.
+"""Job queues: by priority, in one priority by fair share, in one share by turns of its runs in order of submission.
 
 A share's standing is what it has used, forgotten by halves, and what it uses now, divided by its weight. The one that
 stands lowest is served next.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -18,8 +17,15 @@ from skylift.compute.batch.work import Needs, Work
 _NOW_MS = 60_000.0
 """What runs now counts like so much use in the past, so that shares that begin together are served in turn."""
 
+AGAIN = 1 << 60
+"""What was lost goes before all of its turn."""
+
 ShapeKey = tuple[Needs, int, str]
 """What decides whether work finds a place: all of one shape wait behind the first."""
+
+
+Order = tuple[int, int]
+"""The turn, and the place in the order of submission: runs take turns, so that a wide one does not hold up others."""
 
 
 class QueuePolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +40,12 @@ class Share:
 
     def __init__(self, queue: str, name: str, weight: float, half_life_ms: float) -> None:
         self.queue, self.name = queue, name
-        self.lanes: dict[ShapeKey, deque[tuple[int, Work]]] = {}
+        self.lanes: dict[ShapeKey, list[tuple[Order, Work]]] = {}
+        """Heaps."""
+        self.turn = 0
+        """Of what was served last."""
+        self.turns: dict[str, int] = {}
+        """The last turn that each run has asked for, as long as anything waits."""
         self._weight = weight
         self._decay = math.log(2) / half_life_ms
         self._used = 0.0
@@ -80,31 +91,35 @@ class Queues:
         self.backlog: dict[tuple[int, ShapeKey], int] = {}
         """How much waits, by priority of its queue and shape."""
         self._most: dict[str, int] = {}
-        self._numbers: dict[str, int] = {}
+        self._orders: dict[str, Order] = {}
         self._shares: dict[tuple[str, str], Share] = {}
-        self._first = self._last = 0
+        self._last = 0
 
     def push(self, work: Work) -> None:
         """Behind those of its kind, or before them if it was placed already once."""
         self.waiting[work.token] = work
         if work.most is not None:
             self._most[work.lane] = work.most
-        lane = self.share(work).lanes.setdefault(shape(work), deque())
-        if work.again:
-            self._first -= 1
-            number = self._first
-            lane.appendleft((number, work))
-        else:
-            self._last += 1
-            number = self._last
-            lane.append((number, work))
-        self._numbers[work.token] = number
+        share = self.share(work)
+        order = self._orders[work.token] = self._order(share, work)
+        heapq.heappush(share.lanes.setdefault(shape(work), []), (order, work))
         self._count(work, 1)
+
+    def _order(self, share: Share, work: Work) -> Order:
+        if not share.lanes:
+            share.turns.clear()
+        self._last += 1
+        if work.again:
+            return share.turn, self._last - AGAIN
+        turn = share.turns[work.run] = max(share.turn, share.turns.get(work.run, share.turn) + 1)
+        return turn, self._last
 
     def remove(self, token: str) -> Work | None:
         work = self.waiting.pop(token, None)
         if work is not None:
-            del self._numbers[token]
+            order = self._orders.pop(token)
+            share = self.share(work)
+            share.turn = max(share.turn, order[0])
             self._count(work, -1)
         return work
 
@@ -132,9 +147,9 @@ class Queues:
     def priority(self, work: Work) -> int:
         return self.policies[work.queue].priority
 
-    def number(self, token: str) -> int:
-        """Its place in the order of submission."""
-        return self._numbers[token]
+    def order(self, token: str) -> Order:
+        """Its place in its share."""
+        return self._orders[token]
 
     def serve(self, now_ms: int, attempt: Callable[[Work], bool]) -> None:
         """Offer work in its order to `attempt`, which says whether it found a place (and removes it then). What is of a
@@ -164,19 +179,19 @@ class Queues:
 
     def _head(self, share: Share, refused: set[ShapeKey]) -> Work | None:
         """What is next in this share, of all shapes that were not refused."""
-        best: tuple[int, int, Work] | None = None
+        best: tuple[int, Order, Work] | None = None
         for key in list(share.lanes):
             if key in refused:
                 continue
             lane = share.lanes[key]
-            while lane and self._numbers.get(lane[0][1].token) != lane[0][0]:
-                lane.popleft()  # it was withdrawn, or has been placed
+            while lane and self._orders.get(lane[0][1].token) != lane[0][0]:
+                heapq.heappop(lane)  # it was withdrawn, or has been placed
             if not lane:
                 del share.lanes[key]
                 continue
-            number, work = lane[0]
-            if best is None or (-work.priority, number) < best[:2]:
-                best = (-work.priority, number, work)
+            order, work = lane[0]
+            if best is None or (-work.priority, order) < best[:2]:
+                best = (-work.priority, order, work)
         return None if best is None else best[2]
 
     def _tidy(self, now_ms: int) -> None:

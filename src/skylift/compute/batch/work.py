@@ -29,6 +29,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     queue: str = "default"
     share: str = ""
     """Share identifier: those of a queue are served by their weights."""
+    run: str = ""
+    """Those of a share take turns by it."""
     priority: int = 0
     """Within its share; higher goes first."""
     lane: str = ""
