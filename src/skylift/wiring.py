@@ -76,7 +76,13 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
     """`module:function`, called with Parts and Requirements while the backend is not made yet."""
 
 
-BACKENDS: dict[str, Known] = {}
+BACKENDS: dict[str, Known] = {
+    "simulated": Known(
+        make="skylift.compute.simulated.make:make_backend",
+        capabilities="skylift.compute.simulated.capabilities:CAPABILITIES",
+        offers="skylift.compute.simulated.make:offers",
+    ),
+}
 """Beside `process`, which every runtime has, and `services`."""
 
 
