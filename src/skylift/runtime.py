@@ -18,7 +18,7 @@ from skylift.asl import events as e
 from skylift.asl.status import ENDED
 from skylift.config import Config
 from skylift.errors import RunNotFound, SetupError, SkyliftError
-from skylift.ports.compute import Backend, Failed, Outcome, Submitted, Succeeded
+from skylift.ports.compute import Failed, Outcome, Submitted, Succeeded
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
 from skylift.reader import RunReader
@@ -473,6 +473,13 @@ class Runtime:
         if self._engine is None or not self.drives(record):
             return True
         return not any(w.what in ("running", "queued") for w in self._engine.in_flight(record.run_id))
+
+    def reasons(self, record: RunRecord) -> dict[str, str]:
+        """Why attempts of a run that this process drives are not running yet, or what they are doing, as their backends
+        say: by the attempt's label. Empty for a run that another process drives."""
+        if self._engine is None or not self.drives(record):
+            return {}
+        return {one.label: one.why for one in self._engine.in_flight(record.run_id) if one.why}
 
     def ask(self, record: RunRecord, event: e.StopRequested | e.PauseRequested) -> RunRecord:
         """Stop or pause a run, whoever drives it, and wait until that has happened; its record.

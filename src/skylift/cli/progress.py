@@ -21,12 +21,20 @@ REFRESH_S = 0.1
 QUIET_CHECK_S = 2.0
 CHECK_S = 0.3
 """How often to look whether the run can still go on."""
+REASONS_S = 2.0
+"""How often to ask the backends why something waits."""
+MOST_REASONS = 3
+"""Told at once: a wide map waits for one reason a thousand times."""
 
 
 class Display(Protocol):
     """Shows the fold of a run whenever it has changed."""
 
     def update(self, fold: Fold) -> None: ...
+
+    def waits(self, reasons: dict[str, str]) -> None:
+        """Say why attempts wait, by label."""
+        ...
 
     def close(self) -> None: ...
 
@@ -41,11 +49,14 @@ def follow(runtime: Runtime, record: RunRecord, *, quiet: bool, interrupted: thr
         return _wait(runtime, record, trouble, interrupted)
     watch = runtime.watch(record)
     display: Display = _Bars() if sys.stderr.isatty() else _Lines()
-    checked = time.monotonic()
+    checked = asked = time.monotonic()
     try:
         while True:
             stopped = watch.poll(REFRESH_S)
             display.update(watch.fold)
+            if time.monotonic() - asked > REASONS_S:
+                asked = time.monotonic()
+                display.waits(runtime.reasons(record))
             if stopped is not None and (stopped.status in ENDED or runtime.is_quiet(stopped)):
                 return stopped
             if time.monotonic() - checked > CHECK_S:
@@ -91,6 +102,7 @@ class _Lines:
         self._ended: dict[str, int] = {}
         self._printed = 0
         self._lost = 0
+        self._said: set[str] = set()
         self._last_count = time.monotonic()
 
     def update(self, fold: Fold) -> None:
@@ -110,6 +122,12 @@ class _Lines:
         for _, text in fold.prints[self._printed :]:
             click.echo(f"| {text}", err=True)
         self._printed = len(fold.prints)
+
+    def waits(self, reasons: dict[str, str]) -> None:
+        for text, labels in by_reason(reasons).items():
+            if text not in self._said:
+                click.echo(f"{shortly(labels)}: {text}", err=True)
+        self._said = set(by_reason(reasons))
 
     def _counts(self, fold: Fold) -> None:
         if time.monotonic() - self._last_count < 5:
@@ -135,6 +153,7 @@ class _Bars:
         self._live.start()
         self._printed = 0
         self._lost = 0
+        self._reasons: dict[str, list[str]] = {}
         self._spinners: dict[str, Any] = {}
 
     def update(self, fold: Fold) -> None:
@@ -157,7 +176,12 @@ class _Bars:
         rows = max(3, self._console.size.height - 3)
         for step in shown_steps(fold)[-rows:]:
             table.add_row(self._mark(step), Text(step.name), self._bar(step), Text(_detail(step), style="dim"))
+        for text, labels in list(self._reasons.items())[:MOST_REASONS]:
+            table.add_row("", Text(shortly(labels), style="dim"), "", Text(text, style="yellow"))
         return table
+
+    def waits(self, reasons: dict[str, str]) -> None:
+        self._reasons = by_reason(reasons)
 
     def _mark(self, step: Step) -> Any:
         from rich.spinner import Spinner
@@ -174,6 +198,19 @@ class _Bars:
         if step.type != "Map" or not step.items:
             return Text("")
         return ProgressBar(total=step.items, completed=step.items_done, width=30)
+
+
+def by_reason(reasons: dict[str, str]) -> dict[str, list[str]]:
+    """Labels by reason, the most frequent first."""
+    found: dict[str, list[str]] = {}
+    for name, text in reasons.items():
+        found.setdefault(text, []).append(name)
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
+def shortly(labels: list[str]) -> str:
+    """`train[3]`, or `train[3] and 12 more`."""
+    return labels[0] if len(labels) == 1 else f"{labels[0]} and {len(labels) - 1} more"
 
 
 def shown_steps(fold: Fold) -> list[Step]:

@@ -148,7 +148,7 @@ class Router:
         self._placement = dict(placement or {})
         self._escalate = tuple(escalate)
         self._jobs = dict(jobs or {})
-        self._feasible: dict[tuple[str, bytes], bool] = {}
+        self._feasible: set[tuple[str, bytes]] = set()
 
     def route(self, command: StartTask, record: RunRecord, table: TaskTable, known: dict[str, Route]) -> Route:
         """Where this attempt goes. `known` keeps the answers of one run that depend on the resource alone."""
@@ -288,11 +288,13 @@ class Router:
         if requirements == PLAIN:
             return True
         key = (backend, msgspec.json.encode(requirements))
-        feasible = self._feasible.get(key)
-        if feasible is None:
-            there = self._backends.get(backend)
-            feasible = self._feasible[key] = there is not None and bool(there.offers(requirements))
-        return feasible
+        if key in self._feasible:
+            return True
+        there = self._backends.get(backend)
+        if there is None or not there.offers(requirements):
+            return False  # not for ever: clusters grow
+        self._feasible.add(key)
+        return True
 
     def most_memory_mib(self, backend: str, requirements: Requirements) -> int | None:
         """Of the offers for such a task, whatever memory that asks for; None where there is none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skylift.asl.events import Usage
-from skylift.cli.progress import given_again, lost_detail
+from skylift.cli.progress import by_reason, given_again, lost_detail, shortly
 from skylift.cli.show import _attempt_rows
 from skylift.engine.views import Attempt, Delivery, Step
 
@@ -36,4 +36,12 @@ def test_a_step_counts_them_by_reason() -> None:
     assert lost_detail(Step(name="train", type="Task", lost={"preempted": 2, "out-of-memory": 1})) == [
         "2 preempted",
         "1 out of memory",
+    ]
+
+
+def test_what_waits_for_the_same_reason_is_told_once() -> None:
+    told = by_reason({"a": "no machine", "b[0]": "needs 8 GiB", "b[1]": "needs 8 GiB"})
+    assert [(shortly(labels), text) for text, labels in told.items()] == [
+        ("b[0] and 1 more", "needs 8 GiB"),
+        ("a", "no machine"),
     ]
