@@ -15,7 +15,9 @@ class TestProcessBackend(BackendConformance):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
         outcomes = Outcomes()
-        backend = ProcessBackend(outcomes, workers=2, blobs=str(tmp_path / "blobs"), grace_ms=300)
+        backend = ProcessBackend(
+            outcomes, workers=2, blobs=str(tmp_path / "blobs"), state=str(tmp_path / "state"), grace_ms=300
+        )
         folder = tmp_path / "folder"
         folder.mkdir()
         yield Harness(backend=backend, outcomes=outcomes, folder=folder)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from skylift.asl.events import Usage
 from skylift.compute.process.entry import Entry
+from skylift.compute.process.metering import completed, of_done
 from skylift.compute.process.pool import Pool
 from skylift.compute.process.worker import Phase, WorkerProcess
 from skylift.compute.worker.wire import Beat, Began, Done, Ended, Hello, Reply, output_of
@@ -33,18 +33,12 @@ def _up(worker: WorkerProcess) -> None:
 
 
 def _done(pool: Pool, worker: WorkerProcess, done: Done) -> None:
+    given_ms, gauge = worker.head_ms, worker.gauge
     entry = pool.answered(worker, done.number)
     if entry is None:
         return
     pool.pace.took(entry.key, done.duration_ms)
-    usage = Usage(
-        started_ms=done.started_ms,
-        duration_ms=done.duration_ms,
-        cpu_ms=done.cpu_ms,
-        peak_memory_mib=done.peak_mib,
-        backend=pool.name,
-        worker=worker.name,
-    )
+    usage = of_done(done, entry, given_ms, gauge, (pool.name, worker.name))
     _served(pool, worker, entry, done.rss_mib)
     pool.finish(entry, entry.verdict or Succeeded(output=output_of(done), usage=usage))
 
@@ -52,12 +46,13 @@ def _done(pool: Pool, worker: WorkerProcess, done: Done) -> None:
 def _ended(pool: Pool, worker: WorkerProcess, ended: Ended) -> None:
     """A child of the task may have been the one that the kernel killed for memory: then that is what happened."""
     out_of_memory = _out_of_memory(pool, worker, ended)
+    given_ms, gauge = worker.head_ms, worker.gauge
     entry = pool.answered(worker, ended.number)
     if entry is None:
         return
     pool.pace.took(entry.key, ended.duration_ms)
     _served(pool, worker, entry, ended.rss_mib)
-    pool.finish(entry, entry.verdict or out_of_memory or ended.outcome)
+    pool.finish(entry, entry.verdict or completed(out_of_memory or ended.outcome, entry, given_ms, gauge))
 
 
 def _out_of_memory(pool: Pool, worker: WorkerProcess, ended: Ended) -> Outcome | None:

@@ -10,7 +10,9 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -18,17 +20,22 @@ from typing import Literal
 import msgspec
 
 from skylift.compute.basics import Basics
+from skylift.compute.environments.ours import variables
 from skylift.compute.process.answers import take_in
+from skylift.compute.process.capabilities import CAPABILITIES
 from skylift.compute.process.deaths import judge, reason_of
 from skylift.compute.process.entry import Entry
 from skylift.compute.process.guardian import Guardian
+from skylift.compute.process.leases import Leases, end_workers, workers_of
 from skylift.compute.process.machine import Machine, this_machine
 from skylift.compute.process.memory import Enforcement, MemoryGuard
 from skylift.compute.process.pool import Pool, Settings
+from skylift.compute.process.preparing import Preparing, unusable
 from skylift.compute.process.timers import tick
 from skylift.compute.process.worker import Phase, WorkerProcess
 from skylift.compute.worker.wire import WorkerConfig
-from skylift.ports.compute import CodeRef, Offer, Outcome, Report, Requirements, TaskCall
+from skylift.errors import SkyliftError
+from skylift.ports.compute import CodeRef, Leased, Lost, Offer, Outcome, Report, Requirements, TaskCall
 
 _FAILED_STARTS = 3
 _LEAVE_S = 5.0
@@ -48,9 +55,14 @@ class ProcessBackend(Basics):
 
     At most `workers` (default: processors) run at once. `blobs` (path or fsspec URL) and `blobs_factory`
     (`module:function`, called with `blobs` inside the worker) say where workers find artifacts and bundles, `cache_dir`
-    where bundles are unpacked, `paths` where code without a bundle is looked for. `secrets` maps names to sources, see
+    where bundles are unpacked, `environments` (beside it unless given) where tasks' own packages are installed, `paths`
+    where code without a bundle is looked for. `secrets` maps names to sources, see
     `WorkerConfig.secrets`; workers inherit the environment without the variables `withheld`. After cancel and timeouts
     `grace_ms` pass between SIGTERM (raised in user code as an exception, so that `finally` blocks run) and SIGKILL.
+
+    A task with an environment of its own runs in workers that are started with that environment's interpreter; it is
+    made first if need be, while other calls go on. The members of a gang get a worker each, all in the same instant.
+    With `state`, a folder, every worker's lease lies there, so that other processes find it and can end it.
     """
 
     def __init__(
@@ -61,6 +73,9 @@ class ProcessBackend(Basics):
         blobs: str | None = None,
         blobs_factory: str = "skylift.stores.open:open_blobs",
         cache_dir: str | None = None,
+        environments: str | None = None,
+        state: str | None = None,
+        lease_ms: int = 600_000,
         inline_limit: int = 65_536,
         workers: int | None = None,
         machine: Machine | None = None,
@@ -78,8 +93,11 @@ class ProcessBackend(Basics):
     ) -> None:
         self.name = name
         self._report = report
-        self._machine = machine or _machine_for(workers)
+        here = machine or _machine_for(workers)
+        self._machine = replace(here, slots=workers or max(1, int(here.cpus)))
         self._withheld = frozenset(withheld)
+        self._state = None if state is None else Path(state)
+        self.capabilities = msgspec.structs.replace(CAPABILITIES, leases=state is not None)
         self._config = WorkerConfig(
             name=name,
             backend=name,
@@ -93,7 +111,7 @@ class ProcessBackend(Basics):
             env=dict(env or {}),
         )
         settings = Settings(
-            workers=workers or max(1, int(self._machine.cpus)),
+            workers=self._machine.workers,
             grace_s=grace_ms / 1000,
             idle_s=idle_ms / 1000,
             load_timeout_s=load_timeout_ms / 1000,
@@ -104,11 +122,14 @@ class ProcessBackend(Basics):
         self._pool = Pool(
             name, self._machine, settings, MemoryGuard(memory_enforcement, made=self._group_made, gone=self._group_gone)
         )
+        beside = Path(self._config.cache_dir).with_name("environments")
+        self._preparing = Preparing(self._config, Path(environments or beside), self._prepared, self._unprepared)
+        self._leases = Leases(self._state, lease_ms / 1000)
         self._lock = threading.Lock()
-        self._wanted = 0
+        self._wanted: Counter[str | None] = Counter()
         self._preload: CodeRef | None = None
         self._made = 0
-        self._failed_starts = 0
+        self._failed_starts: Counter[str | None] = Counter()
         self._closing = False
         self._selector = selectors.DefaultSelector()
         self._wake_end, self._wake = os.pipe()
@@ -142,8 +163,12 @@ class ProcessBackend(Basics):
             if self._closing:
                 return
             before = self._pool.next_tick
+            if self._pool.pythons:
+                self._look_again(calls)
             self._pool.accept(calls)
-            self._want(self._pool.dispatch())
+            for environment in self._pool.preparing:
+                self._preparing.begin(environment)
+            self._want(*self._pool.dispatch())
             if self._pool.reports or self._pool.next_tick < before:
                 self._wake_up()
 
@@ -152,12 +177,49 @@ class ProcessBackend(Basics):
             held = [entry for token in tokens if (entry := self._pool.held.get(token)) is not None]
             return {entry.call.token: "running" if _is_running(entry) else "queued" for entry in held}
 
+    def explain(self, tokens: Collection[str]) -> Mapping[str, str]:
+        """Only what waits for something special."""
+        with self._lock:
+            making = {entry.call.token for entries in self._pool.preparing.values() for entry in entries}
+            held = [entry for token in tokens if (entry := self._pool.held.get(token)) is not None]
+            gangs = [entry for entry in held if entry.nodes > 1 and entry.gang is None]
+        said = {entry.call.token: f"waits for {entry.nodes} workers at once" for entry in gangs}
+        return {**said, **{token: "its environment is being made" for token in tokens if token in making}}
+
+    def warn(self, seconds: float, tokens: Collection[str] | None = None) -> None:
+        """The place of these attempts, or of all, is taken away in about that time: what runs is told, all members of
+        a gang, see `skylift.checkpoint`. What does not leave by itself is up to whoever warns."""
+        with self._lock:
+            held = self._pool.held
+            chosen = held.values() if tokens is None else [held[token] for token in tokens if token in held]
+            for entry in chosen:
+                for member in [entry] if entry.gang is None else entry.gang.members:
+                    if member.worker is not None and _is_running(member):
+                        member.worker.warn(seconds)
+
+    def leased(self) -> Sequence[Leased]:
+        return () if self._state is None else workers_of(self._state, self.name)
+
+    def end(self, leased: Sequence[Leased]) -> None:
+        if self._state is not None:
+            end_workers(self._state, leased)
+
     def cancel(self, tokens: Collection[str]) -> None:
         with self._lock:
             for token in tokens:
                 entry = self._pool.held.get(token)
                 if entry is not None and not self._closing:
                     self._pool.cancel(entry, self._listen)
+            self._wake_up()
+
+    def take_away(self, tokens: Collection[str], reason: str) -> None:
+        """Do to these what the loss of their machine does: their workers are killed without a word, and they end as
+        Lost, preempted, once those are dead."""
+        with self._lock:
+            for token in tokens:
+                entry = self._pool.held.get(token)
+                if entry is not None and not self._closing:
+                    self._pool.cancel(entry, self._listen, Lost(reason=reason, preempted=True), grace_s=0.0)
             self._wake_up()
 
     def sweep(self, live: Collection[str]) -> None:
@@ -200,8 +262,8 @@ class ProcessBackend(Basics):
             self._preload = code or self._preload
             for worker in self._pool.idle if code is not None else ():
                 self._load_early(worker)
-            there = len(self._pool.workers) + self._pool.spawning
-            self._want(min(count, self._pool.settings.workers) - there)
+            there = len(self._pool.workers) + self._pool.spawning.total()
+            self._want(min(count, self._pool.settings.workers) - there, None)
 
     def abandon(self) -> None:
         """In a process forked from this one: let go of what would keep workers alive after the engine."""
@@ -215,11 +277,30 @@ class ProcessBackend(Basics):
 
     # Under the lock ---------------------------------------------------------------------------------------------
 
-    def _want(self, count: int) -> None:
+    def _want(self, count: int, environment: str | None) -> None:
         if count > 0:
-            self._wanted += count
-            self._pool.spawning += count
+            self._wanted[environment] += count
+            self._pool.spawning[environment] += count
             self._wake_up()
+
+    def _look_again(self, calls: Sequence[TaskCall]) -> None:
+        """An environment may have been removed since it was last used."""
+        for environment in {call.requirements.environment for call in calls}:
+            python = None if environment is None else self._pool.pythons.get(environment)
+            if environment is not None and python and not self._preparing.is_there(environment, python):
+                del self._pool.pythons[environment]
+
+    def _prepared(self, environment: str, python: str) -> None:
+        with self._lock:
+            if not self._closing:
+                self._pool.prepared(environment, python)
+                self._wake_up()
+
+    def _unprepared(self, environment: str, problem: SkyliftError) -> None:
+        with self._lock:
+            if not self._closing:
+                self._pool.unprepared(environment, lambda entry: unusable(entry.call.label, problem))
+                self._wake_up()
 
     def _wake_up(self) -> None:
         with contextlib.suppress(BlockingIOError, OSError):
@@ -239,7 +320,7 @@ class ProcessBackend(Basics):
         return bool(said)
 
     def _load_early(self, worker: WorkerProcess) -> None:
-        if self._preload is not None and not worker.bound:
+        if self._preload is not None and not worker.bound and worker.environment is None:
             worker.bundle, worker.bound = self._preload.bundle, True
             worker.preload(self._preload)
             worker.flush()
@@ -248,20 +329,25 @@ class ProcessBackend(Basics):
 
     def _serve(self) -> None:
         while not self._closing:
-            timeout = max(0.0, min(self._pool.next_tick - time.monotonic(), 3600.0))
+            due = min(self._pool.next_tick, self._leases.next)
+            timeout = max(0.0, min(due - time.monotonic(), 3600.0))
             events = self._selector.select(timeout)
             with self._lock:
                 for key, _ in events:
                     key.data()
                 self._tick()
-                wanted = self._pool.dispatch()
-                self._wanted += wanted
-                self._pool.spawning += wanted
+                self._note_wanted()
                 reports, self._pool.reports = self._pool.reports, []
             self._deliver(reports)
             if self._wanted:
                 self._start_workers()
         self._shut_down()
+
+    def _note_wanted(self) -> None:
+        count, environment = self._pool.dispatch()
+        if count:
+            self._wanted[environment] += count
+            self._pool.spawning[environment] += count
 
     def _deliver(self, reports: list[tuple[str, Outcome]]) -> None:
         for token, outcome in reports:
@@ -301,6 +387,8 @@ class ProcessBackend(Basics):
 
     def _tick(self) -> None:
         now = time.monotonic()
+        if now >= self._leases.next:
+            self._leases.renew()
         if now < self._pool.next_tick:
             return
         tick(self._pool, now)
@@ -330,9 +418,9 @@ class ProcessBackend(Basics):
         self._pool.ended(worker, lambda entry: judge(self._pool, worker, entry, status, words))
         worker.release()
         if worker.up:
-            self._failed_starts = 0
+            self._failed_starts.pop(worker.environment, None)
         else:
-            self._start_failed(f"worker processes do not start: {reason_of(status, words)}")
+            self._start_failed(worker.environment, f"worker processes do not start: {reason_of(status, words)}")
 
     def _unregister(self, worker: WorkerProcess) -> None:
         for file in (worker.stream, worker.pidfd):
@@ -340,24 +428,27 @@ class ProcessBackend(Basics):
                 self._selector.unregister(file)
         if self._guardian is not None:
             self._guardian.forget(worker.pid)
+        self._leases.forget(worker.pid)
 
     # Starting ---------------------------------------------------------------------------------------------------
 
     def _start_workers(self) -> None:
         while self._wanted and not self._closing:
             self._made += 1
+            environment = next(iter(self._wanted))
             config = msgspec.structs.replace(self._config, name=f"{self.name}-{self._made}")
-            worker, problem = _started(config, self._withheld)
+            python = sys.executable if environment is None else self._pool.pythons.get(environment, "")
+            worker, problem = _started(config, self._withheld, python, environment)
             with self._lock:
-                self._wanted -= 1
-                self._pool.spawning -= 1
+                for counter in (self._wanted, self._pool.spawning):
+                    counter[environment] -= 1
+                    if not counter[environment]:
+                        del counter[environment]
                 if worker is None:
-                    self._start_failed(f"a worker process could not be started: {problem}")
+                    self._start_failed(environment, f"a worker process could not be started: {problem}")
                     continue
                 self._join(worker)
-                wanted = self._pool.dispatch()
-                self._wanted += wanted
-                self._pool.spawning += wanted
+                self._note_wanted()
 
     def _join(self, worker: WorkerProcess) -> None:
         self._pool.joined(worker)
@@ -371,6 +462,7 @@ class ProcessBackend(Basics):
                 self._guardian = Guardian()
         if self._guardian is not None:
             self._guardian.watch(worker.pid)
+        self._leases.begin(worker.pid, worker.name)
         self._load_early(worker)
 
     def _group_made(self, folder: str) -> None:
@@ -381,17 +473,18 @@ class ProcessBackend(Basics):
         if self._guardian is not None and " " not in folder:
             self._guardian.forget(folder)
 
-    def _start_failed(self, reason: str) -> None:
+    def _start_failed(self, environment: str | None, reason: str) -> None:
         """Once is chance; again and again means that it will not work."""
-        self._failed_starts += 1
-        if self._failed_starts >= _FAILED_STARTS:
-            self._failed_starts = 0
-            self._pool.give_up(reason)
+        self._failed_starts[environment] += 1
+        if self._failed_starts[environment] >= _FAILED_STARTS:
+            del self._failed_starts[environment]
+            self._pool.give_up(environment, reason)
         self._pool.due(time.monotonic() + _POLL_S)
 
     # The end ----------------------------------------------------------------------------------------------------
 
     def _shut_down(self) -> None:
+        self._pool.gpus.end()
         with self._lock:
             self._end_workers()
             _backends.discard(self)
@@ -435,16 +528,23 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_abandon_all)
 
 
-def _started(config: WorkerConfig, withheld: Collection[str]) -> tuple[WorkerProcess | None, str]:
-    environment = {name: value for name, value in os.environ.items() if name not in withheld}
+def _started(
+    config: WorkerConfig, withheld: Collection[str], python: str, environment: str | None
+) -> tuple[WorkerProcess | None, str]:
+    inherited = {name: value for name, value in os.environ.items() if name not in withheld}
+    if environment is not None:  # nothing of what is importable here may hide what is installed there
+        inherited = {name: value for name, value in inherited.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+        inherited |= variables(Path(python))
     try:
-        return WorkerProcess(config, environment), ""
+        return WorkerProcess(config, inherited, python=python, environment=environment), ""
     except OSError as error:
         return None, str(error)
 
 
 def _is_running(entry: Entry) -> bool:
     worker = entry.worker
+    if entry.gang is not None and entry.rank < 0:
+        return True
     if worker is None or worker.phase is Phase.STARTING or not worker.window:
         return False
     return worker.window[0] is entry
@@ -455,4 +555,4 @@ def _machine_for(workers: int | None) -> Machine:
     here = this_machine()
     if workers is None or workers <= here.cpus:
         return here
-    return Machine(cpus=float(workers), memory_mib=here.memory_mib, gpus=here.gpus)
+    return replace(here, cpus=float(workers))

@@ -6,8 +6,8 @@ import contextlib
 import os
 import signal
 
-from skylift.asl.events import Usage
 from skylift.compute.process.entry import Entry
+from skylift.compute.process.metering import unfinished
 from skylift.compute.process.pool import Pool
 from skylift.compute.process.worker import WorkerProcess
 from skylift.compute.worker.capture import LogFile
@@ -17,7 +17,8 @@ from skylift.ports.compute import Lost, Outcome, OutOfMemory
 def judge(pool: Pool, worker: WorkerProcess, entry: Entry, status: int, words: str) -> Outcome:
     """The outcome of a call whose worker ended with wait status `status`, leaving `words` on its standard error."""
     reason = reason_of(status, words)
-    outcome = _out_of_memory(pool, worker, entry, status) or Lost(reason=reason)
+    usage = unfinished(pool.name, worker, entry)
+    outcome = _out_of_memory(pool, worker, entry, status) or Lost(reason=reason, usage=usage)
     log = LogFile(entry.call.log)
     log.note("skylift", f"{_said(outcome) or reason}\n{words}".rstrip())
     log.close()
@@ -41,7 +42,7 @@ def _out_of_memory(pool: Pool, worker: WorkerProcess, entry: Entry, status: int)
     """A kill that the kernel counted as one for memory: at the call's own limit, or because the machine had no more."""
     if not os.WIFSIGNALED(status) or os.WTERMSIG(status) != signal.SIGKILL:
         return None
-    usage = Usage(backend=pool.name, worker=worker.name)
+    usage = unfinished(pool.name, worker, entry)
     if entry.limit_mib is not None and pool.guard.killed_inside(worker.guarded):
         peak_mib = pool.guard.peak_mib(worker.guarded)
         return OutOfMemory(limit_mib=entry.limit_mib, peak_mib=peak_mib, usage=usage)

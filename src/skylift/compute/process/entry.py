@@ -8,6 +8,7 @@ from skylift.compute.process.machine import gpu_count
 from skylift.ports.compute import Outcome, TaskCall
 
 if TYPE_CHECKING:
+    from skylift.compute.process.gang import Gang
     from skylift.compute.process.worker import WorkerProcess
 
 
@@ -19,12 +20,16 @@ class Entry:
         "call",
         "concurrency",
         "cpus",
+        "environment",
+        "gang",
         "gone",
         "gpus",
         "key",
         "limit_mib",
         "memory_mib",
+        "nodes",
         "number",
+        "rank",
         "verdict",
         "watched",
         "worker",
@@ -35,12 +40,16 @@ class Entry:
         self.call = call
         self.key = call.task if call.code.bundle is None else f"{call.task}@{call.code.bundle}"
         """The task: the unit of concurrency limits and of measured durations."""
-        self.cpus = needs.cpus
+        self.environment = needs.environment
+        if self.environment is not None:
+            self.key = f"{self.key}+{self.environment}"
+        self.nodes = needs.nodes
+        self.cpus = needs.cpus * self.nodes
         self.limit_mib = needs.memory_mib
-        self.memory_mib = needs.memory_mib or 0
+        self.memory_mib = (needs.memory_mib or 0) * self.nodes
         self.gpus = gpu_count(needs.gpu)
         self.concurrency = needs.concurrency
-        self.batchable = needs.memory_mib is None and not self.gpus and needs.concurrency is None
+        self.batchable = needs.memory_mib is None and not self.gpus and needs.concurrency is None and self.nodes == 1
         """May wait on a busy worker. Not with limits that the backend must prepare for each call."""
         self.watched = needs.timeout_ms is not None or needs.heartbeat_ms is not None
         self.number = 0
@@ -49,3 +58,7 @@ class Entry:
         self.verdict: Outcome | None = None
         """Decided by the backend (timed out, cancelled, …): what the worker may still say no longer counts."""
         self.gone = False
+        self.gang: Gang | None = None
+        """Of a call with several nodes, once it has started, and of each of its members."""
+        self.rank = -1
+        """Of a member of a gang."""

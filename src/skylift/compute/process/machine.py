@@ -19,20 +19,30 @@ class Machine:
     memory_mib: int
     gpus: tuple[str, ...] = ()
     """Model names, in the order of their device numbers."""
+    slots: int | None = None
+    """Worker processes at once; None for one a processor."""
+
+    @property
+    def workers(self) -> int:
+        return self.slots or max(1, int(self.cpus))
 
     def misfit(self, needs: Requirements) -> tuple[str, str] | None:
         """What is wanted that is not here, and what to do."""
-        if needs.cpus > self.cpus:
-            return f"wants {needs.cpus:g} cpus, and this machine gives {self.cpus:g}", "lower `cpus`"
-        if needs.memory_mib is not None and needs.memory_mib > self.memory_mib:
-            return f"wants {needs.memory_mib} MiB of memory, and this machine has {self.memory_mib}", "lower `memory`"
-        if needs.nodes > 1:
-            return f"wants {needs.nodes} machines, and this backend is one", "set `nodes=1`"
+        nodes = needs.nodes
+        each = f"{nodes} times " if nodes > 1 else ""
+        if nodes > self.workers:
+            mend = "set fewer `nodes`, or more `workers` in skylift.toml"
+            return f"wants {nodes} workers at once, and this machine gives {self.workers}", mend
+        if needs.cpus * nodes > self.cpus:
+            return f"wants {each}{needs.cpus:g} cpus, and this machine gives {self.cpus:g}", "lower `cpus`"
+        if needs.memory_mib is not None and needs.memory_mib * nodes > self.memory_mib:
+            wanted = f"{each}{needs.memory_mib} MiB of memory"
+            return f"wants {wanted}, and this machine has {self.memory_mib}", "lower `memory`"
         if needs.image is not None:
             return f"wants the image {needs.image}, and worker processes have none", "leave out `image`"
-        if needs.gpu is not None and gpu_count(needs.gpu) > self.matching(needs.gpu):
+        if needs.gpu is not None and gpu_count(needs.gpu) * nodes > self.matching(needs.gpu):
             here = ", ".join(self.gpus) or "none"
-            return f"wants the GPU {needs.gpu}, and this machine has {here}", "leave out `gpu`"
+            return f"wants {each}the GPU {needs.gpu}, and this machine has {here}", "leave out `gpu`"
         return None
 
     def matching(self, wanted: str) -> int:

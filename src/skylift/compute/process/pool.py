@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable
 
 import msgspec
 
 from skylift.compute.process.entry import Entry
+from skylift.compute.process.gang import Gang, assemble
+from skylift.compute.process.gpus import GpuSampler
 from skylift.compute.process.machine import Machine, infeasible, unsendable
 from skylift.compute.process.memory import MemoryGuard
 from skylift.compute.process.pace import Pace
@@ -45,6 +47,7 @@ class Pool:
         self.settings = settings
         self.guard = guard
         self.resources = Resources(machine)
+        self.gpus = GpuSampler()
         self.workers: list[WorkerProcess] = []
         self.idle: list[WorkerProcess] = []
         """Those without a call; the one used last stands last and is used first."""
@@ -52,7 +55,12 @@ class Pool:
         self.held: dict[str, Entry] = {}
         self.reports: list[tuple[str, Outcome]] = []
         self.pace = Pace()
-        self.spawning = 0
+        self.spawning: Counter[str | None] = Counter()
+        """Workers on their way, by environment."""
+        self.pythons: dict[str, str] = {}
+        """Interpreters of environments that are ready."""
+        self.preparing: dict[str, list[Entry]] = {}
+        """Calls whose environment is not."""
         self.holding = False
         """No call is handed to a worker any more."""
         self.next_tick = NEVER
@@ -71,21 +79,43 @@ class Pool:
             misfit = machine.misfit(call.requirements)
             if misfit is not None:
                 self.finish(entry, infeasible(call.label, self.name, misfit))
+            elif entry.environment is not None and entry.environment not in self.pythons:
+                self.preparing.setdefault(entry.environment, []).append(entry)
             else:
                 self.queue.push(entry)
 
-    def dispatch(self) -> int:
-        """Hand waiting calls to workers; how many more workers are wanted."""
-        wanted = 0
+    def prepared(self, environment: str, python: str) -> None:
+        """An environment is ready: the calls that need it wait for workers now."""
+        self.pythons[environment] = python
+        for entry in self.preparing.pop(environment, ()):
+            if not entry.gone:
+                self.queue.push(entry)
+
+    def unprepared(self, environment: str, problem: Callable[[Entry], Outcome]) -> None:
+        """An environment cannot be made. Calls that come later try again."""
+        for entry in self.preparing.pop(environment, ()):
+            if not entry.gone:
+                self.finish(entry, problem(entry))
+
+    def dispatch(self) -> tuple[int, str | None]:
+        """Hand waiting calls to workers; how many more workers are wanted, and with which environment."""
+        wanted: tuple[int, str | None] = (0, None)
         if self.holding:
-            return 0
+            return wanted
         while (entry := self.queue.peek()) is not None:
             if self.resources.at_limit(entry):
                 self.queue.park()
                 continue
+            if entry.nodes > 1:
+                workers = self._gang_workers(entry)
+                if len(workers) < entry.nodes:
+                    wanted = self._wanted(entry, entry.nodes - len(workers)), entry.environment
+                    break
+                self._start_gang(self.queue.take(), workers)
+                continue
             worker = self._worker_for(entry)
             if worker is None:
-                wanted = self._wanted(entry)
+                wanted = self._wanted(entry), entry.environment
                 break
             self._assign(self.queue.take(), worker)
         for worker in self._touched:
@@ -107,8 +137,9 @@ class Pool:
         return self._busy_worker_for(entry) if entry.batchable else None
 
     def _suits(self, worker: WorkerProcess, entry: Entry) -> bool:
-        """One worker serves one bundle and has the same GPUs for life, and must be smaller than the call's limit."""
-        if worker.bound and worker.bundle != entry.call.code.bundle:
+        """One worker serves one bundle in one environment and has the same GPUs for life, and must be smaller than the
+        call's limit."""
+        if worker.environment != entry.environment or (worker.bound and worker.bundle != entry.call.code.bundle):
             return False
         if entry.limit_mib is not None and worker.served and worker.rss_mib >= entry.limit_mib:
             return False
@@ -133,28 +164,60 @@ class Pool:
                     best, depth = worker, size
         return best
 
-    def _wanted(self, entry: Entry) -> int:
-        """How many workers to start when `entry` finds none."""
+    def _gang_workers(self, entry: Entry) -> list[WorkerProcess]:
+        """Idle workers for the members of a gang, as many as there are, once there is room for all of them."""
+        found: list[WorkerProcess] = []
+        if not self.resources.admits(entry):
+            return found
+        free = len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) if entry.gpus else 0
+        for worker in reversed(self.idle):
+            if len(found) == entry.nodes or not self._suits(worker, entry):
+                continue
+            if entry.gpus and not worker.gpus:
+                if free < entry.gpus:
+                    continue
+                free -= entry.gpus
+            found.append(worker)
+        return found
+
+    def _start_gang(self, entry: Entry, workers: list[WorkerProcess]) -> None:
+        """All members are handed over before any of them is sent to its worker."""
+        gang = assemble(entry)
+        entry.number = -1
+        self.resources.handed_out(entry)
+        for member, worker in zip(gang.members, workers, strict=True):
+            if gang.verdict is None:
+                self._assign(member, worker)
+
+    def _wanted(self, entry: Entry, missing: int | None = None) -> int:
+        """How many workers to start when `entry` finds none, or too few."""
         if not self.resources.admits(entry):
             return 0
-        room = self.settings.workers - len(self.workers) - self.spawning
-        if room <= 0 or self._lacks_gpus(entry):
+        spawning = sum(self.spawning.values())
+        room = self.settings.workers - len(self.workers) - spawning
+        if room < (missing or 1) - spawning or self._lacks_gpus(entry):
             self._make_room(entry)
+        if room <= 0 or self._lacks_gpus(entry):
             return 0
+        if missing is not None:
+            return max(0, min(room, missing - self.spawning[entry.environment]))
+        waiting = self.queue.waiting_for(entry.environment)
         expected = self.pace.expected_ms(entry.key)
-        live = self.spawning + sum(
+        live = self.spawning[entry.environment] + sum(
             worker.phase in (Phase.STARTING, Phase.READY) and self._suits(worker, entry) for worker in self.workers
         )
-        if live and expected is not None and expected * len(self.queue) < _SPAWN_BACKLOG_MS * live:
+        if live and expected is not None and expected * waiting < _SPAWN_BACKLOG_MS * live:
             return 0
-        return max(0, min(room, len(self.queue), max(1, self.resources.room_for(entry))) - self.spawning)
+        return max(0, min(room, waiting, max(1, self.resources.room_for(entry))) - self.spawning[entry.environment])
 
     def _lacks_gpus(self, entry: Entry) -> bool:
-        return bool(entry.gpus) and len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) < entry.gpus
+        if not entry.gpus or entry.nodes > 1:
+            return False
+        return len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) < entry.gpus
 
     def _make_room(self, entry: Entry) -> None:
         """All places or GPUs are taken, and idle workers that do not suit hold some: one of them leaves."""
-        if self.spawning or any(worker.phase is Phase.LEAVING for worker in self.workers):
+        if self.spawning.total() or any(worker.phase is Phase.LEAVING for worker in self.workers):
             return
         unfit = [worker for worker in self.idle if not self._suits(worker, entry)]
         if unfit:
@@ -189,12 +252,14 @@ class Pool:
             self.resources.take_gpus(worker.gpus)
         if entry.gpus:
             entry.call = _seeing(entry.call, worker.gpus)
+            worker.gauge = self.gpus.open(worker.gpus)
         if entry.limit_mib is not None:
             worker.must_watch = self.guard.begin(worker.guarded, entry.limit_mib)
 
     def watch_head(self, worker: WorkerProcess) -> None:
         """A call came to the head of its worker: its times count from now."""
         worker.head_since = time.monotonic()
+        worker.head_ms = time.time() * 1000
         worker.beat_deadline = None
         entry = worker.window[0]
         worker.deadline = worker.head_since + self.settings.load_timeout_s if entry.watched else None
@@ -204,6 +269,9 @@ class Pool:
     # Calls back -------------------------------------------------------------------------------------------------
 
     def finish(self, entry: Entry, outcome: Outcome) -> None:
+        if entry.rank >= 0:
+            self._member_ended(entry, outcome)
+            return
         token = entry.call.token
         del self.held[token]
         if not isinstance(outcome, Lost | Cancelled):
@@ -211,6 +279,25 @@ class Pool:
         if entry.number:
             self._left(entry)
         self.reports.append((token, outcome))
+
+    def _member_ended(self, member: Entry, outcome: Outcome) -> None:
+        """The attempt's outcome is known with the first member that fails; it is told when all have ended."""
+        gang = member.gang
+        if gang is None or not gang.ended(member, outcome):
+            return
+        if gang.left:
+            self._stop_members(gang)
+        elif gang.verdict is not None:
+            self.finish(gang.entry, gang.verdict)
+
+    def _stop_members(self, gang: Gang, grace_s: float | None = None) -> None:
+        for member in gang.members:
+            if member.rank not in gang.left:
+                continue
+            if member.worker is None:  # not handed over yet
+                self.finish(member, Cancelled())
+            else:
+                self.stop(member.worker, Cancelled(), grace_s=grace_s)
 
     def _remember(self, token: str) -> None:
         """An attempt that has an outcome of its own never runs again; one that was lost may be given again."""
@@ -235,7 +322,11 @@ class Pool:
         for entry in reversed(back):
             self._left(entry)
             entry.number = 0
-            self.queue.push_back(entry)
+            if entry.rank < 0:
+                self.queue.push_back(entry)
+        for entry in back:
+            if entry.rank >= 0:
+                self.finish(entry, Lost(reason="its worker process ended before the gang had begun"))
         if back and not worker.window:
             self._emptied(worker, back[0])
         return back
@@ -246,6 +337,9 @@ class Pool:
 
     def _emptied(self, worker: WorkerProcess, last: Entry) -> None:
         self.resources.put_back(last)
+        if worker.gauge is not None:
+            self.gpus.close(worker.gauge)
+            worker.gauge = None
         worker.deadline = worker.beat_deadline = None
         if last.limit_mib is not None:
             worker.must_watch = False
@@ -287,20 +381,32 @@ class Pool:
         worker.signal(signal.SIGTERM if grace_s else signal.SIGKILL)
         self.due(worker.kill_at)
 
-    def cancel(self, entry: Entry, listen: Callable[[WorkerProcess], object]) -> None:
-        """`listen` takes in what the worker has said until now. After its tickets were taken back only that tells for
-        certain which call it is running: so a call that is waiting behind never suffers."""
+    def cancel(
+        self,
+        entry: Entry,
+        listen: Callable[[WorkerProcess], object],
+        verdict: Outcome | None = None,
+        *,
+        grace_s: float | None = None,
+    ) -> None:
+        """End a call, wherever it is, as `verdict` says. `listen` takes in what the worker has said until now. After
+        its tickets were taken back only that tells for certain which call it is running: so a call that is waiting
+        behind never suffers."""
         worker = entry.worker
         if worker is not None:
             self.take_back(worker)
             listen(worker)
         if entry.call.token not in self.held:
             return
+        if entry.gang is not None:
+            entry.gang.verdict = entry.gang.verdict or verdict or Cancelled()
+            self._stop_members(entry.gang, grace_s)
+            return
         if entry.worker is None:
             self.queue.drop(entry)
-            self.finish(entry, Cancelled())
+            self.finish(entry, verdict or Cancelled())
         elif worker is not None:
-            self.stop(worker, Cancelled())
+            self.stop(worker, verdict or Cancelled(), grace_s=grace_s)
 
     def ended(self, worker: WorkerProcess, judge: Callable[[Entry], Outcome]) -> None:
         """The process is gone. What it had begun is judged, what it had not begun waits again."""
@@ -318,11 +424,14 @@ class Pool:
         self.resources.put_back_gpus(worker.gpus)
         self.guard.forget(worker.guarded)
 
-    def give_up(self, reason: str) -> None:
-        """No worker can be started: every call that waits is lost."""
+    def give_up(self, environment: str | None, reason: str) -> None:
+        """No worker with this environment can be started: every call that waits for one is lost."""
+        if environment is not None:
+            self.pythons.pop(environment, None)
         for entry in self.queue.waiting():
-            self.queue.drop(entry)
-            self.finish(entry, Lost(reason=reason))
+            if entry.environment == environment:
+                self.queue.drop(entry)
+                self.finish(entry, Lost(reason=reason))
 
     def due(self, moment: float) -> None:
         self.next_tick = min(self.next_tick, moment)

@@ -4,7 +4,7 @@ A task at its concurrency limit steps aside until one of its calls ends."""
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 
 from skylift.compute.process.entry import Entry
 
@@ -18,18 +18,26 @@ class FairQueue:
         self._runs: OrderedDict[str, _Lanes] = OrderedDict()
         self._parked: dict[str, OrderedDict[str, deque[Entry]]] = {}
         self._count = 0
+        self._apart: Counter[str] = Counter()
+        """Of these, by environment, for those with one of their own."""
 
     def __len__(self) -> int:
         return self._count
 
+    def waiting_for(self, environment: str | None) -> int:
+        """How many wait for workers with this environment."""
+        if environment is not None:
+            return self._apart[environment]
+        return self._count - (sum(self._apart.values()) if self._apart else 0)
+
     def push(self, entry: Entry) -> None:
         self._lane(entry).append(entry)
-        self._count += 1
+        self._counted(entry, 1)
 
     def push_back(self, entry: Entry) -> None:
         """Before all others of its run and task: it was taken from a worker that did not get to it."""
         self._lane(entry).appendleft(entry)
-        self._count += 1
+        self._counted(entry, 1)
 
     def peek(self) -> Entry | None:
         """The call whose turn it is; stays in the queue."""
@@ -38,8 +46,7 @@ class FairQueue:
             while lanes:
                 lane = next(iter(lanes.values()))
                 while lane and lane[0].gone:
-                    lane.popleft()
-                    self._count -= 1
+                    self._counted(lane.popleft(), -1)
                 if lane:
                     return lane[0]
                 lanes.popitem(last=False)
@@ -51,7 +58,7 @@ class FairQueue:
         run_id, lanes = next(iter(self._runs.items()))
         task, lane = next(iter(lanes.items()))
         entry = lane.popleft()
-        self._count -= 1
+        self._counted(entry, -1)
         if not lane:
             del lanes[task]
         elif len(lanes) > 1:
@@ -84,6 +91,11 @@ class FairQueue:
         ready = [lane for lanes in self._runs.values() for lane in lanes.values()]
         parked = [lane for lanes in self._parked.values() for lane in lanes.values()]
         return [entry for lane in ready + parked for entry in lane if not entry.gone]
+
+    def _counted(self, entry: Entry, change: int) -> None:
+        self._count += change
+        if entry.environment is not None:
+            self._apart[entry.environment] += change
 
     def _lane(self, entry: Entry) -> deque[Entry]:
         """Where the calls of this run and task wait: parked or not, never both."""

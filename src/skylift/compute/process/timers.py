@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 
-from skylift.asl.events import Usage
 from skylift.compute.process.memory import WATCH_S
+from skylift.compute.process.metering import unfinished
 from skylift.compute.process.pool import NEVER, Pool
 from skylift.compute.process.worker import Phase, WorkerProcess
 from skylift.ports.compute import OutOfMemory, TimedOut
@@ -36,28 +36,23 @@ def _limits(pool: Pool, worker: WorkerProcess, now: float) -> None:
     if worker.phase is Phase.DYING:
         return
     if worker.deadline is not None and now >= worker.deadline:
-        pool.stop(worker, TimedOut(usage=_usage(pool, worker, now)))
+        pool.stop(worker, TimedOut(usage=unfinished(pool.name, worker, worker.window[0])))
     elif worker.beat_deadline is not None and now >= worker.beat_deadline:
-        pool.stop(worker, TimedOut(heartbeat=True, usage=_usage(pool, worker, now)))
+        pool.stop(worker, TimedOut(heartbeat=True, usage=unfinished(pool.name, worker, worker.window[0])))
     elif worker.must_watch and worker.guarded.over(now):
         peak_mib = round(worker.guarded.peak_mib, 2)
         limit_mib = worker.guarded.limit_mib
-        usage = _usage(pool, worker, now, peak_mib)
+        usage = unfinished(pool.name, worker, worker.window[0], peak_mib)
         pool.stop(worker, OutOfMemory(limit_mib=limit_mib, peak_mib=peak_mib, usage=usage), grace_s=0.0)
     for moment in (worker.deadline, worker.beat_deadline, now + WATCH_S if worker.must_watch else None):
         if moment is not None:
             pool.due(moment)
 
 
-def _usage(pool: Pool, worker: WorkerProcess, now: float, peak_mib: float | None = None) -> Usage:
-    duration_ms = round((now - worker.head_since) * 1000, 3)
-    return Usage(duration_ms=duration_ms, peak_memory_mib=peak_mib, backend=pool.name, worker=worker.name)
-
-
 def _stalled(pool: Pool, worker: WorkerProcess, now: float) -> None:
     """Calls wait behind one that takes longer than was thought, or for a worker not yet up: others may have them."""
     waits = len(worker.window) > 1 or (worker.phase is Phase.STARTING and bool(worker.window))
-    if not waits or worker.phase is Phase.DYING:
+    if not waits or worker.phase is Phase.DYING or worker.window[0].gang is not None:
         return
     at = worker.head_since + pool.settings.stall_s
     if now < at:

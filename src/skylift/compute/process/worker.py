@@ -15,8 +15,19 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from skylift.compute.process.entry import Entry
+from skylift.compute.process.gpus import Gauge
 from skylift.compute.process.memory import Guarded
-from skylift.compute.worker.wire import TICKET, Order, Reply, WorkerConfig, frame, replies
+from skylift.compute.worker.wire import (
+    NOTICE,
+    NOTICE_AT,
+    TICKET,
+    WARNING,
+    Order,
+    Reply,
+    WorkerConfig,
+    frame,
+    replies,
+)
 from skylift.ports.compute import CodeRef
 
 if TYPE_CHECKING:
@@ -39,8 +50,17 @@ class Phase(Enum):
 class WorkerProcess:
     """Not thread-safe; the pool's lock guards it."""
 
-    def __init__(self, config: WorkerConfig, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: WorkerConfig,
+        variables: Mapping[str, str],
+        *,
+        python: str = sys.executable,
+        environment: str | None = None,
+    ) -> None:
+        """`python` is the interpreter of the virtual environment that `environment` names."""
         self.name = config.name
+        self.environment = environment
         self.phase = Phase.STARTING
         self.window: deque[Entry] = deque()
         """Calls handed over and not answered; the first one runs."""
@@ -52,12 +72,16 @@ class WorkerProcess:
         self.settled_mib = 0.0
         """Memory after the last first call of a task: what loaded code and models take."""
         self.head_since = 0.0
+        self.head_ms = 0.0
+        """The same by the clock on the wall."""
         self.deadline: float | None = None
         self.beat_deadline: float | None = None
         self.idle_since = 0.0
         self.kill_at: float | None = None
         self.gpus: tuple[int, ...] = ()
         """Devices it was given, for life."""
+        self.gauge: Gauge | None = None
+        """What its call makes of them."""
         self.rss_mib = 0.0
         self.must_watch = False
         """Its memory must be looked at now and then, for no control group does it."""
@@ -72,12 +96,12 @@ class WorkerProcess:
         self._in = bytearray()
         self._number = 0
         self._strays: list[psutil.Process] = []
-        self._start(environment)
+        self._start(python, variables)
         self.guarded = Guarded(self.pid)
         self._orders += frame(config)
         self.flush()
 
-    def _start(self, environment: Mapping[str, str]) -> None:
+    def _start(self, python: str, variables: Mapping[str, str]) -> None:
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         crash, path = tempfile.mkstemp(prefix="skylift-worker-")
@@ -91,7 +115,7 @@ class WorkerProcess:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SOCKET_BUFFER)
         try:
-            self.pid = _spawn((reading, theirs.fileno(), crash), environment)
+            self.pid = _spawn(python, (reading, theirs.fileno(), crash), variables)
         except OSError:
             self.release()
             raise
@@ -188,6 +212,15 @@ class WorkerProcess:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 kill(self.pid, number)
 
+    def warn(self, seconds: float) -> None:
+        """Tell the attempt that runs that its place is taken away in so many seconds. How many stands in the file for
+        crash reports, beyond what is ever written there: a signal carries no number."""
+        if not self.up:
+            return
+        with contextlib.suppress(OSError):
+            os.pwrite(self.crash, NOTICE.pack(seconds), NOTICE_AT)
+            os.kill(self.pid, WARNING)
+
     def note_strays(self) -> None:
         """Remember what it started, so that children that left its process group end with it."""
         import psutil
@@ -220,7 +253,7 @@ class WorkerProcess:
     def last_words(self) -> str:
         """What the interpreter wrote when it crashed."""
         with contextlib.suppress(OSError):
-            return os.pread(self.crash, 16_384, 0).decode(errors="replace").strip()
+            return os.pread(self.crash, 16_384, 0).partition(b"\0")[0].decode(errors="replace").strip()
         return ""
 
     def release(self) -> None:
@@ -232,16 +265,16 @@ class WorkerProcess:
         self.stream.close()
 
 
-def _spawn(stdio: tuple[int, int, int], environment: Mapping[str, str]) -> int:
+def _spawn(python: str, stdio: tuple[int, int, int], variables: Mapping[str, str]) -> int:
     """Start the program with these as standard input, output and error, in a session of its own."""
     moved = [_above_stdio(fd) for fd in stdio]
     actions = [(os.POSIX_SPAWN_DUP2, fd, target) for target, fd in enumerate(moved)]
-    command = [sys.executable, "-P", "-c", _PROGRAM]
+    command = [python, "-P", "-c", _PROGRAM]
     try:
         try:
-            return os.posix_spawn(command[0], command, environment, file_actions=actions, setsid=True)
+            return os.posix_spawn(command[0], command, variables, file_actions=actions, setsid=True)
         except NotImplementedError:
-            return os.posix_spawn(command[0], command, environment, file_actions=actions)
+            return os.posix_spawn(command[0], command, variables, file_actions=actions)
     finally:
         for fd, original in zip(moved, stdio, strict=True):
             if fd != original:

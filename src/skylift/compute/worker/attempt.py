@@ -17,6 +17,7 @@ from skylift.compute.worker.checkpoint.place import beside
 from skylift.compute.worker.context import LambdaContext, deadline
 from skylift.compute.worker.loader import Function, Loader
 from skylift.compute.worker.secrets import NO_MASK, Mask, Secrets
+from skylift.compute.worker.traffic import MeteredBlobs, Traffic
 from skylift.compute.worker.usage import Meter
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.ports.compute import CodeRef, Failed, Lost, Succeeded, TaskCall
@@ -47,6 +48,8 @@ class Runner:
         self._config = config
         self._blobs = blobs
         self._process_wide = process_wide
+        self._traffic = Traffic() if process_wide else None
+        """Of one attempt at a time: what several in threads read and write cannot be told apart."""
         self._loader = Loader(blobs, config.cache_dir, config.paths)
         self._secrets = Secrets(config.secrets)
         self._codecs: dict[str | None, Any] = {}
@@ -86,7 +89,7 @@ class Runner:
         """Call user code. `Succeeded` comes back without usage (the caller adds it), `Failed` and `Lost` with it.
 
         Lost is an attempt that was warned of the loss of its machine, saved its state and left."""
-        meter.start()
+        meter.start(self._traffic)
         timeout_ms = call.requirements.timeout_ms
         now = current.Attempt(
             token=call.token,
@@ -163,12 +166,16 @@ class Runner:
         result = _finished(_called(partial(function.call, call.arguments, context)))
         return result if type(result) in _PLAIN else _marshalled(result)
 
+    def _metered(self) -> BlobStore:
+        blobs = self._blobs()
+        return blobs if self._traffic is None else MeteredBlobs(blobs, self._traffic)
+
     def _codec(self, bundle: str | None) -> Any:
         codec = self._codecs.get(bundle)
         if codec is None:
             from skylift.values.codec import ValueCodec
 
-            blobs: Any = _LazyBlobs(self._blobs)
+            blobs: Any = _LazyBlobs(self._metered)
             codec = ValueCodec(blobs, self._config.inline_limit, resolver=self._loader.resolver(bundle))
             self._codecs[bundle] = codec
         return codec

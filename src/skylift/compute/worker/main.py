@@ -14,17 +14,21 @@ import signal
 import socket
 import time
 from _thread import allocate_lock
+from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from skylift.compute.worker import failure
+from skylift.compute.worker import current, failure
 from skylift.compute.worker.attempt import Runner, Stopping, catch_logging
 from skylift.compute.worker.capture import Capture, LogFile
 from skylift.compute.worker.secrets import NO_MASK
 from skylift.compute.worker.usage import Meter, resident_mib
 from skylift.compute.worker.wire import (
     LENGTH,
+    NOTICE,
+    NOTICE_AT,
     TICKET,
+    WARNING,
     Beat,
     Began,
     Done,
@@ -61,6 +65,7 @@ def main() -> None:
     worker = Worker(_Inbox(tickets, stream), stream)
     faulthandler.enable(crash)
     signal.signal(signal.SIGTERM, _stop)
+    signal.signal(WARNING, partial(_warned, crash))
     try:
         worker.serve()
     except Stopping:
@@ -72,6 +77,12 @@ def main() -> None:
 
 def _stop(_signal: int, _frame: FrameType | None) -> None:
     raise Stopping
+
+
+def _warned(notice: int, _signal: int, _frame: FrameType | None) -> None:
+    """How long is left stands in the file for crash reports."""
+    data = os.pread(notice, NOTICE.size, NOTICE_AT)
+    current.warn(*NOTICE.unpack(data)) if len(data) == NOTICE.size else current.warn()
 
 
 def _end_group() -> None:
@@ -184,7 +195,17 @@ class Worker:
             return self._ended(number, outcome, meter)
         cpu_ms = meter.stop()
         self._capture.end()
-        done = Done(number, outcome.output, meter.started_ms, meter.duration_ms, cpu_ms, meter.peak_mib, meter.rss_mib)
+        done = Done(
+            number,
+            outcome.output,
+            meter.started_ms,
+            meter.duration_ms,
+            cpu_ms,
+            meter.peak_mib,
+            meter.rss_mib,
+            in_bytes=meter.in_bytes,
+            out_bytes=meter.out_bytes,
+        )
         try:
             return done_frame(done)
         except (TypeError, ValueError, RecursionError, OverflowError) as error:

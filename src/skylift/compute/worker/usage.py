@@ -9,6 +9,7 @@ import sys
 import time
 
 from skylift.asl.events import Usage
+from skylift.compute.worker.traffic import Traffic
 
 _PAGE_MIB = resource.getpagesize() / 2**20
 _MAXRSS_MIB = 2**-20 if sys.platform == "darwin" else 2**-10
@@ -17,16 +18,34 @@ _WORTH_A_PEAK_MS = 5.0
 
 
 class Meter:
-    """One attempt's use, from `start` to `stop`. Processor time includes threads and ended children of the process."""
+    """One attempt's use, from `start` to `stop`. Processor time includes threads and ended children of the process;
+    `traffic`, where it is given, is that of the whole process."""
 
-    __slots__ = ("_children_s", "_cpu_s", "_from_s", "duration_ms", "peak_mib", "rss_mib", "started_ms")
+    __slots__ = (
+        "_before",
+        "_children_s",
+        "_cpu_s",
+        "_from_s",
+        "_traffic",
+        "duration_ms",
+        "in_bytes",
+        "out_bytes",
+        "peak_mib",
+        "rss_mib",
+        "started_ms",
+    )
 
     def __init__(self) -> None:
+        self._traffic: Traffic | None = None
+        self._before = (0, 0)
+        self.in_bytes = self.out_bytes = 0
         self.started_ms = 0
         self.duration_ms = self.peak_mib = self.rss_mib = 0.0
         self._from_s = self._cpu_s = self._children_s = 0.0
 
-    def start(self) -> None:
+    def start(self, traffic: Traffic | None = None) -> None:
+        if traffic is not None:
+            self._traffic, self._before = traffic, (traffic.in_bytes, traffic.out_bytes)
         self.started_ms = int(time.time() * 1000)
         self._children_s = _children_s()
         self._cpu_s = time.process_time()
@@ -35,6 +54,9 @@ class Meter:
     def stop(self) -> float:
         """Ends the measurement; the processor time in milliseconds."""
         self.duration_ms = (time.perf_counter() - self._from_s) * 1000
+        if self._traffic is not None:
+            self.in_bytes = self._traffic.in_bytes - self._before[0]
+            self.out_bytes = self._traffic.out_bytes - self._before[1]
         cpu_ms = (time.process_time() - self._cpu_s + _children_s() - self._children_s) * 1000
         self.rss_mib = self.peak_mib = resident_mib()
         if self.duration_ms >= _WORTH_A_PEAK_MS:
@@ -49,6 +71,8 @@ class Meter:
             peak_memory_mib=round(self.peak_mib, 2),
             backend=backend,
             worker=worker,
+            in_bytes=self.in_bytes or None,
+            out_bytes=self.out_bytes or None,
         )
 
 

@@ -10,6 +10,7 @@ lets calls be batched without ever being run twice (decision 0040).
 from __future__ import annotations
 
 import json
+import signal
 import struct
 from collections.abc import Iterator
 from typing import Any, Final
@@ -21,6 +22,11 @@ from skylift.ports.compute import CodeRef, Failed, Lost, OutOfMemory, TaskCall, 
 
 TICKET: Final = struct.Struct("<Q")
 LENGTH: Final = struct.Struct("<I")
+WARNING: Final = getattr(signal, "SIGRTMIN", signal.SIGUSR2)
+"""Tells a worker that its place is about to be taken away. SIGTERM is the end of the attempt (`Stopping`)."""
+NOTICE: Final = struct.Struct("<d")
+NOTICE_AT: Final = 1_048_576
+"""Where in the file for crash reports it then finds how many seconds are left."""
 LARGEST_FRAME: Final = 2**32 - 1
 
 
@@ -87,6 +93,9 @@ class Done(msgspec.Struct, frozen=True, array_like=True, tag=3):
     rss_mib: float
     text: bool = False
     """`output` is JSON text."""
+    in_bytes: int = 0
+    out_bytes: int = 0
+    """Read from artifact storage, and written to it."""
 
 
 class Ended(msgspec.Struct, frozen=True, array_like=True, tag=4):

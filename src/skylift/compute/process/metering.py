@@ -1,0 +1,75 @@
+"""What an attempt used, as far as its worker could not say it itself."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from skylift.asl.events import Usage
+from skylift.compute.process.entry import Entry
+from skylift.compute.process.gpus import Gauge
+from skylift.compute.process.worker import WorkerProcess
+from skylift.compute.worker.wire import Done
+from skylift.ports.compute import Outcome
+
+SERVICE = "process"
+
+
+def of_done(done: Done, entry: Entry, given_ms: float, gauge: Gauge | None, place: tuple[str, str]) -> Usage:
+    """Of an attempt that succeeded; `place` is backend and worker. This is on the path of every call: one struct."""
+    return Usage(
+        started_ms=done.started_ms,
+        duration_ms=done.duration_ms,
+        cpu_ms=done.cpu_ms,
+        peak_memory_mib=done.peak_mib,
+        backend=place[0],
+        worker=place[1],
+        startup_ms=_startup(done.started_ms, given_ms),
+        in_bytes=done.in_bytes or None,
+        out_bytes=done.out_bytes or None,
+        vcpus=entry.cpus,
+        memory_mib=entry.limit_mib,
+        service=SERVICE,
+        gpu_ms=None if gauge is None else round(gauge.busy_ms, 3),
+        gpu_memory_mib=None if gauge is None else gauge.peak_mib,
+    )
+
+
+def completed(outcome: Outcome, entry: Entry, given_ms: float, gauge: Gauge | None) -> Outcome:
+    """What the worker measured of an attempt that ended otherwise, with what only the backend knows."""
+    usage = getattr(outcome, "usage", None)
+    if usage is None:
+        return outcome
+    started_ms = usage.started_ms
+    known = msgspec.structs.replace(
+        usage,
+        startup_ms=None if started_ms is None else _startup(started_ms, given_ms),
+        vcpus=entry.cpus,
+        memory_mib=entry.limit_mib,
+        service=SERVICE,
+        gpu_ms=None if gauge is None else round(gauge.busy_ms, 3),
+        gpu_memory_mib=None if gauge is None else gauge.peak_mib,
+    )
+    return msgspec.structs.replace(outcome, usage=known)
+
+
+def unfinished(backend: str, worker: WorkerProcess, entry: Entry, peak_mib: float | None = None) -> Usage:
+    """Of an attempt whose worker can say nothing any more."""
+    gauge = worker.gauge
+    return Usage(
+        started_ms=int(worker.head_ms),
+        duration_ms=round((time.monotonic() - worker.head_since) * 1000, 3),
+        peak_memory_mib=peak_mib,
+        backend=backend,
+        worker=worker.name,
+        vcpus=entry.cpus,
+        memory_mib=entry.limit_mib,
+        service=SERVICE,
+        gpu_ms=None if gauge is None else round(gauge.busy_ms, 3),
+        gpu_memory_mib=None if gauge is None else gauge.peak_mib,
+    )
+
+
+def _startup(started_ms: float, given_ms: float) -> float:
+    return max(0.0, round(started_ms - given_ms, 3))
