@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skylift.blocks.block import Block
     from skylift import checkpoint
     from skylift.compute.worker.current import Attempt, attempt, heartbeat
     from skylift.errors import RunFailed, SkyliftError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from skylift.sdk.pipeline import Pipeline, pipeline
     from skylift.sdk.resources import Resources
     from skylift.sdk.retry import Retry
+    from skylift.sdk.split import split
     from skylift.sdk.steps import approve, parallel, sleep
     from skylift.sdk.task import Task, task
     from skylift.values.files import Directory, File
@@ -24,6 +26,7 @@ _MODULES = frozenset({"checkpoint"})
 
 _HOMES = {
     "Attempt": "skylift.compute.worker.current",
+    "Block": "skylift.blocks.block",
     "CompileError": "skylift.sdk.compiler.refuse",
     "Directory": "skylift.values.files",
     "File": "skylift.values.files",
@@ -41,11 +44,13 @@ _HOMES = {
     "parallel": "skylift.sdk.steps",
     "pipeline": "skylift.sdk.pipeline",
     "sleep": "skylift.sdk.steps",
+    "split": "skylift.sdk.split",
     "task": "skylift.sdk.task",
 }
 
 __all__ = [
     "Attempt",
+    "Block",
     "CompileError",
     "Directory",
     "File",
@@ -64,6 +69,7 @@ __all__ = [
     "parallel",
     "pipeline",
     "sleep",
+    "split",
     "task",
 ]
 

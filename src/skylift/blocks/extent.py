@@ -11,8 +11,8 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     """`start` up to `end`, without `end`."""
 
     url: str
-    mirrors: tuple[str, ...] = ()
-    """Further places of the very same bytes."""
+    mirrors: tuple[tuple[str, str], ...] = ()
+    """Further places of the very same bytes: URL and version, since each store names versions its own way."""
     version: str
     """What changes with the source's content; empty where its store tells nothing of the kind."""
     size: int
@@ -21,6 +21,8 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     end: int
     checksum: str | None = None
     """`crc32:`, `md5:` or `sha256:` and hexadecimal digits, of this range."""
+    ranges: bool = True
+    """Whether its store gives parts. If not, this is the whole source, and it comes in one piece."""
 
     @property
     def length(self) -> int:

@@ -16,8 +16,8 @@ _LOOKED_AT = 100_000
 def block_keys(arguments: Any) -> tuple[str, ...]:
     """The keys of the blocks in a call's arguments (`TaskCall.arguments`), in order, each once.
 
-    Looks at the JSON only: nothing is loaded, opened or imported. It is called for each call that is placed, so it gives
-    up on arguments that are vast; what it misses is only a preference.
+    Looks at the JSON only: nothing is loaded, opened or imported. It is called for each call that is placed, so it
+    gives up on arguments that are vast; what it misses is only a preference.
     """
     found: dict[str, None] = {}
     waiting = [arguments]

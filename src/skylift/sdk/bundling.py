@@ -31,8 +31,8 @@ def bundle_files(pipeline: Pipeline[..., Any]) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for name in sorted(_modules(pipeline)):
         module = sys.modules.get(name)
-        if module is None or _file_of(module) is None:
-            continue
+        if module is None or _file_of(module) is None or name.partition(".")[0] == "skylift":
+            continue  # tasks that come with Skylift are there wherever a worker is
         root = project_root(module)
         for path in local_files(module, root):
             files.setdefault(path.relative_to(root).as_posix(), path)
