@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skylift.blocks.block import Block
     from skylift import checkpoint
+    from skylift.blocks.block import Block
     from skylift.compute.worker.current import Attempt, attempt, heartbeat
     from skylift.errors import RunFailed, SkyliftError
     from skylift.sdk.compiler.refuse import CompileError
