@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from skylift.asl.commands import SetTimer, StartTask
 from skylift.asl.status import ENDED
 from skylift.engine.library import Library
+from skylift.engine.names import child_run_id, global_token
 from skylift.engine.views import PRINT_COMMENT, Attempt, RunView, label
 from skylift.engine.views import history as derive_history
 from skylift.engine.views import view as fold_view
 from skylift.errors import RunNotFound
+from skylift.pricing.deliveries import Delivery, deliveries
 from skylift.run_logs import AttemptLogs, FileLogs, LogLine, RunLog
 
 if TYPE_CHECKING:
@@ -176,6 +180,30 @@ class RunReader:
             return f"an answer to {where}, since {since}: skylift answer {record.run_id}"
         begun = self._logs.begun(record.run_id, command.token)
         return f"{where}, attempt {command.attempt}: {'running' if begun else 'queued'} since {since}"
+
+    # -- what it cost --------------------------------------------------------------------------------------------------
+
+    def deliveries(self, record: RunRecord) -> list[Delivery]:
+        """Every delivery of every attempt, with those of the pipelines it called, whose steps stand as `STEP/INNER`."""
+        attempts = self.view(record).attempts
+        steps = {attempt.token: attempt.state for attempt in attempts}
+        found = [
+            msgspec.structs.replace(one, token=global_token(record.run_id, one.token))
+            for one in deliveries(steps, self._journal.entries(record.run_id))
+        ]
+        for attempt in attempts:
+            if "Execution" in attempt.resource:  # a nested run
+                found = self._with_called(found, record.run_id, attempt)
+        return found
+
+    def _with_called(self, found: list[Delivery], run_id: str, attempt: Attempt) -> list[Delivery]:
+        """With those of the run that the attempt started, in the place of its own."""
+        token = global_token(run_id, attempt.token)
+        called = self._journal.run(child_run_id(token))
+        if called is None:
+            return found
+        inner = [msgspec.structs.replace(d, step=f"{attempt.state}/{d.step}") for d in self.deliveries(called)]
+        return [*(one for one in found if one.token != token), *inner]
 
     # -- logs ----------------------------------------------------------------------------------------------------------
 

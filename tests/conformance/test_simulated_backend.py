@@ -19,7 +19,11 @@ class TestSimulatedBackend(BackendConformance):
         outcomes = Outcomes()
         settings = SimulatedSettings(functions=8)
         cloud = SimulatedCloud(
-            outcomes, settings=settings, start_ms=int(time.time() * 1000), cache_dir=str(tmp_path / "bundles"), workers=2
+            outcomes,
+            settings=settings,
+            start_ms=int(time.time() * 1000),
+            cache_dir=str(tmp_path / "bundles"),
+            workers=2,
         )
         folder = tmp_path / "folder"
         folder.mkdir()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from skylift.errors import SetupError
 from skylift.units import parse_duration_ms
 
 _ACTIVITY = re.compile(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/]{1,80}""")
 """What the protocol lets an activity be called."""
+
+if TYPE_CHECKING:
+    from skylift.runtime import Runtime
 
 
 class PlacementInvalid(SetupError):
@@ -63,3 +67,18 @@ def keeping(time: str | None) -> dict[str, str]:
     from skylift.engine.calls import KEEP_ATTRIBUTE
 
     return {} if time is None else {KEEP_ATTRIBUTE: str(parse_duration_ms(time, "--keep-on-failure"))}
+
+
+def set_speed(runtime: Runtime, speed: str | None) -> None:
+    """Raises SpeedInvalid, also where the engine is not ours."""
+    from skylift.engine.pace import SpeedInvalid, parse_speed
+
+    if speed is None:
+        return
+    parse_speed(speed)
+    if runtime.config.url is not None:
+        raise SpeedInvalid(
+            f"--speed {speed}: the time of the server at {runtime.config.url} is the real one",
+            hint="leave out --server and SKYLIFT_URL to play the run here",
+        )
+    runtime.speed = speed

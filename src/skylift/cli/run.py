@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from skylift.cli.bill import bill_document, bill_of, print_bill
 from skylift.cli.output import duration, json_option, print_json
 from skylift.cli.parameters import add_params, help_rows, is_list, nearest, option, split_arguments
 from skylift.cli.parts import open_runtime
-from skylift.cli.placing import keeping, placement
+from skylift.cli.placing import keeping, placement, set_speed
 from skylift.cli.target import Target, checked_document, read_input, resolve_target
 from skylift.errors import message_of
 from skylift.sdk.parameters import Parameter, ParameterInvalid
 
 if TYPE_CHECKING:
     from skylift.ports.journal import RunRecord
+    from skylift.pricing.bill import Bill
     from skylift.runtime import Runtime
 
 
@@ -101,6 +103,14 @@ def _unknown_option(problem: click.NoSuchOption, loaded: Loaded) -> Exception:
     help="Where all tasks run, or one of them, whatever skylift.toml and the tasks say. May be given several times.",
 )
 @click.option(
+    "--speed",
+    metavar="max|N",
+    help="Virtual time: jump from event to event, or N seconds in one of ours. Prints the bill (--on simulated).",
+)
+@click.option(
+    "--for", "length", metavar="TIME", help='With --every: end after so much time ("7d"), virtual time included.'
+)
+@click.option(
     "--keep-on-failure",
     metavar="TIME",
     help='Keep the place of an attempt that fails for so long ("30m"), for skylift shell.',
@@ -115,6 +125,8 @@ def run(
     name: str | None,
     every: str | None,
     places: tuple[str, ...],
+    speed: str | None,
+    length: str | None,
     keep_on_failure: str | None,
     as_json: bool,
 ) -> int:
@@ -125,13 +137,15 @@ def run(
     loaded: Loaded = ctx.obj
     found = loaded.target or resolve_target(target)
     attributes = {"source": target, **placement(places), **keeping(keep_on_failure)}
+    for_ms = _length_ms(length, every)
     with open_runtime() as runtime:
-        if found.pipeline is not None:
+        set_speed(runtime, speed)
+        if found.pipeline is not None and speed is None:
             runtime.warm_up()
         given = {} if input_text is None else read_input(input_text)
         submission, value = _prepare(runtime, found, loaded, params, given)
         if every is not None:
-            return _run_every(runtime, submission, value, every, attributes, as_json=as_json)
+            return _run_every(runtime, submission, value, every, attributes, for_ms, as_json=as_json)
         return drive(runtime, runtime.submit(submission, value, name=name, attributes=attributes), as_json=as_json)
 
 
@@ -150,10 +164,18 @@ def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
                 record = runtime.resume(runtime.reader.record(record.run_id))
     if ended.status == "PAUSED":
         return _say_paused(ended, as_json)
-    return report(ended, as_json)
+    return report(ended, as_json, bill_of(runtime, ended))
 
 
-def report(record: RunRecord, as_json: bool) -> int:
+def _length_ms(length: str | None, every: str | None) -> int | None:
+    from skylift.units import parse_duration_ms
+
+    if length is not None and every is None:
+        raise ParameterInvalid("--for says how long --every goes on, which is not given")
+    return None if length is None else parse_duration_ms(length, "--for")
+
+
+def report(record: RunRecord, as_json: bool, bill: Bill | None = None) -> int:
     """Print a finished run. Progress and errors go to standard error, the output alone to standard output."""
     from skylift.values.plain import plain
 
@@ -166,6 +188,7 @@ def report(record: RunRecord, as_json: bool) -> int:
                 "output": plain(record.output),
                 "error": record.error,
                 "cause": record.cause,
+                **({} if bill is None else {"bill": bill_document(bill)}),
             }
         )
         return int(failed)
@@ -175,7 +198,9 @@ def report(record: RunRecord, as_json: bool) -> int:
         click.echo(f"error[{record.error or record.status}]: {_reason(record)}", err=True)
         click.echo(f"  help: skylift show {record.run_id}; skylift logs {record.run_id};", err=True)
         click.echo(f"        once mended: skylift redrive {record.run_id}", err=True)
-    elif record.output is not None:
+    if bill is not None:
+        print_bill(bill)
+    if not failed and record.output is not None:
         print_json(plain(record.output))
     return int(failed)
 
@@ -219,7 +244,14 @@ def _bind(runtime: Runtime, found: Target, loaded: Loaded, given_input: Any) -> 
 
 
 def _run_every(
-    runtime: Runtime, submission: Any, value: Any, every: str, attributes: dict[str, str], *, as_json: bool
+    runtime: Runtime,
+    submission: Any,
+    value: Any,
+    every: str,
+    attributes: dict[str, str],
+    for_ms: int | None,
+    *,
+    as_json: bool,
 ) -> int:
     stopping = threading.Event()
 
@@ -228,8 +260,8 @@ def _run_every(
 
     previous = signal.signal(signal.SIGINT, stop)
     try:
-        for record in runtime.run_every(submission, value, every, stopping, attributes):
-            report(record, as_json)
+        for record in runtime.run_every(submission, value, every, stopping, attributes, for_ms):
+            report(record, as_json, bill_of(runtime, record))
     finally:
         signal.signal(signal.SIGINT, previous)
     return 0
