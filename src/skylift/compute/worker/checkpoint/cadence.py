@@ -59,6 +59,11 @@ class Cadence:
             return math.inf
         return 0.0 if self._cost_s is None else best_interval_s(self._cost_s, self._mtbf_s)
 
+    @property
+    def counts_steps(self) -> bool:
+        """Saves are due after so many steps, even if the work must wait for the upload before."""
+        return self._steps is not None
+
     def step(self) -> None:
         self._done += 1
 

@@ -51,7 +51,13 @@ class Place:
     @property
     def follows(self) -> bool:
         """Another member of the gang saves for this one."""
-        return _gang_rank() > 0
+        return _gang()[0] > 0
+
+    @property
+    def leads(self) -> bool:
+        """This member of a gang saves for the others."""
+        rank, size = _gang()
+        return rank == 0 and size > 1
 
 
 class Keeper:
@@ -81,6 +87,8 @@ class Keeper:
         if found is None:
             return MISSING
         version, data = found
+        if self._writer is not None and self.place.leads:
+            self._writer.pinned = version
         state = _state_of(data, self._files.where)
         self._before_ms = version.manifest.saved_ms
         self._tell(version.manifest.saved_ms)
@@ -100,7 +108,7 @@ class Keeper:
         """Should the work stop for a save?"""
         if self.place.follows:
             return False
-        return self.warned or (not self.busy and self.cadence.due())
+        return self.warned or (self.cadence.due() and (self.cadence.counts_steps or not self.busy))
 
     @property
     def warned(self) -> bool:
@@ -206,12 +214,12 @@ def _state_of(data: bytearray, where: str) -> Any:
         ) from error
 
 
-def _gang_rank() -> int:
-    """Of this process among those that work on one attempt, as torchrun and our gangs tell it."""
+def _gang() -> tuple[int, int]:
+    """Rank of this process among those that work on one attempt, and how many they are, as torchrun and our gangs say."""
     try:
-        return int(os.environ.get("RANK", "0")) if int(os.environ.get("WORLD_SIZE", "1")) > 1 else 0
+        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     except ValueError:
-        return 0
+        return 0, 1
 
 
 def _program() -> str:

@@ -69,6 +69,8 @@ class Writer:
         self.rank = rank
         self.overtaken = False
         """A newer delivery writes here: nothing is written any more."""
+        self.pinned: Version | None = None
+        """Kept in any case: other members of the gang may not have read it yet."""
 
     def write(self, chunks: Iterable[memoryview], saved_ms: float) -> Manifest | None:
         """Store a version: data, then manifest, then what is too old goes. None after a newer writer came."""
@@ -97,8 +99,11 @@ class Writer:
         now = (self.rank, self._number)
         saved = sorted({*_entries(names, _SAVED), now}, reverse=True)
         kept = set(saved[: self._keep])
-        for rank, number in saved[self._keep :]:
-            self._files.delete(_name(_SAVED, rank, number))
+        if self.pinned is not None:
+            kept.add((self.pinned.rank, self.pinned.number))
+        for rank, number in saved:
+            if (rank, number) not in kept:
+                self._files.delete(_name(_SAVED, rank, number))
         for rank, number in _entries(names, _DATA):
             if (rank, number) not in kept:
                 self._files.delete(_name(_DATA, rank, number))
