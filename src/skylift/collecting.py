@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from skylift.asl.status import ENDED
+from skylift.compute.environments import drop_unused
 from skylift.engine.names import split_token
 from skylift.stores.gc import all_runs, collect
 from skylift.stores.ownership import any_alive
@@ -32,6 +33,9 @@ class Freed(msgspec.Struct, frozen=True, kw_only=True):
     runs: int
     blobs: int
     bytes: int
+    environments: int = 0
+    """Virtual environments that no task has used for so long; built again when one needs them."""
+    environment_bytes: int = 0
 
 
 def collect_garbage(
@@ -58,7 +62,14 @@ def collect_garbage(
     found = collect(journal, blobs, resources=resources, grace_ms=grace_ms, dry_run=dry_run)
     if not dry_run:
         _drop_unpacked(home / "bundles", blobs)
-    return Freed(runs=len(old), blobs=found.deleted, bytes=found.freed_bytes)
+    dropped, dropped_bytes = drop_unused(home / "environments", before_ms, dry_run=dry_run)
+    return Freed(
+        runs=len(old),
+        blobs=found.deleted,
+        bytes=found.freed_bytes,
+        environments=dropped,
+        environment_bytes=dropped_bytes,
+    )
 
 
 def _old_runs(journal: Journal, before_ms: int, keep: int) -> list[str]:

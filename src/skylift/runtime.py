@@ -221,6 +221,8 @@ class Runtime:
             blobs=self._blobs_location(),
             blobs_factory="skylift.stores.open:open_blobs",
             cache_dir=self._bundles(),
+            environments=str(self.config.home / "environments"),
+            state=str(self.config.home / "attempts" / "process"),
             workers=self.config.workers,
             secrets=secrets,
             withheld=withheld(self._blobs_location(), secrets.values()) if self.adopting else (),

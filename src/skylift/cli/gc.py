@@ -33,7 +33,8 @@ class Age(click.ParamType[int]):
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @json_option
 def gc(older_than: int, keep: int, dry_run: bool, as_json: bool) -> None:
-    """Delete runs that ended long ago, with their logs, and the artifacts nothing refers to any more."""
+    """Delete runs that ended long ago, with their logs, the artifacts nothing refers to any more, and tasks' virtual
+    environments that were not used for so long."""
     with open_runtime() as runtime:
         freed = runtime.collect_garbage(older_than_ms=older_than, keep=keep, dry_run=dry_run)
     if as_json:
@@ -41,3 +42,5 @@ def gc(older_than: int, keep: int, dry_run: bool, as_json: bool) -> None:
         return
     verb = "would delete" if dry_run else "deleted"
     click.echo(f"{verb} {counted(freed.runs, 'run')} and {counted(freed.blobs, 'artifact')} ({size(freed.bytes)})")
+    if freed.environments:
+        click.echo(f"{verb} {counted(freed.environments, 'environment')} ({size(freed.environment_bytes)})")

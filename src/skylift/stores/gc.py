@@ -98,9 +98,10 @@ def _follow_run(run: RunRecord, journal: Journal, blobs: BlobStore, found: set[s
 def _follow_tables(tables: set[str], journal: Journal, blobs: BlobStore, found: set[str]) -> None:
     bundles: set[str] = set()
     for digest in tables:
-        bundle = msgspec.json.decode(journal.document(digest), type=TaskTable).bundle
-        if bundle is not None:
-            bundles.add(bundle)
+        table = msgspec.json.decode(journal.document(digest), type=TaskTable)
+        found |= {spec.requirements.environment for spec in table.tasks.values() if spec.requirements.environment}
+        if table.bundle is not None:
+            bundles.add(table.bundle)
     for digest in bundles:
         found |= bundle_blobs(digest, blobs) if blobs.exists(digest) else {digest}
 

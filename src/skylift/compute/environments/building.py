@@ -14,7 +14,7 @@ import shutil
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,16 +63,21 @@ def read_spec(digest: str, blobs: BlobStore) -> EnvironmentSpec:
         ) from None
 
 
-def environment_python(digest: str, blobs: BlobStore, cache_dir: str | os.PathLike[str]) -> Path:
+def environment_python(
+    digest: str, blobs: BlobStore, cache_dir: str | os.PathLike[str], *, withheld: Collection[str] = ()
+) -> Path:
     """The interpreter of an environment, which is built under `cache_dir` if it is not there yet (that may take
     minutes). Skylift and its base dependencies can be imported with it, nothing else of what is installed here.
 
-    Safe beside other threads and processes. Raises EnvironmentFailed in the words of the tool that installs.
+    Safe beside other threads and processes. Code of packages that are built for it does not see the variables
+    `withheld`. Raises EnvironmentFailed in the words of the tool that installs.
     """
-    return environment_root(digest, blobs, cache_dir) / "bin" / "python"
+    return environment_root(digest, blobs, cache_dir, withheld=withheld) / "bin" / "python"
 
 
-def environment_root(digest: str, blobs: BlobStore, cache_dir: str | os.PathLike[str]) -> Path:
+def environment_root(
+    digest: str, blobs: BlobStore, cache_dir: str | os.PathLike[str], *, withheld: Collection[str] = ()
+) -> Path:
     """The folder of the virtual environment, complete; see `environment_python`."""
     cache = Path(cache_dir).resolve()
     root = cache / _key(digest)
@@ -83,7 +88,7 @@ def environment_root(digest: str, blobs: BlobStore, cache_dir: str | os.PathLike
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(root):
         if not _is_complete(root):
-            _build(root, digest, spec)
+            _build(root, digest, spec, withheld)
     return root
 
 
@@ -142,12 +147,12 @@ def _is_complete(root: Path) -> bool:
     return link is not None and Path(link.read_text(encoding="utf-8").strip(), "skylift", "__init__.py").exists()
 
 
-def _build(root: Path, digest: str, spec: EnvironmentSpec) -> None:
+def _build(root: Path, digest: str, spec: EnvironmentSpec, withheld: Collection[str]) -> None:
     _remove(root)
     _refuse_conflicts(pinned(spec.requirements))
     try:
         python = make_venv(root)
-        _install(python, root, spec)
+        _install(python, root, spec, withheld)
     except ToolFailed as problem:
         _remove(root)
         raise EnvironmentFailed(
@@ -162,11 +167,11 @@ def _build(root: Path, digest: str, spec: EnvironmentSpec) -> None:
     beside.rename(root / _MARK)
 
 
-def _install(python: Path, root: Path, spec: EnvironmentSpec) -> None:
+def _install(python: Path, root: Path, spec: EnvironmentSpec, withheld: Collection[str]) -> None:
     if spec.requirements:
         listed = root / "requirements.txt"
         listed.write_text("\n".join(spec.requirements) + "\n", encoding="utf-8")
-        install(python, listed)
+        install(python, listed, withheld)
     site = site_packages(root)
     _refuse_conflicts(_installed(site))
     (site / "skylift_base.pth").write_text(f"{link_ours(root.parent)}\n", encoding="utf-8")

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -30,14 +30,19 @@ def find_uv() -> str | None:
         return shutil.which("uv")
 
 
-def run_tool(command: Sequence[str], *, given: str = "", cwd: Path | None = None) -> str:
-    """Its standard output. Raises ToolFailed with what it wrote to standard error."""
+def run_tool(
+    command: Sequence[str], *, given: str = "", cwd: Path | None = None, withheld: Collection[str] = ()
+) -> str:
+    """Its standard output. Raises ToolFailed with what it wrote to standard error.
+
+    Building a package runs its code: it does not see the variables `withheld`.
+    """
     try:
         done = subprocess.run(
             command,
             input=given,
             cwd=cwd,
-            env=_surroundings(),
+            env={name: value for name, value in _surroundings().items() if name not in withheld},
             capture_output=True,
             text=True,
             timeout=_LONGEST_S,
@@ -78,10 +83,10 @@ def make_venv(folder: Path) -> Path:
     return folder / "bin" / "python"
 
 
-def install(python: Path, requirements: Path) -> None:
+def install(python: Path, requirements: Path, withheld: Collection[str] = ()) -> None:
     """Install a requirements file into the environment of `python`."""
     uv = find_uv()
+    command = [str(python), "-m", "pip", "install", "--no-input"]
     if uv is not None:
-        run_tool([uv, "pip", "install", "--quiet", "--python", str(python), "-r", str(requirements)])
-    else:
-        run_tool([str(python), "-m", "pip", "install", "--quiet", "--no-input", "-r", str(requirements)])
+        command = [uv, "pip", "install", "--python", str(python)]
+    run_tool([*command, "--quiet", "-r", str(requirements)], withheld=withheld)

@@ -123,7 +123,9 @@ class ProcessBackend(Basics):
             name, self._machine, settings, MemoryGuard(memory_enforcement, made=self._group_made, gone=self._group_gone)
         )
         beside = Path(self._config.cache_dir).with_name("environments")
-        self._preparing = Preparing(self._config, Path(environments or beside), self._prepared, self._unprepared)
+        self._preparing = Preparing(
+            self._config, Path(environments or beside), self._prepared, self._unprepared, self._withheld
+        )
         self._leases = Leases(self._state, lease_ms / 1000)
         self._lock = threading.Lock()
         self._wanted: Counter[str | None] = Counter()

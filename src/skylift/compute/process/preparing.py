@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,10 @@ class Preparing:
         folder: Path,
         made: Callable[[str, str], None],
         failed: Callable[[str, SkyliftError], None],
+        withheld: Collection[str] = (),
     ) -> None:
         self._config = config
+        self._withheld = withheld
         self._folder = folder
         self._made, self._failed = made, failed
         self._lock = threading.Lock()
@@ -60,7 +62,7 @@ class Preparing:
         from skylift.compute.worker.main import open_blobs
 
         try:
-            python = environment_python(digest, open_blobs(self._config), self._folder)
+            python = environment_python(digest, open_blobs(self._config), self._folder, withheld=self._withheld)
         except SkyliftError as problem:
             self._end(digest)
             self._failed(digest, problem)
