@@ -23,6 +23,7 @@ from skylift.run_logs import AttemptLogs, FileLogs, LogLine, RunLog
 if TYPE_CHECKING:
     from skylift.asl.document import Document, Flow
     from skylift.asl.history import HistoryEvent
+    from skylift.ports.compute import Requirements
     from skylift.ports.journal import Journal, RunRecord
     from skylift.ports.tasks import TaskSpec
 
@@ -194,6 +195,20 @@ class RunReader:
         for attempt in attempts:
             if "Execution" in attempt.resource:  # a nested run
                 found = self._with_called(found, record.run_id, attempt)
+        return found
+
+    def asked(self, record: RunRecord) -> dict[str, Requirements]:
+        """What the tasks of its steps ask for, by the names of `deliveries`."""
+        tasks = self.library.table(record.tasks).tasks
+        found: dict[str, Requirements] = {}
+        for attempt in self.view(record).attempts:
+            spec = tasks.get(_task_name(attempt))
+            if spec is not None:
+                found[attempt.state] = spec.requirements
+            elif "Execution" in attempt.resource:
+                called = self._journal.run(child_run_id(global_token(record.run_id, attempt.token)))
+                inner = {} if called is None else self.asked(called)
+                found.update({f"{attempt.state}/{step}": needs for step, needs in inner.items()})
         return found
 
     def _with_called(self, found: list[Delivery], run_id: str, attempt: Attempt) -> list[Delivery]:

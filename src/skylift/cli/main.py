@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "redrive": ("skylift.cli.control:redrive", "Go on with a failed run from the steps that failed."),
     "answer": ("skylift.cli.control:answer", "Answer a run that waits for an approval."),
+    "rightsize": (
+        "skylift.cli.rightsize:rightsize",
+        "Which memory and class of compute its steps should have, and what that saves.",
+    ),
     "replay": ("skylift.cli.replay:replay", "Run one recorded attempt again, here, to debug it."),
     "register": ("skylift.cli.register:register", "Make a pipeline known to a server, to be started by name."),
     "compile": ("skylift.cli.compile:compile_", "Print the States Language document of a pipeline."),

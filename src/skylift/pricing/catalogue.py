@@ -69,6 +69,8 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     """How a service class is billed and what its limits are."""
 
     service: ServiceClass
+    startup_ms: tuple[int, int]
+    """How long a place takes to come: shortest and longest, as users of these services see it."""
     increment_ms: int
     """What is begun of it is paid whole."""
     minimum_ms: int

@@ -175,7 +175,11 @@ def whole_micro(amount: Fraction) -> int:
     return int((amount * 2 + 1) // 2)
 
 
-def offer_of(place: Place, backend: str, startup_ms: int, catalogue: Catalogue) -> Offer:
+def typical_startup_ms(service: ServiceClass, catalogue: Catalogue) -> int:
+    return sum(catalogue.rules[service].startup_ms) // 2
+
+
+def offer_of(place: Place, backend: str, catalogue: Catalogue) -> Offer:
     rule, price = catalogue.rules[place.service], hourly(place, catalogue)
     return Offer(
         backend=backend,
@@ -187,7 +191,7 @@ def offer_of(place: Place, backend: str, startup_ms: int, catalogue: Catalogue) 
         market=place.market,
         region=place.region,
         price_usd_micro_per_hour=0 if price is None else whole_micro(price),
-        startup_ms=startup_ms,
+        startup_ms=typical_startup_ms(place.service, catalogue),
         service=place.service,
         longest_ms=rule.longest_ms,
     )

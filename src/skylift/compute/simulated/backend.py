@@ -22,11 +22,11 @@ from skylift.compute.simulated.market import Market
 from skylift.compute.simulated.progress import Progress
 from skylift.compute.simulated.results import recorded
 from skylift.compute.simulated.room import Room
-from skylift.compute.simulated.startup import StartUps, typical_ms
+from skylift.compute.simulated.startup import StartUps
 from skylift.config.backends import SimulatedSettings
 from skylift.ports.clock import Pace
 from skylift.ports.compute import Cancelled, Lost, Offer, Outcome, Report, Requirements, Submitted, Succeeded, TaskCall
-from skylift.pricing.catalogue import Catalogue
+from skylift.pricing.catalogue import Catalogue, Rule
 from skylift.pricing.places import Place, offer_of, places
 from skylift.units import parse_duration_ms
 
@@ -192,7 +192,7 @@ class SimulatedBackend(Basics):
             self._launches += 1
             entry.phase, entry.number = Phase.LAUNCHED, self._launches
             entry.launched_ms = now
-            entry.began_ms = now + self._startups.draw_ms(entry.place.service, entry.call.label)
+            entry.began_ms = now + self._startups.draw_ms(self._rule(entry), entry.call.label)
             market = self._market(entry.place)
             entry.lost_at_ms = None if market is None else market.next_change(now)
             if self._jumps:
@@ -297,9 +297,11 @@ class SimulatedBackend(Basics):
     def _matters(self, entry: Entry) -> bool:
         return self._held.get(entry.token) is entry
 
+    def _rule(self, entry: Entry) -> Rule:
+        return self._catalogue.rules[entry.place.service]
+
     def _longest_ms(self, entry: Entry) -> int | None:
-        rule = self._catalogue.rules.get(entry.place.service)
-        return None if rule is None else rule.longest_ms
+        return self._rule(entry).longest_ms
 
     def _remember(self, token: str) -> None:
         self._known[token] = None
@@ -349,7 +351,7 @@ def choose(call: TaskCall, settings: SimulatedSettings, catalogue: Catalogue) ->
 def offers_for(needs: Requirements, settings: SimulatedSettings, catalogue: Catalogue) -> list[Offer]:
     """All that fit, on both markets for a task that may run on spot."""
     found = _places(needs, settings, catalogue, markets=("spot", "on-demand") if needs.spot else ("on-demand",))
-    return [offer_of(place, NAME, typical_ms(place.service), catalogue) for place in found]
+    return [offer_of(place, NAME, catalogue) for place in found]
 
 
 def _places(
