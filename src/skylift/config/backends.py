@@ -27,6 +27,8 @@ class ContainerSettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown
     """Most processes and threads of an attempt."""
     containers: Annotated[int, Meta(ge=1)] | None = None
     """Most at once; None for what processors and memory of this machine allow."""
+    mounts: tuple[str, ...] = ()
+    """What attempts see of this machine besides: `SOURCE[:TARGET][:ro]`."""
 
 
 class MachineType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -46,7 +48,9 @@ class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     priority: int = 1
     shares: dict[str, Annotated[float, Meta(gt=0)]] = {}
-    """Weight by share identifier (a run's pipeline); those not named weigh 1."""
+    """Weight by pipeline: of two that both wait, one with weight 2 gets twice the machines. Those not named weigh 1."""
+    half_life: str = "10m"
+    """After so long, what a pipeline has used counts half."""
 
 
 class BatchSettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +64,9 @@ class BatchSettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown_fie
     idle: str = "60s"
     """How long a machine is kept that has nothing to do."""
     queues: dict[str, QueueSettings] = {}
+    """Beside `default`, which is always there."""
+    queue: dict[str, str] = {}
+    """Which task goes to which queue; `*` for all others."""
 
 
 class RaySettings(LeaseSettings, frozen=True, kw_only=True, forbid_unknown_fields=True):

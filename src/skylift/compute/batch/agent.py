@@ -109,8 +109,7 @@ class Agent:
 
     def _tell_warning(self) -> bool:
         self._machine.write_text(WARNED, "")
-        for token in list(self._here):
-            self._pool.warn(token, NOTICE_S)
+        self._pool.warn(NOTICE_S)
         return True
 
     def _check_warning(self, since: float, now: float) -> None:

@@ -298,6 +298,11 @@ class LocalProvider:
                 ended[token] = outcome
         return ended
 
+    def call(self, token: str) -> TaskCall | None:
+        folder = self._folder_of(token)
+        order = None if folder is None else folder.order
+        return None if order is None else order.call
+
     def forget(self, tokens: Collection[str]) -> None:
         for token in tokens:
             folder = self._folder_of(token)

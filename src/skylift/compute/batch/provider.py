@@ -47,11 +47,6 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
     vcpus: float = 1.0
     memory_mib: int = 0
     gpus: int = 0
-    nodes: int = 1
-    """Members of the whole attempt."""
-    task: str = ""
-    queue: str = ""
-    share: str = ""
 
 
 Phase = Literal["starting", "ready", "warned", "gone"]
@@ -119,7 +114,8 @@ class Provider(Protocol):
 
     def run(self, machine: str, calls: Sequence[tuple[TaskCall, Held]]) -> None:
         """Give attempts to a machine that is ready, each with how it is to be listed. Twice the same
-        token is once, until its outcome was dropped. TypeError, ValueError and the like for arguments that have no JSON form. A machine
+        token is once, until its outcome was dropped. Raises TypeError, ValueError and the like for arguments that have
+        no JSON form. A machine
         that is gone loses them: `look` tells. The machine keeps time limits, heartbeats and memory limits by itself
         and writes the log."""
         ...
@@ -130,6 +126,10 @@ class Provider(Protocol):
 
     def outcomes(self, tokens: Collection[str]) -> Mapping[str, Outcome]:
         """The ends of these that are known, also those that came while nobody listened. Told again until `forget`."""
+        ...
+
+    def call(self, token: str) -> TaskCall | None:
+        """An attempt as it was given to `run`, for as long as it runs or its outcome is kept."""
         ...
 
     def forget(self, tokens: Collection[str]) -> None:

@@ -17,6 +17,8 @@ from skylift.compute.batch.work import Needs, Work
 _NOW_MS = 60_000.0
 """What runs now counts like so much use in the past, so that shares that begin together are served in turn."""
 
+DEFAULT = "default"
+
 AGAIN = 1 << 60
 """What was lost goes before all of its turn."""
 
@@ -86,7 +88,7 @@ class Queues:
     """All that waits."""
 
     def __init__(self, policies: dict[str, QueuePolicy]) -> None:
-        self.policies = policies
+        self.policies = {DEFAULT: QueuePolicy(), **policies}
         self.waiting: dict[str, Work] = {}
         self.backlog: dict[tuple[int, ShapeKey], int] = {}
         """How much waits, by priority of its queue and shape."""
@@ -117,11 +119,15 @@ class Queues:
     def remove(self, token: str) -> Work | None:
         work = self.waiting.pop(token, None)
         if work is not None:
-            order = self._orders.pop(token)
-            share = self.share(work)
-            share.turn = max(share.turn, order[0])
+            del self._orders[token]
             self._count(work, -1)
         return work
+
+    def take(self, work: Work) -> None:
+        """It has found a place."""
+        share = self.share(work)
+        share.turn = max(share.turn, self._orders[work.token][0])
+        self.remove(work.token)
 
     def _count(self, work: Work, more: int) -> None:
         key = (self.priority(work), shape(work))

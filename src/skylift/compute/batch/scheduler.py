@@ -31,7 +31,8 @@ class PoolPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """After so long at the head of what finds no room, machines are kept free for a work."""
     retry_ms: int = 15_000
     """After a kind could not be had, it is asked for again after so long; twice that the next time, up to 16 times."""
-    queues: dict[str, QueuePolicy] = {"default": QueuePolicy()}
+    queues: dict[str, QueuePolicy] = {}
+    """Beside `default`, which is always there."""
 
 
 # Events -------------------------------------------------------------------------------------------------------------
@@ -291,6 +292,7 @@ class Scheduler:
         if rooms is None:
             return None
         machines = tuple(room.id for room in rooms)
+        self.queues.take(work)
         self._withdrawn(work.token)
         self._enter(work, machines, now_ms)
         self.nodes.occupy(machines)

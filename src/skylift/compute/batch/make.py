@@ -1,0 +1,79 @@
+"""The batch backend from the settings, and what it offers before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from skylift.compute.batch.offers import offers_of
+from skylift.compute.batch.provider import Provider
+from skylift.compute.batch.settings import kinds_of, policy_of, queue_names
+from skylift.config.backends import BatchSettings
+from skylift.ports.compute import Backend, Offer, Report, Requirements
+from skylift.units import parse_duration_ms
+
+NAME = "batch"
+
+
+class Parts(Protocol):
+    """What is needed of `skylift.wiring.Parts`."""
+
+    @property
+    def report(self) -> Report: ...
+    @property
+    def config(self) -> Any: ...
+    @property
+    def blobs(self) -> str: ...
+    @property
+    def bundles(self) -> str: ...
+    @property
+    def secrets(self) -> dict[str, str]: ...
+    @property
+    def withheld(self) -> tuple[str, ...]: ...
+    @property
+    def state(self) -> Path: ...
+
+
+def make_backend(parts: Parts) -> Backend:
+    """Raises SetupError for settings that cannot be."""
+    from skylift.compute.batch.backend import BatchBackend
+
+    settings: BatchSettings = parts.config.backends.batch
+    provider = make_provider(parts, settings)
+    backend: Backend = BatchBackend(
+        parts.report,
+        provider,
+        policy_of(settings, provider),
+        name=NAME,
+        queue_of=queue_names(settings),
+        lease_ms=parse_duration_ms(settings.lease, "[backends.batch] lease"),
+    )
+    return backend
+
+
+def make_provider(parts: Parts, settings: BatchSettings) -> Provider:
+    from skylift.compute.batch.local import LocalProvider
+    from skylift.compute.worker.wire import WorkerConfig
+
+    provider: Provider = LocalProvider(
+        parts.state / NAME,
+        WorkerConfig(
+            name=NAME,
+            backend=NAME,
+            blobs=parts.blobs,
+            cache_dir=parts.bundles,
+            paths=(str(parts.config.project),),
+            secrets=parts.secrets,
+        ),
+        kinds=kinds_of(settings),
+        withheld=parts.withheld,
+        idle_ms=parse_duration_ms(settings.idle, "[backends.batch] idle"),
+    )
+    return provider
+
+
+def offers(parts: Parts, requirements: Requirements) -> Sequence[Offer]:
+    """Without making anything."""
+    settings: BatchSettings = parts.config.backends.batch
+    return offers_of(NAME, requirements, policy_of(settings, make_provider(parts, settings)))
