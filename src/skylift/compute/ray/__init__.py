@@ -1,0 +1,1 @@
+"""Attempts on a Ray cluster: one that exists, or one that is started here."""

@@ -1,0 +1,442 @@
+"""The Ray backend, as the engine has it: it speaks with the project's supervisor on the cluster through a bridge."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+from skylift.compute.basics import Basics
+from skylift.compute.process.machine import unsendable
+from skylift.compute.ray.capabilities import CAPABILITIES
+from skylift.compute.ray.cluster import Cluster
+from skylift.compute.ray.desk import cannot_start
+from skylift.compute.ray.link import Link, LinkLost
+from skylift.compute.ray.shape import offers_of
+from skylift.compute.ray.wire import (
+    BridgeConfig,
+    Events,
+    Packages,
+    Standing,
+    Submit,
+    SupervisorConfig,
+    Wrote,
+    decode,
+    decode_event,
+    encode,
+    outcome_of,
+    pack_call,
+)
+from skylift.errors import SkyliftError
+from skylift.ports.compute import (
+    Cancelled,
+    Leased,
+    Lost,
+    Offer,
+    Outcome,
+    Report,
+    Requirements,
+    TaskCall,
+)
+
+_MOST_CALLS = 500
+_NODES_S = 5.0
+
+
+class RayBackend(Basics):
+    """`address` None: a cluster of this machine that is started when it is needed, kept in `folder`.
+
+    Attempts belong to the supervisor, an actor of the cluster that outlives the engine: `close` leaves what runs, and
+    the next engine's `poll` adopts it. `packages` gives the document of an environment by its digest.
+    """
+
+    capabilities = CAPABILITIES
+
+    def __init__(
+        self,
+        report: Report,
+        config: SupervisorConfig,
+        *,
+        folder: Path,
+        address: str | None = None,
+        cpus: int | None = None,
+        packages: Callable[[str], Packages] | None = None,
+        announce: Callable[[str], None] | None = None,
+    ) -> None:
+        self.name = config.host.backend
+        self._report = report
+        self._config = config
+        self._address = address
+        self._cpus = cpus
+        self._packages = packages
+        self._announce = announce or _to_stderr
+        self._client = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}"
+        self._cluster = None if address is not None else Cluster(folder, self._client)
+        self._lock = threading.Lock()
+        self._wake = threading.Condition(self._lock)
+        self._held: dict[str, str | None] = {}
+        """Tokens of attempts that were not reported, and their logs."""
+        self._unsent: dict[str, TaskCall] = {}
+        self._link: Link | None = None
+        self._connecting = threading.Lock()
+        self._standing: tuple[float, Standing] | None = None
+        self._lost_link: str | None = None
+        self._closed = False
+        self._thread = threading.Thread(target=self._serve, name=f"skylift-{self.name}", daemon=True)
+        self._thread.start()
+
+    # The port ---------------------------------------------------------------------------------------------------
+
+    def offers(self, requirements: Requirements) -> Sequence[Offer]:
+        standing = self._stand()
+        nodes = standing.nodes if standing is not None else []
+        return offers_of(self.name, requirements, nodes, self._config.grows)
+
+    def submit(self, calls: Sequence[TaskCall]) -> None:
+        with self._wake:
+            if self._closed:
+                return
+            for call in calls:
+                if call.token not in self._held:
+                    self._held[call.token] = call.log
+                    self._unsent[call.token] = call
+            self._wake.notify_all()
+
+    def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
+        with self._lock:
+            held = {token for token in tokens if token in self._held}
+            unsent = {token for token in held if token in self._unsent}
+        asked = [token for token in tokens if token not in unsent]
+        found: dict[str, Literal["queued", "running"]] = {}
+        link = self._present() if asked else None
+        if link is not None:
+            try:
+                found = decode(link.ask("poll", encode(asked)), dict[str, Literal["queued", "running"]])
+            except LinkLost:
+                found = {}
+        with self._lock:
+            for token in found:
+                self._held.setdefault(token, None)
+        return {**dict.fromkeys(sorted(held), "queued"), **found}
+
+    def explain(self, tokens: Collection[str]) -> Mapping[str, str]:
+        with self._lock:
+            link, waiting = self._link, [token for token in tokens if token in self._unsent]
+        said = dict.fromkeys(waiting, "waits for the cluster to be reached")
+        if link is not None:
+            try:
+                asked = [token for token in tokens if token not in said]
+                said.update(decode(link.ask("explain", encode(asked), timeout=5.0), dict[str, str]))
+            except LinkLost:
+                pass
+        return said
+
+    def cancel(self, tokens: Collection[str]) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            dropped = [token for token in tokens if self._unsent.pop(token, None) is not None]
+            for token in dropped:
+                del self._held[token]
+            link, known = self._link, [token for token in tokens if token in self._held]
+        for token in dropped:
+            self._report(token, Cancelled())
+        if link is not None and known:
+            with contextlib.suppress(LinkLost):  # what it held is lost, and reported so
+                link.start("cancel", encode(known))
+
+    def sweep(self, live: Collection[str]) -> None:
+        alive = set(live)
+        with self._lock:
+            stray = [token for token in self._held if token not in alive]
+        self.cancel(stray)
+
+    def leased(self) -> Sequence[Leased]:
+        found = [] if self._cluster is None else self._leased_cluster(self._cluster)
+        standing = self._stand(fresh=True)
+        if standing is None or not (standing.holdings or standing.places or found or standing.clients > 1):
+            return found
+        held = [
+            Leased(
+                backend=self.name,
+                kind="worker",
+                id=f"attempt:{one.token}",
+                until_ms=one.until_ms,
+                token=one.token,
+                run_id=one.run_id,
+                note=one.label,
+            )
+            for one in standing.holdings
+        ]
+        note = f"{standing.places} places"
+        actor = f"supervisor:{standing.name}"
+        return [
+            *held,
+            Leased(backend=self.name, kind="worker", id=actor, until_ms=standing.until_ms, note=note),
+            *found,
+        ]
+
+    def end(self, leased: Sequence[Leased]) -> None:
+        attempts = [one.token for one in leased if one.id.startswith("attempt:") and one.token is not None]
+        whole = any(one.id.startswith("supervisor:") for one in leased)
+        ours = self._cluster is not None and any(one.kind == "cluster" for one in leased)
+        link = self._present() if attempts or whole else None
+        try:
+            if link is not None and attempts:
+                link.ask("end", encode(attempts))
+            if link is not None and whole:
+                link.ask("stop")
+                self._wait_for_loss(link)
+        except LinkLost:
+            pass  # gone: that was wanted
+        if ours and self._cluster is not None:
+            self._cluster.end()
+            if link is not None:
+                self._wait_for_loss(link)
+
+    def close(self) -> None:
+        with self._wake:
+            if self._closed:
+                return
+            self._closed = True
+            self._unsent.clear()
+            self._held.clear()
+            self._wake.notify_all()
+        self._thread.join()
+        with self._connecting:
+            link, self._link = self._link, None
+        left = 0 if link is None else self._leave(link)
+        if self._cluster is not None and not left:
+            self._cluster.release()
+
+    def connect(self) -> Standing:
+        """Be connected now. Raises SetupError."""
+        with self._connecting:
+            link = self._link or self._connected(must_exist=False)
+        return link.standing
+
+    def abandon(self) -> None:
+        """For tests: as if this engine had died."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        self._thread.join()
+        if self._link is not None:
+            self._link.kill()
+
+    # The thread -------------------------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        renew_at = 0.0
+        while True:
+            with self._wake:
+                if not self._unsent and self._lost_link is None:
+                    self._wake.wait(max(0.05, min(self._third_s, renew_at - time.monotonic())))
+                if self._closed:
+                    return
+                calls = list(self._unsent.values())[:_MOST_CALLS]
+                lost, self._lost_link = self._lost_link, None
+            if self._cluster is not None and self._link is not None and time.monotonic() >= renew_at:
+                self._cluster.renew(self._config.lease_ms)
+                renew_at = time.monotonic() + self._third_s
+            if lost is not None:
+                self._recover(lost)
+            elif calls:
+                self._send(calls)
+
+    @property
+    def _third_s(self) -> float:
+        return self._config.lease_ms / 3000
+
+    def _send(self, calls: list[TaskCall]) -> None:
+        try:
+            with self._connecting:
+                link = self._link or self._connected(must_exist=False)
+            body = self._packed(calls)
+            with self._lock:
+                if self._closed or self._link is not link:
+                    return
+                answer = link.start("submit", body)
+                for call in calls:
+                    self._unsent.pop(call.token, None)
+            answer.wait(30.0)
+        except LinkLost:
+            return  # `_gone` sees to what it held
+        except Exception as problem:  # noqa: BLE001  # whatever it is, the calls must not wait for ever
+            hint = f" ({problem.hint})" if isinstance(problem, SkyliftError) and problem.hint else ""
+            refused = cannot_start(f"Backend {self.name} cannot be started: {problem}{hint}")
+            for call in calls:
+                self._finish(call.token, refused)
+
+    def _packed(self, calls: list[TaskCall]) -> bytes:
+        bodies, environments = [], {}
+        for call in calls:
+            digest = call.requirements.environment
+            try:
+                if digest is not None and digest not in environments:
+                    environments[digest] = self._packages_of(digest)
+                bodies.append(pack_call(call))
+            except (TypeError, ValueError, RecursionError, OverflowError) as error:
+                self._finish(call.token, unsendable(call.label, error))
+            except SkyliftError as problem:
+                self._finish(call.token, cannot_start(f"{problem} ({problem.hint})" if problem.hint else str(problem)))
+        return encode(Submit(bodies, environments))
+
+    def _packages_of(self, digest: str) -> Packages:
+        assert self._packages is not None, "a backend without a way to read environments got a call with one"
+        return self._packages(digest)
+
+    def _recover(self, reason: str) -> None:
+        """The link has ended. What the supervisor still holds goes on; the rest is lost."""
+        with self._lock:
+            tokens = [token for token in self._held if token not in self._unsent]
+        if not tokens:
+            return
+        known: Mapping[str, str] = {}
+        try:
+            with self._connecting:
+                link = self._link or self._connected(must_exist=True)
+            known = decode(link.ask("poll", encode(tokens)), dict[str, str])
+        except (LinkLost, SkyliftError):
+            pass
+        for token in tokens:
+            if token not in known:
+                self._finish(token, Lost(reason=f"the Ray cluster or its supervisor was lost: {reason}"))
+
+    # Connections ------------------------------------------------------------------------------------------------
+
+    def _present(self) -> Link | None:
+        """The link, if there is something to be connected with: no cluster is started for a question."""
+        with self._connecting:
+            if self._link is not None or self._closed:
+                return self._link
+            if self._cluster is not None and self._cluster.facts() is None:
+                return None
+            try:
+                return self._connected(must_exist=True)
+            except SkyliftError:
+                return None
+
+    def _connected(self, *, must_exist: bool) -> Link:
+        environment = dict(os.environ)
+        address = self._address or ""
+        if self._cluster is not None:
+            facts = self._cluster.facts() if must_exist else None
+            if facts is None:
+                facts, started = self._cluster.ensure(self._cpus, self._config.lease_ms)
+                if started:
+                    self._announce(_started(facts.address, facts.listens))
+            else:
+                self._cluster.renew(self._config.lease_ms)
+            address = facts.address
+            environment.update(self._cluster.environment())
+        config = BridgeConfig(
+            address=address,
+            client=self._client,
+            ours=self._cluster is not None,
+            must_exist=must_exist,
+            supervisor=self._config,
+        )
+        link = Link(
+            config,
+            environment,
+            events=self._heard,
+            gone=self._gone,
+            note=lambda text: self._announce(f"{self.name}: {text}"),
+        )
+        self._link = link
+        self._standing = (time.monotonic(), link.standing)
+        return link
+
+    def _heard(self, data: bytes) -> None:
+        events: Events = decode(data, Events)
+        for body in events.events:
+            event = decode_event(body)
+            if isinstance(event, Wrote):
+                _append(event.path, event.data)
+            else:
+                self._finish(event.token, outcome_of(event))
+
+    def _finish(self, token: str, outcome: Outcome) -> None:
+        with self._lock:
+            self._unsent.pop(token, None)
+            if self._closed or token not in self._held:
+                return
+            del self._held[token]
+        self._report(token, outcome)
+
+    def _gone(self, link: Link, reason: str) -> None:
+        with self._wake:
+            if self._link is link:
+                self._link = None
+                self._standing = None
+                self._lost_link = reason
+                self._wake.notify_all()
+
+    def _wait_for_loss(self, link: Link) -> None:
+        until = time.monotonic() + 20.0
+        while self._link is link and time.monotonic() < until:
+            time.sleep(0.02)
+
+    def _leave(self, link: Link) -> int:
+        """How many attempts go on."""
+        try:
+            standing: Standing = decode(link.ask("detach", timeout=5.0), Standing)
+            return len(standing.holdings)
+        except LinkLost:
+            return 0
+        finally:
+            link.close()
+
+    def _stand(self, *, fresh: bool = False) -> Standing | None:
+        """What is known of the cluster, if it is connected; not older than a few seconds."""
+        link = self._present() if fresh else self._link
+        if link is None:
+            return None
+        known = self._standing
+        if known is not None and not fresh and time.monotonic() - known[0] < _NODES_S:
+            return known[1]
+        try:
+            standing: Standing = decode(link.ask("standing", timeout=5.0), Standing)
+        except LinkLost:
+            return None
+        self._standing = (time.monotonic(), standing)
+        return standing
+
+    def _leased_cluster(self, cluster: Cluster) -> list[Leased]:
+        facts = cluster.facts()
+        if facts is None:
+            return []
+        return [
+            Leased(
+                backend=self.name,
+                kind="cluster",
+                id=f"cluster:{facts.pid}",
+                until_ms=cluster.until_ms(),
+                note=f"Ray at {facts.address}",
+            )
+        ]
+
+
+def _started(address: str, listens: Sequence[str]) -> str:
+    wide = [place for place in listens if not place.startswith(("127.", "::1", "localhost"))]
+    where = f"{', '.join(listens)}" if listens else address
+    beyond = f"; beyond this machine: {', '.join(wide)}" if wide else ""
+    return f"ray: started a cluster on this machine; it listens on {where} (a token is needed{beyond})"
+
+
+def _to_stderr(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+def _append(path: str, data: bytes) -> None:
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab") as log:
+        log.write(data)

@@ -1,0 +1,231 @@
+"""The program between an engine and a cluster: it alone speaks with Ray.
+
+Ray ends the process of a driver whose cluster is gone, holds one connection for each process, and starts threads that
+do not survive a fork. An engine must not be exposed to that: so this is a process of its own, which forwards bytes, and
+whose death costs a new connection and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from skylift.compute.ray.wire import LENGTH, BridgeConfig, Down, Events, Up, decode, encode, framed
+
+NAMESPACE = "skylift"
+_ATTACH_S = 60.0
+_TRIES = 8
+_HEAD = "node:__internal_head__"
+
+
+def main() -> None:
+    """Standard input and output are the engine's; what Ray prints goes to standard error."""
+    reading, writing = os.dup(0), os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    with os.fdopen(reading, "rb") as orders:
+        config: BridgeConfig = decode(_frame(orders), BridgeConfig)
+        bridge = Bridge(config, writing)
+        try:
+            bridge.connect()
+        except Exception as problem:  # noqa: BLE001  # of Ray, of any kind: the engine is told
+            bridge.say(Up(0, "refused", _text(problem).encode()))
+            os._exit(1)
+        threading.Thread(target=bridge.listen, daemon=True).start()
+        with contextlib.suppress(EOFError):
+            while True:
+                bridge.carry(decode(_frame(orders), Down))
+    os._exit(0)
+
+
+def _frame(orders: Any) -> bytes:
+    head = orders.read(LENGTH.size)
+    if len(head) < LENGTH.size:
+        raise EOFError
+    (length,) = LENGTH.unpack(head)
+    body: bytes = orders.read(length)
+    if len(body) < length:
+        raise EOFError
+    return body
+
+
+class Refused(Exception):
+    """The cluster cannot be used as it is."""
+
+
+class Bridge:
+    def __init__(self, config: BridgeConfig, writing: int) -> None:
+        self._config = config
+        self._writing = writing
+        self._lock = threading.Lock()
+        self._supervisor: Any = None
+
+    def say(self, up: Up) -> None:
+        data = memoryview(framed(up))
+        with self._lock:
+            while data:
+                data = data[os.write(self._writing, data) :]
+
+    def connect(self) -> None:
+        import ray
+
+        self._init()
+        if self._config.must_exist:
+            self._supervisor = ray.get_actor(self._config.supervisor.name, namespace=NAMESPACE)
+            standing = ray.get(self._supervisor.attach.remote(self._config.client), timeout=_ATTACH_S)
+        else:
+            if not self._config.ours and not self._exists():
+                self._prepare_nodes()
+            standing = self._attached()
+        self.say(Up(0, "up", standing))
+
+    def carry(self, down: Down) -> None:
+        """Ask the supervisor, and pass its answer on when it comes."""
+        ref = getattr(self._supervisor, down.method).remote(self._config.client, down.body)
+        ref.future().add_done_callback(lambda done: self._answer(down.number, done))
+
+    def listen(self) -> None:
+        """Ends with the supervisor."""
+        import ray
+
+        seen = 0
+        while True:
+            try:
+                data = ray.get(self._supervisor.listen.remote(self._config.client, seen))
+            except Exception as problem:  # noqa: BLE001  # it or its node is gone
+                self.say(Up(0, "gone", _text(problem).encode()))
+                os._exit(1)
+            events: Events = decode(data, Events)
+            if events.events:
+                self.say(Up(0, "events", data))
+            seen = events.last
+
+    def _answer(self, number: int, done: Any) -> None:
+        error = done.exception()
+        self.say(Up(number, "error", _text(error).encode()) if error else Up(number, "answer", done.result()))
+
+    def _init(self, **job: Any) -> None:
+        import ray
+
+        # As Ray's own default would, but said: a mode that is not set is guessed differently by different versions.
+        os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
+        ray.init(self._config.address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **job)
+
+    def _attached(self) -> bytes:
+        """The project's supervisor, made if there is none. One that is just ending is waited for."""
+        import ray
+
+        for tried in range(_TRIES):
+            self._supervisor = self._made()
+            try:
+                answer: bytes = ray.get(self._supervisor.attach.remote(self._config.client), timeout=_ATTACH_S)
+                return answer
+            except (ray.exceptions.ActorDiedError, ray.exceptions.ActorUnavailableError):
+                if tried == _TRIES - 1:
+                    raise
+                time.sleep(0.25)
+        raise AssertionError
+
+    def _exists(self) -> bool:
+        """Then the nodes were looked at when it was made; places on new ones look for themselves."""
+        import ray
+
+        try:
+            ray.get_actor(self._config.supervisor.name, namespace=NAMESPACE)
+        except ValueError:
+            return False
+        return True
+
+    def _made(self) -> Any:
+        """On the head node, the one that no autoscaler takes away."""
+        import ray
+
+        from skylift.compute.ray.supervisor import Supervisor
+
+        head = {"resources": {_HEAD: 0.001}} if _HEAD in ray.cluster_resources() else {}
+        wishes: Any = {"name": self._config.supervisor.name, "namespace": NAMESPACE, "lifetime": "detached", **head}
+        actor = ray.remote(Supervisor).options(
+            get_if_exists=True, num_cpus=0, max_restarts=0, max_concurrency=10_000, **wishes
+        )
+        return actor.remote(encode(self._config.supervisor))
+
+    # Is our code there, and can the artifacts be read? ------------------------------------------------------------
+
+    def _prepare_nodes(self) -> None:
+        import ray
+
+        import skylift
+
+        seen = self._looked()
+        other = sorted({version or "none" for version, _ in seen.values() if version != skylift.__version__})
+        if other:
+            self._note(
+                f"the cluster has skylift {', '.join(other)}: skylift {skylift.__version__} is sent to its nodes"
+            )
+            ray.shutdown()
+            self._init(runtime_env={"py_modules": [str(Path(skylift.__file__).parent)], "uv": _our_requirements()})
+            seen = self._looked()
+        for version, problem in seen.values():
+            if version != skylift.__version__:
+                raise Refused(f"a node cannot load skylift {skylift.__version__}: {problem}")
+            if problem is not None:
+                raise Refused(
+                    f"{problem} (every node must: give a URL that all of them reach as `artifacts`, or a folder that "
+                    "they share, see the guide to Ray)"
+                )
+
+    def _looked(self) -> dict[str, tuple[str, str | None]]:
+        """What each node answers: its version of this package, and why it cannot read the artifacts."""
+        import ray
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        config = encode(self._config.supervisor.host)
+        look = ray.remote(_look)
+        asked = {
+            row["NodeID"]: look.options(
+                num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(row["NodeID"], soft=False)
+            ).remote(config)
+            for row in ray.nodes()
+            if row["Alive"]
+        }
+        return {node: ray.get(ref, timeout=_ATTACH_S * 5) for node, ref in asked.items()}
+
+    def _note(self, text: str) -> None:
+        self.say(Up(0, "note", text.encode()))
+
+
+def _look(config: bytes) -> tuple[str, str | None]:
+    """Travels by value, for it runs where this package may not be."""
+    try:
+        import skylift
+        from skylift.compute.ray.place import blindness
+        from skylift.compute.ray.wire import HostConfig, decode
+    except Exception as problem:  # noqa: BLE001  # missing, or without what it needs
+        return "", f"{type(problem).__name__}: {problem}"
+    return skylift.__version__, blindness(decode(config, HostConfig))
+
+
+def _our_requirements() -> list[str]:
+    """What this package needs wherever it runs; its extras are the cluster's own matter."""
+    from importlib.metadata import requires
+
+    return [line for line in requires("skylift") or () if "extra ==" not in line]
+
+
+def _has_token() -> bool:
+    named = any(os.environ.get(name) for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+    return named or (Path.home() / ".ray" / "auth_token").is_file()
+
+
+def _text(problem: BaseException) -> str:
+    text = " ".join(str(problem).split())
+    return text[:2_000] if isinstance(problem, Refused) else f"{type(problem).__name__}: {text}"[:2_000]
+
+
+if __name__ == "__main__":
+    main()

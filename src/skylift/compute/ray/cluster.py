@@ -1,0 +1,170 @@
+"""A Ray cluster on this machine that was started for a project: who uses it until when, and its end.
+
+It belongs to its keeper (see `keeper`), a process that outlives the engine and ends with the last lease. Everything
+there is to know lies in a folder: `facts.json`, the token, and a file for each engine with the end of its lease.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from skylift.errors import SetupError
+
+_START_S = 90.0
+_END_S = 20.0
+_POLL_S = 0.05
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What the keeper writes once its cluster is up."""
+
+    address: str
+    pid: int
+    """Of the keeper."""
+    started: float
+    """When the keeper's process was created, as the system tells: a process id alone may be another's by now."""
+    listens: tuple[str, ...] = ()
+    """On what, for people."""
+
+
+class Cluster:
+    def __init__(self, folder: Path, engine: str) -> None:
+        self.folder = folder
+        self._lease = folder / "leases" / engine
+
+    @property
+    def token_file(self) -> Path:
+        return self.folder / "token"
+
+    def facts(self) -> Facts | None:
+        """None where no cluster lives."""
+        facts = facts_in(self.folder)
+        return facts if facts is not None and alive(facts.pid, facts.started) else None
+
+    def ensure(self, cpus: int | None, lease_ms: int) -> tuple[Facts, bool]:
+        """The cluster, and whether it was started for this. Raises SetupError when it does not start."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(self.folder):
+            self.renew(lease_ms)
+            facts = self.facts()
+            return (facts, False) if facts is not None else (self._start(cpus), True)
+
+    def renew(self, lease_ms: int) -> None:
+        self._lease.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = self._lease.with_suffix(".new")
+        fresh.write_text(str(int(time.time() * 1000) + lease_ms))
+        fresh.replace(self._lease)
+
+    def release(self) -> None:
+        """This engine needs it no more; without leases it ends, which is waited for."""
+        self._lease.unlink(missing_ok=True)
+        facts = self.facts()
+        if facts is not None and time.time() * 1000 > last_lease_ms(self.folder):
+            wait_gone(facts)
+
+    def until_ms(self) -> int:
+        return last_lease_ms(self.folder)
+
+    def end(self) -> None:
+        """At once, whoever uses it. Waits until it is gone."""
+        facts = self.facts()
+        if facts is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(facts.pid, signal.SIGTERM)
+            wait_gone(facts)
+
+    def environment(self) -> dict[str, str]:
+        """Of whoever speaks with it."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
+
+    def _start(self, cpus: int | None) -> Facts:
+        (self.folder / "facts.json").unlink(missing_ok=True)
+        self._write_token()
+        words = self.folder / "keeper.log"
+        with words.open("wb") as log:
+            keeper = subprocess.Popen(
+                [sys.executable, "-m", "skylift.compute.ray.keeper", str(self.folder), str(cpus or 0)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **self.environment()},
+                start_new_session=True,
+            )
+        until = time.monotonic() + _START_S
+        while (facts := self.facts()) is None:
+            if keeper.poll() is not None or time.monotonic() > until:
+                keeper.kill()
+                keeper.wait()
+                raise _did_not_start(words)
+            time.sleep(_POLL_S)
+        return facts
+
+    def _write_token(self) -> None:
+        self.token_file.unlink(missing_ok=True)
+        handle = os.open(self.token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(secrets.token_hex(32))
+
+
+def facts_in(folder: Path) -> Facts | None:
+    """What the last keeper wrote, whether it lives or not."""
+    try:
+        return msgspec.json.decode((folder / "facts.json").read_bytes(), type=Facts)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Against others who take leases, start a cluster or end it."""
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def wait_gone(facts: Facts, timeout_s: float = _END_S) -> bool:
+    until = time.monotonic() + timeout_s
+    while alive(facts.pid, facts.started):
+        if time.monotonic() > until:
+            return False
+        time.sleep(_POLL_S)
+    return True
+
+
+def last_lease_ms(folder: Path) -> int:
+    """When the last lease ends; 0 without one."""
+    found = [0]
+    with contextlib.suppress(OSError):
+        for file in (folder / "leases").iterdir():
+            with contextlib.suppress(OSError, ValueError):
+                found.append(int(file.read_text()))
+    return max(found)
+
+
+def alive(pid: int, started: float) -> bool:
+    import psutil  # type: ignore[import-untyped, unused-ignore]
+
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        return bool(abs(process.create_time() - started) < 1.0) and process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _did_not_start(words: Path) -> SetupError:
+    said = " ".join(words.read_text(errors="replace")[-1_500:].split())
+    return SetupError(
+        f"Ray does not start on this machine: {said or 'it said nothing'}",
+        hint="is `skylift[ray]` installed? Or give [backends.ray] address, that of a cluster which runs",
+        code="RAY",
+    )

@@ -1,0 +1,160 @@
+"""The process that a cluster started here belongs to: it starts Ray, and ends it when no engine has a lease on it.
+
+It never calls `ray stop`, which ends every Ray of the machine: it ends the processes it started, and theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from skylift.compute.ray.cluster import Facts, facts_in, last_lease_ms, locked
+
+_POLL_S = 0.1
+_UP_S = 80.0
+_ORDERLY_S = 6.0
+_STORE_BYTES = 128 * 2**20
+"""Of Ray's object store: values travel through the artifacts, so it stays nearly empty."""
+
+
+def main() -> None:
+    folder, cpus = Path(sys.argv[1]), int(sys.argv[2])
+    keeper = Keeper(folder, cpus)
+    signal.signal(signal.SIGTERM, keeper.stop)
+    try:
+        keeper.start()
+        keeper.keep()
+    finally:
+        keeper.end()
+
+
+class Keeper:
+    def __init__(self, folder: Path, cpus: int) -> None:
+        self._folder = folder
+        self._cpus = cpus
+        # Paths of Unix sockets are short, and Ray puts long ones into this folder.
+        self._temp = Path(tempfile.mkdtemp(prefix="skylift-ray-", dir="/tmp" if Path("/tmp").is_dir() else None))
+        self._stopping = False
+        self._ray: subprocess.Popen[bytes] | None = None
+        self._seen: dict[int, Any] = {}
+
+    def stop(self, *_: object) -> None:
+        self._stopping = True
+
+    def start(self) -> None:
+        """Raises when it does not come up."""
+        command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head", "--block"]
+        command += ["--node-ip-address=127.0.0.1", "--port=0", "--include-dashboard=false", "--disable-usage-stats"]
+        command += [f"--temp-dir={self._temp}", f"--object-store-memory={_STORE_BYTES}"]
+        if self._cpus:
+            command.append(f"--num-cpus={self._cpus}")
+        environment = {**os.environ, "RAY_TMPDIR": str(self._temp), "RAY_USAGE_STATS_ENABLED": "0"}
+        environment.pop("RAY_ADDRESS", None)
+        self._ray = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
+        self._write_facts(self._address())
+
+    def keep(self) -> None:
+        """Until it is told to stop, the last lease is over, or Ray has ended by itself."""
+        assert self._ray is not None
+        looked = 0.0
+        while not self._stopping and self._ray.poll() is None:
+            if self._is_over():
+                return
+            if time.monotonic() - looked > 2.0:
+                looked = time.monotonic()
+                self._note_processes()
+            time.sleep(_POLL_S)
+
+    def _is_over(self) -> bool:
+        """Looked at under the lock of those who take leases: whoever comes later starts another cluster."""
+        if time.time() * 1000 <= last_lease_ms(self._folder):
+            return False
+        with locked(self._folder):
+            over = time.time() * 1000 > last_lease_ms(self._folder)
+            if over:
+                (self._folder / "facts.json").unlink(missing_ok=True)
+            return over
+
+    def end(self) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        self._forget()
+        self._note_processes()
+        if self._ray is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._ray.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._ray.wait(_ORDERLY_S)
+        self._kill_rest()
+        shutil.rmtree(self._temp, ignore_errors=True)
+
+    def _forget(self) -> None:
+        """Nobody shall be sent to a cluster that ends; what another keeper wrote since is its own."""
+        facts = facts_in(self._folder)
+        if facts is not None and facts.pid == os.getpid():
+            (self._folder / "facts.json").unlink(missing_ok=True)
+
+    def _address(self) -> str:
+        """Ray writes it when its control process is up; the node is up when it has said so in its output too."""
+        until = time.monotonic() + _UP_S
+        file = self._temp / "ray_current_cluster"
+        while time.monotonic() < until and not self._stopping:
+            assert self._ray is not None
+            if self._ray.poll() is not None:
+                raise RuntimeError(f"ray start ended with status {self._ray.returncode}")
+            if file.exists() and (address := file.read_text().strip()):
+                return address
+            time.sleep(_POLL_S)
+        raise RuntimeError(f"Ray was not up after {_UP_S:g} s")
+
+    def _write_facts(self, address: str) -> None:
+        import psutil  # type: ignore[import-untyped, unused-ignore]
+
+        started = psutil.Process().create_time()
+        facts = Facts(address=address, pid=os.getpid(), started=started, listens=self._listens())
+        fresh = self._folder / "facts.new"
+        fresh.write_bytes(msgspec.json.encode(facts))
+        fresh.replace(self._folder / "facts.json")
+
+    def _listens(self) -> tuple[str, ...]:
+        """Every address that a process of the cluster listens on."""
+        import psutil
+
+        self._note_processes()
+        found = set()
+        for process in self._seen.values():
+            with contextlib.suppress(psutil.Error):
+                for one in process.net_connections(kind="tcp"):
+                    if one.status == psutil.CONN_LISTEN:
+                        found.add(f"{one.laddr.ip.removeprefix('::ffff:')}:{one.laddr.port}")
+        return tuple(sorted(found))
+
+    def _note_processes(self) -> None:
+        """What it started, also what left its process group: psutil knows them by their time of creation too."""
+        import psutil
+
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process().children(recursive=True):
+                self._seen.setdefault(process.pid, process)
+        self._seen = {pid: process for pid, process in self._seen.items() if process.is_running()}
+
+    def _kill_rest(self) -> None:
+        import psutil
+
+        for process in self._seen.values():
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(list(self._seen.values()), timeout=5.0)
+
+
+if __name__ == "__main__":
+    main()
