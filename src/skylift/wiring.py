@@ -77,6 +77,11 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BACKENDS: dict[str, Known] = {
+    "ray": Known(
+        make="skylift.compute.ray.make:make_backend",
+        capabilities="skylift.compute.ray.capabilities:CAPABILITIES",
+        offers="skylift.compute.ray.make:offers",
+    ),
     "simulated": Known(
         make="skylift.compute.simulated.make:make_backend",
         capabilities="skylift.compute.simulated.capabilities:CAPABILITIES",
