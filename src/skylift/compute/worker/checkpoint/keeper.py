@@ -215,7 +215,7 @@ def _state_of(data: bytearray, where: str) -> Any:
 
 
 def _gang() -> tuple[int, int]:
-    """Rank of this process among those that work on one attempt, and how many they are, as torchrun and our gangs say."""
+    """Rank of this process among those that work on one attempt, and their number, as torchrun and our gangs say."""
     try:
         return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     except ValueError:
