@@ -151,7 +151,7 @@ class RemoteFiles:
 
     def write(self, name: str, chunks: Iterable[memoryview]) -> None:
         def written() -> None:
-            self._fs.makedirs(self._root, exist_ok=True)
+            self._make_root()
             with self._fs.open(self._place(name), "wb", block_size=_BLOCK) as file:
                 for chunk in chunks:
                     file.write(chunk)
@@ -160,7 +160,7 @@ class RemoteFiles:
 
     def publish(self, name: str, data: bytes) -> None:
         def put() -> None:
-            self._fs.makedirs(self._root, exist_ok=True)
+            self._make_root()
             if self._whole:
                 self._fs.pipe_file(self._place(name), data)
                 return
@@ -176,6 +176,11 @@ class RemoteFiles:
                 self._fs.rm_file(self._place(name))
 
         self._guarded(removed)
+
+    def _make_root(self) -> None:
+        """Object stores have no folders, and must not be made to create a bucket."""
+        if not self._whole:
+            self._fs.makedirs(self._root, exist_ok=True)
 
     def _place(self, name: str) -> str:
         return f"{self._root}/{name}"
