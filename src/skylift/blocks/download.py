@@ -22,6 +22,8 @@ PART = 4 << 20
 """Bytes of one request: with CONNECTIONS, the memory that a download takes."""
 TRIES = 5
 """In a row without a single byte, at each place."""
+MOST_FAILURES = 50
+"""Of one request, however far it comes in between."""
 _LONGEST_PAUSE_S = 10.0
 _LONGEST_WAIT_S = 60.0
 _TELL_EVERY_S = 10.0
@@ -138,7 +140,7 @@ def _pieces(
 ) -> Iterator[bytes]:
     """A part, from the place whose turn it is. What fails goes on at the next place, at the byte it had come to."""
     left = list(range(len(places)))
-    turn, failures, at = number, 0, start
+    turn, failures, total, at = number, 0, 0, start
     reasons: dict[str, str] = {}
     while at < end:
         index = left[turn % len(left)]
@@ -150,12 +152,11 @@ def _pieces(
                 at, failures = at + len(piece), 0
                 yield piece
         except Unreachable as problem:
-            failures += 1
-            turn += 1
+            failures, total, turn = failures + 1, total + 1, turn + 1
             reasons[place.origin.url] = str(problem)
             if problem.final:
                 left.remove(index)
-            if not left or failures >= TRIES * len(left):
+            if not left or failures >= TRIES * len(left) or total >= MOST_FAILURES:
                 raise _unavailable(reasons, at) from problem
             if failures % len(left) == 0 or len(left) == 1:
                 _log.warning("%s at byte %d: %s; trying again", place.origin.url, at, problem)
