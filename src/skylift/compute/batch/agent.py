@@ -120,11 +120,12 @@ class Agent:
 
     def _look_around(self) -> bool:
         """Take in what was assigned or is to be stopped; whether there is anything at all."""
-        names = self._machine.names()
+        names = sorted(self._machine.names())  # an attempt stands before the wish to stop it
+        here = {name for name, _ in list(self._here.values())}
         for name in names:
             if name.endswith(STOP):
                 self._stop(name.removesuffix(STOP))
-            elif not any(name == here for here, _ in self._here.values()):
+            elif name not in here:
                 self._begin(name)
         return bool(names)
 
@@ -144,7 +145,7 @@ class Agent:
     def _stop(self, name: str) -> None:
         if name in self._stopped:
             return
-        tokens = [token for token, (here, _) in self._here.items() if here == name]
+        tokens = [token for token, (here, _) in list(self._here.items()) if here == name]
         if not tokens:
             self._machine.remove(f"{ON}/{name}{STOP}")
             return
