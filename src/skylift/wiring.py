@@ -77,6 +77,11 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 BACKENDS: dict[str, Known] = {
+    "batch": Known(
+        make="skylift.compute.batch.make:make_backend",
+        capabilities="skylift.compute.batch.capabilities:CAPABILITIES",
+        offers="skylift.compute.batch.make:offers",
+    ),
     "ray": Known(
         make="skylift.compute.ray.make:make_backend",
         capabilities="skylift.compute.ray.capabilities:CAPABILITIES",
