@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
+from skylift.compute.worker import current
+from skylift.compute.worker.attempt import finished, surroundings
 from skylift.compute.worker.context import LambdaContext, deadline
 from skylift.compute.worker.loader import Loader
+from skylift.compute.worker.secrets import Secrets
 from skylift.errors import RunNotFound, SetupError
-from skylift.ports.compute import CodeRef
+from skylift.ports.compute import CodeRef, Requirements
 from skylift.values.codec import ValueCodec
 
 if TYPE_CHECKING:
@@ -21,28 +26,112 @@ if TYPE_CHECKING:
     from skylift.ports.tasks import TaskSpec, TaskTable
 
 
-class RecordedCall(msgspec.Struct, kw_only=True):
-    """Call it to run the attempt again; it returns what the task returns and raises what it raises."""
+class RecordedAttempt(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt was given, as plain data: it can be run again in another process, with other packages."""
 
     label: str
-    attempt: int
-    function: Any
-    arguments: Mapping[str, Any]
-    positional: tuple[Any, ...] = ()
+    number: int
+    token: str
+    run_id: str
+    visit: str
+    task: str
+    code: CodeRef
+    convention: Literal["task", "handler"]
+    arguments: Any
+    requirements: Requirements
+    secrets: dict[str, str] = {}
+    """Where the secrets of its task are found, by name."""
+    paths: tuple[str, ...] = ()
+    cache_dir: str
+    checkpoints: str | None = None
+    """Where the run keeps checkpoints."""
+
+    @classmethod
+    def of(
+        cls,
+        attempt: Attempt,
+        spec: TaskSpec,
+        *,
+        run_id: str,
+        bundle: str | None,
+        secrets: Mapping[str, str],
+        paths: tuple[str, ...],
+        cache_dir: str,
+        checkpoints: str | None,
+    ) -> RecordedAttempt:
+        from skylift.engine.calls import visit_at
+
+        handler = spec.convention == "handler"
+        return cls(
+            label=attempt.label,
+            number=attempt.number,
+            token=attempt.token,
+            run_id=run_id,
+            visit=visit_at(attempt.token, attempt.number),
+            task=spec.name,
+            code=CodeRef(bundle=None if handler else bundle, target=spec.target),
+            convention=spec.convention,
+            arguments=_event(attempt) if handler else attempt.arguments,
+            requirements=spec.requirements,
+            secrets=dict(secrets),
+            paths=paths,
+            cache_dir=cache_dir,
+            checkpoints=checkpoints,
+        )
+
+
+class RecordedCall:
+    """Call it to run the attempt again; it returns what the task returns and raises what it raises."""
+
+    def __init__(self, attempt: RecordedAttempt, blobs: BlobStore) -> None:
+        """Loads code and inputs, finds secrets. Raises SecretMissing, or what importing the code raises."""
+        self._attempt = attempt
+        secrets = Secrets(attempt.secrets)
+        self._secrets = {name: secrets.find(name) for name in attempt.requirements.secrets}
+        loader = Loader(lambda: blobs, attempt.cache_dir, attempt.paths)
+        self._function = loader.function(attempt.code)
+        if attempt.convention == "handler":
+            self._positional: tuple[Any, ...] = (attempt.arguments, _context(attempt))
+            self._named: dict[str, Any] = {}
+            return
+        codec = ValueCodec(blobs, resolver=loader.resolver(attempt.code.bundle))
+        hints = self._function.parameters
+        self._positional = ()
+        self._named = {name: codec.load(value, hints.get(name, Any)) for name, value in attempt.arguments.items()}
 
     def __call__(self) -> Any:
-        return self.function(*self.positional, **self.arguments)
+        """With the attempt's environment variables and secrets, and the attempt itself for code that asks for it. Of a
+        gang only rank 0 runs, as a gang of one."""
+        attempt = self._attempt
+        variables = {**attempt.requirements.env, **_alone(attempt.requirements), **self._secrets}
+        timeout_ms = attempt.requirements.timeout_ms
+        now = current.Attempt(
+            token=f"{attempt.run_id}.{attempt.token}",
+            run_id=attempt.run_id,
+            task=attempt.task,
+            label=attempt.label,
+            number=attempt.number,
+            deadline_ms=None if timeout_ms is None else int(time.time() * 1000) + timeout_ms,
+            visit=attempt.visit,
+            checkpoints=attempt.checkpoints,
+        )
+        current.enter(now, process_wide=True)
+        try:
+            with surroundings(variables):
+                return finished(self._function.call(*self._positional, **self._named))
+        finally:
+            current.enter(None, process_wide=True)
 
     def describe(self) -> str:
         """The call as it would stand in Python, long values shortened."""
-        given = [_short(value) for value in self.positional]
-        given += [f"{name}={_short(value)}" for name, value in self.arguments.items()]
-        return f"{getattr(self.function, '__name__', 'task')}({', '.join(given)})"
+        given = [_short(value) for value in self._positional]
+        given += [f"{name}={_short(value)}" for name, value in self._named.items()]
+        return f"{getattr(self._function.call, '__name__', 'task')}({', '.join(given)})"
 
     def user_frames(self, raised: BaseException) -> TracebackType | None:
         """The traceback from the task's own first line on."""
         trace = raised.__traceback__
-        while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("skylift."):
+        while trace is not None and _is_ours(trace.tb_frame.f_code.co_filename):
             trace = trace.tb_next
         return trace or raised.__traceback__
 
@@ -63,43 +152,19 @@ def choose_attempt(attempts: list[Attempt], step: str, number: int | None) -> At
     return chosen[-1]
 
 
-def recorded_call(
-    attempt: Attempt, table: TaskTable, blobs: BlobStore, cache_dir: str, paths: tuple[str, ...]
-) -> RecordedCall:
-    """Load the code and the inputs of an attempt, from the run's own bundle. Raises SetupError if it ran no Python."""
-    spec = _spec_of(attempt, table)
-    loader = Loader(lambda: blobs, cache_dir, paths)
-    bundle = None if spec.convention == "handler" else table.bundle
-    function = loader.function(CodeRef(bundle=bundle, target=spec.target))
-    if spec.convention == "handler":
-        return RecordedCall(
-            label=attempt.label,
-            attempt=attempt.number,
-            function=function.call,
-            arguments={},
-            positional=(_event(attempt), _context(attempt, spec)),
-        )
-    codec = ValueCodec(blobs)
-    return RecordedCall(
-        label=attempt.label,
-        attempt=attempt.number,
-        function=function.call,
-        arguments={
-            name: codec.load(value, function.parameters.get(name, Any)) for name, value in attempt.arguments.items()
-        },
-    )
-
-
-def _spec_of(attempt: Attempt, table: TaskTable) -> TaskSpec:
+def spec_of(attempt: Attempt, table: TaskTable) -> TaskSpec:
+    """The task that an attempt ran. Raises SetupError if it ran no Python of ours."""
     from skylift.engine.router import find_function
 
-    name = attempt.resource.rpartition(":::skylift:")[2]
+    name = attempt.resource.rpartition(":::skylift:")[2].removesuffix(".waitForTaskToken")
     spec = table.tasks.get(name) or find_function(attempt.resource, table)
     if spec is None and isinstance(attempt.arguments, dict):
         spec = find_function(str(attempt.arguments.get("FunctionName")), table)
     if spec is None:
         raise SetupError(
-            f"{attempt.label} ran no Python here: its resource is {attempt.resource}", code="NOT-REPLAYABLE"
+            f"{attempt.label} ran no Python here: its resource is {attempt.resource}",
+            hint="only tasks and bound functions can be replayed",
+            code="NOT-REPLAYABLE",
         )
     return spec
 
@@ -110,15 +175,31 @@ def _event(attempt: Attempt) -> Any:
     return attempt.arguments.get("Payload", {}) if invoked else attempt.arguments
 
 
-def _context(attempt: Attempt, spec: TaskSpec) -> LambdaContext:
+def _context(attempt: RecordedAttempt) -> LambdaContext:
     """A handler's context; its deadline counts from now."""
     return LambdaContext(
-        function_name=spec.name,
-        aws_request_id=attempt.token,
-        deadline_ms=deadline(int(time.time() * 1000), spec.requirements.timeout_ms),
-        memory_limit_in_mb=spec.requirements.memory_mib or 0,
+        function_name=attempt.task,
+        aws_request_id=f"{attempt.run_id}.{attempt.token}",
+        deadline_ms=deadline(int(time.time() * 1000), attempt.requirements.timeout_ms),
+        memory_limit_in_mb=attempt.requirements.memory_mib or 0,
         log_stream_name=attempt.label,
     )
+
+
+def _alone(needs: Requirements) -> dict[str, str]:
+    """What a member of a gang is told, for one without others."""
+    if needs.nodes == 1:
+        return {}
+    from skylift.compute.process.gang import ADDRESS, free_port
+
+    ranks = dict.fromkeys(("RANK", "LOCAL_RANK", "NODE_RANK"), "0")
+    sizes = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "1")
+    return {**ranks, **sizes, "MASTER_ADDR": ADDRESS, "MASTER_PORT": str(free_port())}
+
+
+def _is_ours(file: str) -> bool:
+    own = str(Path(__file__).parent)
+    return file.startswith(own + os.sep) and not file.startswith(os.path.join(own, "testing"))  # noqa: PTH118
 
 
 def _short(value: Any) -> str:

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from skylift.ports.journal import Journal
     from skylift.ports.ownership import Ownership
     from skylift.ports.resources import ResourceStore
-    from skylift.recorded import RecordedCall
+    from skylift.recorded import RecordedAttempt
     from skylift.stores.database import Store
     from skylift.sweeping import Holder, Swept
     from skylift.values.codec import ValueCodec
@@ -595,13 +595,23 @@ class Runtime:
                 return False
         return not stopping.is_set()
 
-    def recorded_call(self, record: RunRecord, step: str, attempt: int | None = None) -> RecordedCall:
-        """A recorded attempt to be run again here, with its own code and inputs. Raises RunNotFound, SetupError."""
-        from skylift.recorded import choose_attempt, recorded_call
+    def recorded_attempt(self, record: RunRecord, step: str, attempt: int | None = None) -> RecordedAttempt:
+        """All that is needed to run a recorded attempt again. Raises RunNotFound, SetupError."""
+        from skylift.compute.worker.checkpoint.place import beside
+        from skylift.recorded import RecordedAttempt, choose_attempt, spec_of
 
         chosen = choose_attempt(self.reader.view(record).attempts, step, attempt)
-        table = self.reader.library.table(record.tasks)
-        return recorded_call(chosen, table, self.blobs, self._bundles(), (str(self.config.project),))
+        spec = spec_of(chosen, self.reader.library.table(record.tasks))
+        return RecordedAttempt.of(
+            chosen,
+            spec,
+            run_id=record.run_id,
+            bundle=self.reader.library.table(record.tasks).bundle,
+            secrets=self._secret_sources(),
+            paths=(str(self.config.project),),
+            cache_dir=self._bundles(),
+            checkpoints=None if self.config.url is not None else beside(self._blobs_location()),
+        )
 
     def drives(self, record: RunRecord) -> bool:
         return self._ownership is not None and record.owner == self._ownership.owner

@@ -1,14 +1,26 @@
-"""`skylift replay`: one recorded attempt again, in this process, where a debugger can look at it."""
+"""`skylift replay`: one recorded attempt again, here, where a debugger can look at it."""
 
 from __future__ import annotations
 
-import sys
-import traceback
+import contextlib
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
-from skylift.cli.output import shorten
+from skylift.cli.again import Again, run_again
 from skylift.cli.parts import open_runtime
+from skylift.errors import SetupError
+
+if TYPE_CHECKING:
+    from skylift.ports.blobs import BlobStore
+    from skylift.recorded import RecordedAttempt
+    from skylift.runtime import Runtime
 
 
 @click.command()
@@ -16,24 +28,93 @@ from skylift.cli.parts import open_runtime
 @click.argument("step")
 @click.option("--attempt", type=click.IntRange(1), help="Which try.  [default: the last]")
 @click.option("--pdb", "debug", is_flag=True, help="Open the debugger where it fails.")
-def replay(run: str, step: str, attempt: int | None, debug: bool) -> int:
-    """Run an attempt of STEP (`train`, or `trials[3].train`) of RUN again, here, with the same inputs and code.
+@click.option("--from-checkpoint", is_flag=True, help="Let it go on from what it saved, instead of from its beginning.")
+def replay(run: str, step: str, attempt: int | None, debug: bool, from_checkpoint: bool) -> int:
+    """Run an attempt of STEP (`train`, or `trials[3].train`) of RUN again, here, with the same inputs, code and
+    packages, wherever it ran.
 
-    Nothing is recorded: the run stays as it is. Exit status 1 when the task raises again.
+    Nothing is recorded: the run and its checkpoints stay as they are. Exit status 1 when the task raises again.
     """
-    with open_runtime() as runtime:
-        call = runtime.recorded_call(runtime.reader.record(run), step, attempt)
-        click.echo(f"replaying {call.label}, attempt {call.attempt}: {call.describe()}", err=True)
-        try:
-            result = call()
-        except Exception as raised:  # noqa: BLE001  # whatever the user's task raises is what is wanted here
-            frames = call.user_frames(raised)
-            traceback.print_exception(type(raised), raised, frames)
-            if debug:
-                import pdb
+    with open_runtime() as runtime, tempfile.TemporaryDirectory(prefix="skylift-replay-") as folder:
+        given = runtime.recorded_attempt(runtime.reader.record(run), step, attempt)
+        given = _with_checkpoints(given, Path(folder), wanted=from_checkpoint)
+        nodes = given.requirements.nodes
+        if nodes > 1:
+            click.echo(f"of {nodes} members of a gang only rank 0 runs here, as a gang of one", err=True)
+        if given.requirements.environment is None:
+            return run_again(given, runtime.blobs, debug=debug)
+        return _in_its_environment(runtime, given, Path(folder), debug=debug)
 
-                pdb.post_mortem(frames)
-            return 1
-    click.echo(shorten(repr(result), 2000))
-    sys.stdout.flush()
-    return 0
+
+def _in_its_environment(runtime: Runtime, given: RecordedAttempt, folder: Path, *, debug: bool) -> int:
+    """A process with the attempt's own packages does the rest, on this terminal."""
+    from skylift.compute.environments import environment_python
+    from skylift.compute.environments.ours import surroundings
+
+    digest = given.requirements.environment
+    assert digest is not None
+    click.echo("making sure of its environment", err=True)
+    python = environment_python(digest, runtime.blobs, runtime.config.home / "environments")
+    blobs = _local_blobs(given, runtime.blobs, folder)
+    order = folder / "again.json"
+    order.write_bytes(msgspec.json.encode(Again(attempt=given, blobs=blobs, debug=debug)))
+    with _leaving_ctrl_c_to_it():
+        return subprocess.run([python, "-P", "-m", "skylift.cli.again", order], env=surroundings(python)).returncode
+
+
+@contextlib.contextmanager
+def _leaving_ctrl_c_to_it() -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _local_blobs(given: RecordedAttempt, blobs: BlobStore, folder: Path) -> str:
+    """Where that process finds code and inputs: what lies elsewhere is fetched first, for its environment may not have
+    what it takes to reach it."""
+    if "://" not in blobs.url or blobs.url.startswith("file://"):
+        return blobs.url
+    from skylift.stores.files import FileBlobStore
+    from skylift.stores.gc import value_blobs
+    from skylift.values.bundle import bundle_blobs
+
+    needed = value_blobs(given.arguments, blobs)
+    if given.code.bundle is not None:
+        needed |= bundle_blobs(given.code.bundle, blobs)
+    copy = FileBlobStore(str(folder / "blobs"))
+    for digest in needed:
+        copy.put_file(blobs.local_path(digest))
+    return str(folder / "blobs")
+
+
+def _with_checkpoints(given: RecordedAttempt, folder: Path, *, wanted: bool) -> RecordedAttempt:
+    """The attempt with a place for checkpoints of its own: empty, or with a copy of what the run has."""
+    from skylift.compute.worker.checkpoint.place import folder_of
+
+    own = str(folder / "checkpoints")
+    there = None if given.checkpoints is None else folder_of(given.checkpoints, given.run_id, given.visit)
+    found = there is not None and _copied(there, folder_of(own, given.run_id, given.visit) if wanted else None)
+    if wanted and not found:
+        raise SetupError(
+            f"{given.label} has no checkpoint here",
+            hint="leave out --from-checkpoint; a run that has succeeded keeps none",
+            code="NO-CHECKPOINT",
+        )
+    if found and not wanted:
+        click.echo("it has saved a checkpoint: --from-checkpoint goes on from there", err=True)
+    return msgspec.structs.replace(given, checkpoints=own)
+
+
+def _copied(source: str, target: str | None) -> bool:
+    """Whether there are checkpoints; copied to `target`, if that is said."""
+    from fsspec.core import url_to_fs
+
+    system, path = url_to_fs(source)
+    if not system.exists(path) or not system.find(path):
+        return False
+    if target is not None:
+        Path(target).mkdir(parents=True)
+        system.get(path.rstrip("/") + "/", target + "/", recursive=True)
+    return True

@@ -68,8 +68,13 @@ def _arguments(attempt: Attempt, route: WorkerRoute) -> Any:
 
 def visit_of(command: StartTask) -> str:
     """The token of the visit's first attempt. Tokens count on in a frame, and attempts in a visit of it."""
-    frame, _, number = command.token.partition("-")
-    return f"{frame}-{int(number) - command.attempt + 1}"
+    return visit_at(command.token, command.attempt)
+
+
+def visit_at(token: str, attempt: int) -> str:
+    """The same, from the token of any attempt in its run."""
+    frame, _, number = token.partition("-")
+    return f"{frame}-{int(number) - attempt + 1}"
 
 
 def keep_of(attributes: Mapping[str, str]) -> int | None:

@@ -88,6 +88,13 @@ def run_blobs(journal: Journal, blobs: BlobStore, run: RunRecord) -> set[str]:
     return found
 
 
+def value_blobs(value: Any, blobs: BlobStore) -> set[str]:
+    """Digests that a JSON value needs, directly or through other blobs."""
+    found: set[str] = set()
+    _follow(value, blobs, found)
+    return found
+
+
 def _follow_run(run: RunRecord, journal: Journal, blobs: BlobStore, found: set[str]) -> None:
     _follow(run.output, blobs, found)
     for entry in journal.entries(run.run_id):

@@ -32,9 +32,7 @@ def our_needs() -> dict[str, str]:
 @cache
 def our_places() -> dict[str, Path]:
     """Where Skylift and its base dependencies lie: real path by the name under which it is imported (or listed)."""
-    import skylift
-
-    found: dict[str, Path] = {"skylift": Path(str(skylift.__file__)).resolve().parent}
+    found: dict[str, Path] = {"skylift": Path(__file__).resolve().parents[2]}
     waiting, known = ["skylift"], {"skylift"}
     while waiting:
         try:
@@ -119,9 +117,9 @@ def _name_of(line: str) -> str:
     return match[0] if match else line
 
 
-def variables(python: Path) -> dict[str, str]:
-    """What a process that runs in the environment of `python` is told beside what it inherits."""
-    return {
-        "VIRTUAL_ENV": str(python.parents[1]),
-        "PATH": f"{python.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-    }
+def surroundings(python: Path, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The variables of a process that runs in the environment of `python`: nothing that can be imported here may hide
+    what is installed there, and its programs are found first."""
+    kept = {name: value for name, value in inherited.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
+    path = f"{python.parent}{os.pathsep}{inherited.get('PATH', os.defpath)}"
+    return {**kept, "VIRTUAL_ENV": str(python.parents[1]), "PATH": path}

@@ -20,7 +20,7 @@ from typing import Literal
 import msgspec
 
 from skylift.compute.basics import Basics
-from skylift.compute.environments.ours import variables
+from skylift.compute.environments.ours import surroundings
 from skylift.compute.process.answers import take_in
 from skylift.compute.process.capabilities import CAPABILITIES
 from skylift.compute.process.deaths import judge, reason_of
@@ -534,9 +534,8 @@ def _started(
     config: WorkerConfig, withheld: Collection[str], python: str, environment: str | None
 ) -> tuple[WorkerProcess | None, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in withheld}
-    if environment is not None:  # nothing of what is importable here may hide what is installed there
-        inherited = {name: value for name, value in inherited.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-        inherited |= variables(Path(python))
+    if environment is not None:
+        inherited = surroundings(Path(python), inherited)
     try:
         return WorkerProcess(config, inherited, python=python, environment=environment), ""
     except OSError as error:

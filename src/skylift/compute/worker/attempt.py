@@ -106,7 +106,7 @@ class Runner:
         )
         current.enter(now, process_wide=self._process_wide)
         try:
-            with _surroundings({**call.requirements.env, **secrets}):
+            with surroundings({**call.requirements.env, **secrets}):
                 output = (
                     self._handler(call, function, meter)
                     if call.convention == "handler"
@@ -150,7 +150,7 @@ class Runner:
             name: value if _is_itself(value, hints.get(name, Any)) else codec().load(value, hints.get(name, Any))
             for name, value in arguments.items()
         }
-        result = _finished(_called(partial(function.call, **values)))
+        result = finished(_called(partial(function.call, **values)))
         if mask.values:
             _refuse_leak(result, mask)  # while it is in sight: what becomes an artifact is not
         return result if _stays(result) else codec().dump(result, function.returns, inline=call.inline_result)
@@ -163,7 +163,7 @@ class Runner:
             memory_limit_in_mb=call.requirements.memory_mib or 0,
             log_stream_name=call.label,
         )
-        result = _finished(_called(partial(function.call, call.arguments, context)))
+        result = finished(_called(partial(function.call, call.arguments, context)))
         return result if type(result) in _PLAIN else _marshalled(result)
 
     def _metered(self) -> BlobStore:
@@ -233,7 +233,7 @@ def _called(call: Callable[[], Any]) -> Any:
             os._exit(status)
 
 
-def _finished(result: Any) -> Any:
+def finished(result: Any) -> Any:
     """The result of user code that may have been asynchronous or lazy. A generator is run to its end: a list."""
     kind = type(result)
     if kind in _PLAIN or kind is dict or kind is list:
@@ -260,7 +260,7 @@ async def _collected(result: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _surroundings(variables: dict[str, str]) -> Iterator[None]:
+def surroundings(variables: dict[str, str]) -> Iterator[None]:
     """Environment variables for the time of an attempt; the working directory is put back too."""
     home = os.getcwd()  # noqa: PTH109 - pathlib costs start-up time here
     before = {name: os.environ.get(name) for name in variables}
