@@ -351,6 +351,12 @@ class Runtime:
 
         return sweep(self._holders(), time.time_ns() // 1_000_000)
 
+    def with_prompts(self) -> dict[str, Any]:
+        """Backends that can open a prompt beside an attempt, and may hold one: see `Backend.shell`."""
+        holders = self._holders()
+        backends = self._all_backends
+        return {name: backends[name] for name in holders if backends[name].capabilities.shell}
+
     def _holders(self) -> dict[str, Holder]:
         """Backends that may have made something: those in use here, and those that have left something to find."""
         with self._making:
@@ -398,6 +404,7 @@ class Runtime:
         given = dict(attributes or {})
         if self._engine is None and self.speed is None and self._is_simulated(submission, given):
             self.speed = self.config.backends.simulated.speed
+        self._check_environments(submission, given)
         definition, tasks = self._documents(submission)
         return StartRun(
             definition=definition,
@@ -407,6 +414,21 @@ class Runtime:
             name=name,
             attributes=given if self.speed is None else {**given, SPEED_ATTRIBUTE: self.speed},
         )
+
+    def _check_environments(self, submission: Submission, attributes: Mapping[str, str]) -> None:
+        """Raises EnvironmentFailed for packages that do not fit where their task is placed."""
+        apart = [spec for spec in submission.table.tasks.values() if spec.requirements.environment is not None]
+        if not apart or self.config.url is not None:  # a server knows its own places
+            return
+        from skylift.compute.environments.limits import refuse_unfit
+        from skylift.engine.router import placed
+
+        for spec in apart:
+            backend = self._all_backends.get(placed(spec, attributes, self.config.placement) or "process")
+            offers = () if backend is None else backend.offers(spec.requirements)
+            digest, services = spec.requirements.environment, {offer.service for offer in offers}
+            if digest is not None and services:
+                refuse_unfit(spec.name, digest, services, self.blobs, self.config.home / "environments")
 
     def _is_simulated(self, submission: Submission, attributes: Mapping[str, str]) -> bool:
         """Whether any task of it is placed in the simulated cloud."""

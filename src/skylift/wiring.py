@@ -82,6 +82,11 @@ BACKENDS: dict[str, Known] = {
         capabilities="skylift.compute.batch.capabilities:CAPABILITIES",
         offers="skylift.compute.batch.make:offers",
     ),
+    "container": Known(
+        make="skylift.compute.container.make:make_backend",
+        capabilities="skylift.compute.container.capabilities:CAPABILITIES",
+        offers="skylift.compute.container.make:offers",
+    ),
     "ray": Known(
         make="skylift.compute.ray.make:make_backend",
         capabilities="skylift.compute.ray.capabilities:CAPABILITIES",

@@ -16,6 +16,7 @@ from pathlib import Path
 from skylift.compute.worker.solo_files import (
     ALIVE,
     BELL,
+    CRASH,
     EAR,
     KEPT,
     LEASE,
@@ -119,6 +120,12 @@ class AttemptFolder:
             pid, started = Path(self._folder, ALIVE).read_text().split()
             return int(pid), int(started)
         return None
+
+    def last_words(self) -> str:
+        """What was written where the interpreter writes when it crashes."""
+        with contextlib.suppress(OSError):
+            return Path(self._folder, CRASH).read_text(encoding="utf-8", errors="replace")[:16_384].strip()
+        return ""
 
     def outcome(self) -> Outcome | None:
         return read_outcome(self._folder)

@@ -34,7 +34,7 @@ def run_attempt(folder: str, order: SoloOrder, stream: socket.socket) -> NoRetur
 
 def _run(folder: str, order: SoloOrder, stream: socket.socket) -> int:
     _settle(folder)
-    config = msgspec.structs.replace(order.config, secrets={**order.config.secrets, **_given(take_secrets(folder))})
+    config = _told(order.config, take_secrets(folder))
     inbox: Any = _OneOrder(config, Order(1, order.call))
     worker = Worker(inbox, stream)
     signal.signal(signal.SIGTERM, _warned)
@@ -58,8 +58,11 @@ def _settle(folder: str) -> None:
         score.write(_FIRST_TO_GO)
 
 
-def _given(values: dict[str, str]) -> dict[str, str]:
-    return {name: f"{GIVEN}:{value}" for name, value in values.items()}
+def _told(config: WorkerConfig, values: dict[str, str]) -> WorkerConfig:
+    """With secrets as they were handed over, and variables (`$NAME`) that nobody else may read."""
+    secrets = {name: f"{GIVEN}:{value}" for name, value in values.items() if not name.startswith("$")}
+    variables = {name[1:]: value for name, value in values.items() if name.startswith("$")}
+    return msgspec.structs.replace(config, secrets={**config.secrets, **secrets}, env={**config.env, **variables})
 
 
 class _OneOrder:

@@ -4,7 +4,7 @@
 |---|---|---|
 | `lease` | holder | until when the attempt may live, UTC milliseconds; renewed while somebody wants it |
 | `order` | holder | the call and how to run it (`SoloOrder`) |
-| `secrets` | holder | values of secrets; gone as soon as they are read |
+| `secrets` | holder | values of secrets by name, of variables by `$NAME`; gone as soon as they are read |
 | `stop` | holder | the attempt is to be cancelled |
 | `bell` | supervisor | a pipe that rings when something has happened; its writing end closes with the supervisor |
 | `ear` | holder | a pipe that wakes the supervisor to look at what is asked of it |

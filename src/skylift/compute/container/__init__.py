@@ -1,0 +1,1 @@
+"""Attempts in containers, through podman or docker: each in one of its own, which goes with it."""

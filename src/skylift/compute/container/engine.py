@@ -1,0 +1,217 @@
+"""The container engine: podman or docker, told by their command lines. All that differs between them is here."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from typing import IO, Any, Literal
+
+import msgspec
+
+from skylift.errors import SetupError
+
+Kind = Literal["podman", "docker"]
+
+_PATIENCE_S = 120.0
+_PULL_S = 3_600.0
+
+
+class NoContainerEngine(SetupError):
+    """Neither podman nor docker can be used here."""
+
+    code = "CONTAINER-ENGINE"
+
+
+class ContainerFailed(SetupError):
+    """The container engine did not do what it was asked for."""
+
+    code = "CONTAINER"
+
+
+class Mount(msgspec.Struct, frozen=True):
+    source: str
+    target: str
+    writable: bool = False
+
+
+class Spec(msgspec.Struct, frozen=True, kw_only=True):
+    """One container. What is in here can be seen by whoever may ask the engine: never a secret."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    """The first word is the program; the image's own entry point is not used."""
+    mounts: tuple[Mount, ...] = ()
+    variables: dict[str, str] = {}
+    labels: dict[str, str] = {}
+    memory_mib: int | None = None
+    cpus: float | None = None
+    pids: int | None = None
+    network: str = "default"
+    """`default`, `none`, `host`, the name of a network, or `container:NAME`."""
+    gpus: tuple[int, ...] = ()
+    fixed_root: bool = False
+    """Nothing but the mounts can be written."""
+    workdir: str = "/"
+    pidfile: str | None = None
+    """Where the number of the process that holds the container is written, with an engine that has one for each."""
+
+
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
+    """A container that exists."""
+
+    name: str
+    labels: dict[str, str]
+
+
+def find_engine(wanted: Literal["auto", "podman", "docker"]) -> ContainerEngine:
+    """Raises NoContainerEngine where there is none."""
+    names: tuple[Kind, ...] = ("podman", "docker") if wanted == "auto" else (wanted,)
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            return ContainerEngine((path,), name)
+    missing = " and ".join(names)
+    raise NoContainerEngine(
+        f"containers need podman or docker, and {missing} cannot be found in PATH",
+        hint="install podman (apt install podman, brew install podman), or run the task with `--on process`",
+    )
+
+
+class ContainerEngine:
+    """`command` is the program with options that hold for all it does. Thread-safe."""
+
+    def __init__(self, command: Sequence[str], kind: Kind) -> None:
+        self.command = tuple(command)
+        self.kind = kind
+
+    def start(self, spec: Spec) -> None:
+        """Returns when it runs. Raises ContainerFailed in the engine's own words. What is called like it already is
+        left as it is, and is an error."""
+        done = self._run([*self.command, "run", *self._options(spec), spec.image, *spec.command[1:]])
+        if done.returncode != 0:
+            raise ContainerFailed(f"{self.kind} could not start the container: {_said(done)}")
+
+    def kill(self, names: Sequence[str]) -> None:
+        """With all that runs in them. Waits until they are gone; those that are gone already are no error."""
+        if not names:
+            return
+        more = ["--time", "0", "--ignore"] if self.kind == "podman" else []
+        done = self._run([*self.command, "rm", "--force", *more, *names])
+        left = {listed.name for listed in self.listing({})} if done.returncode != 0 else set()
+        if left & set(names):
+            raise ContainerFailed(f"{self.kind} could not remove {', '.join(sorted(left & set(names)))}: {_said(done)}")
+
+    def listing(self, labels: Mapping[str, str]) -> list[Listed]:
+        """All containers with these labels, running or not. Raises ContainerFailed."""
+        filters = [word for name, value in labels.items() for word in ("--filter", f"label={name}={value}")]
+        done = self._run([*self.command, "ps", "--all", "--no-trunc", *filters, "--format", "json"])
+        if done.returncode != 0:
+            raise ContainerFailed(f"{self.kind} could not list containers: {_said(done)}")
+        return [_listed(found) for found in _objects(done.stdout)]
+
+    def exec_words(self, name: str, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` in a running container, at this terminal."""
+        return [*self.command, "exec", "-i", "-t", name, *command]
+
+    def image_id(self, image: str) -> str | None:
+        """None where it is not on this machine."""
+        done = self._run([*self.command, "image", "inspect", "--format", "{{.Id}}", image])
+        return done.stdout.decode().strip() or None if done.returncode == 0 else None
+
+    def pull(self, image: str) -> None:
+        done = self._run([*self.command, "pull", "--quiet", image], timeout_s=_PULL_S)
+        if done.returncode != 0:
+            raise ContainerFailed(
+                f"the image {image} is not on this machine, and {self.kind} could not pull it: {_said(done)}",
+                hint=f"check its name, or make it: {self.kind} build --tag {image} …",
+            )
+
+    def import_image(self, archive: IO[bytes], tag: str, changes: Sequence[str]) -> None:
+        """Make an image of one layer from a tar file."""
+        options = [word for change in changes for word in ("--change", change)]
+        done = self._run([*self.command, "import", *options, "-", tag], stdin=archive)
+        if done.returncode != 0:
+            raise ContainerFailed(f"{self.kind} could not make the image {tag}: {_said(done)}")
+
+    def ask(self, image: str, words: Sequence[str]) -> subprocess.CompletedProcess[bytes]:
+        """Run a program in an image, without network, and give back what it wrote."""
+        options = ["--rm", "--network", "none", "--pull", "never", "--cap-drop", "all", "--entrypoint", words[0]]
+        return self._run([*self.command, "run", *options, image, *words[1:]])
+
+    def _options(self, spec: Spec) -> list[str]:
+        options = ["--detach", "--rm", "--pull", "never", "--name", spec.name, "--log-driver", "none"]
+        options += ["--cap-drop", "all", "--security-opt", "no-new-privileges", *self._user()]
+        options += ["--workdir", spec.workdir, "--entrypoint", spec.command[0]]
+        if spec.pidfile is not None and self.kind == "podman":
+            options += ["--conmon-pidfile", spec.pidfile]
+        if spec.fixed_root:
+            options.append("--read-only")
+        if spec.memory_mib is not None:
+            options += ["--memory", f"{spec.memory_mib}m", "--memory-swap", f"{spec.memory_mib}m"]
+        if spec.cpus is not None:
+            options += ["--cpus", f"{spec.cpus:g}"]
+        if spec.pids is not None:
+            options += ["--pids-limit", str(spec.pids)]
+        if spec.network != "default":
+            options += ["--network", spec.network]
+        options += self._devices(spec.gpus)
+        for mount in spec.mounts:
+            options += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.writable else 'ro'}"]
+        for name, value in spec.variables.items():
+            options += ["--env", f"{name}={value}"]
+        for name, value in spec.labels.items():
+            options += ["--label", f"{name}={value}"]
+        return options
+
+    def _user(self) -> list[str]:
+        """Whoever runs the engine is who the attempt is: never more than that. Root in a container of podman without
+        root is that user; and root whose capabilities are dropped reads what root's files allow, and no more."""
+        if self.kind == "docker" and os.geteuid() != 0:
+            return ["--user", f"{os.geteuid()}:{os.getegid()}"]
+        return ["--user", "0:0"]
+
+    def _devices(self, gpus: Sequence[int]) -> list[str]:
+        if not gpus:
+            return []
+        if self.kind == "docker":
+            return ["--gpus", f'"device={",".join(map(str, gpus))}"']
+        return [word for number in gpus for word in ("--device", f"nvidia.com/gpu={number}")]
+
+    def _run(
+        self, words: Sequence[str], *, stdin: IO[bytes] | None = None, timeout_s: float = _PATIENCE_S
+    ) -> subprocess.CompletedProcess[bytes]:
+        source = subprocess.DEVNULL if stdin is None else stdin
+        try:
+            return subprocess.run(words, stdin=source, capture_output=True, timeout=timeout_s, check=False)
+        except OSError as problem:
+            raise ContainerFailed(f"{words[0]} cannot be run: {problem.strerror or problem}") from None
+        except subprocess.TimeoutExpired:
+            asked = " ".join(words[len(self.command) : len(self.command) + 2])
+            raise ContainerFailed(f"{self.kind} {asked} did not end within {timeout_s:g} seconds") from None
+
+
+def _said(done: subprocess.CompletedProcess[bytes]) -> str:
+    lines = done.stderr.decode(errors="replace").strip().splitlines()
+    return " ".join(lines[-3:])[-600:] or f"it ended with status {done.returncode}"
+
+
+def _objects(text: bytes) -> list[dict[str, Any]]:
+    """podman writes one list, docker an object a line."""
+    stripped = text.strip()
+    if not stripped:
+        return []
+    if stripped.startswith(b"["):
+        found: list[dict[str, Any]] = json.loads(stripped)
+        return found
+    return [json.loads(line) for line in stripped.splitlines()]
+
+
+def _listed(found: dict[str, Any]) -> Listed:
+    names, labels = found.get("Names") or "", found.get("Labels") or {}
+    if isinstance(labels, str):
+        labels = dict(pair.split("=", 1) for pair in labels.split(",") if "=" in pair)
+    return Listed(name=names if isinstance(names, str) else names[0], labels=labels)

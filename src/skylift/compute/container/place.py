@@ -1,0 +1,231 @@
+"""What an attempt finds in its container: a folder, Skylift, the artifacts, its packages, and nothing else of ours."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from skylift.asl.events import Usage
+from skylift.compute.attempts import AttemptFolder
+from skylift.compute.container.engine import Mount, Spec
+from skylift.compute.container.images import Image
+from skylift.compute.container.library import PLACE, library_mounts
+from skylift.compute.environments import environment_root
+from skylift.compute.environments.building import site_packages
+from skylift.compute.worker.checkpoint.place import beside
+from skylift.compute.worker.main import open_blobs
+from skylift.compute.worker.solo_files import CRASH, SoloOrder
+from skylift.compute.worker.wire import WorkerConfig
+from skylift.ports.compute import TaskCall
+
+ATTEMPT = "/skylift/attempt"
+_LOG = "/skylift/log"
+_SCRATCH = "tmp"
+_HOLDER = "holder"
+_GROUPS = "/sys/fs/cgroup"
+_PROGRAM = (
+    "import os, sys; folder = sys.argv[1]; "
+    f"os.dup2(os.open(folder + '/{CRASH}', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2); "
+    "from skylift.compute.worker.solo import main; main(folder)"
+)
+_CLOUD = ("AWS_", "GOOGLE_", "GCLOUD_", "GCS_", "AZURE_", "FSSPEC_", "S3_")
+
+
+class PlaceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where things are on this machine, and what attempts may have."""
+
+    name: str
+    """Of the backend."""
+    state: Path
+    project: str
+    """Names the project among the containers of this machine."""
+    blobs: str | None = None
+    blobs_factory: str = "skylift.stores.open:open_blobs"
+    bundles: str = ""
+    paths: tuple[str, ...] = ()
+    mounts: tuple[Mount, ...] = ()
+    withheld: frozenset[str] = frozenset()
+    network: str = "default"
+    pids: int | None = None
+    grace_ms: int = 1_000
+
+
+class Place:
+    """Makes orders and containers from calls. Thread-safe."""
+
+    def __init__(self, settings: PlaceSettings) -> None:
+        self._settings = settings
+        self.config = WorkerConfig(
+            name=settings.name,
+            backend=settings.name,
+            blobs=settings.blobs,
+            checkpoints=beside(settings.blobs) if settings.blobs else None,
+            blobs_factory=settings.blobs_factory,
+            cache_dir=settings.bundles,
+            paths=settings.paths,
+        )
+        self._shared = tuple(self._shared_mounts())
+        self._library = library_mounts(settings.state)
+
+    def order(self, call: TaskCall, name: str, asked_ms: int) -> SoloOrder:
+        needs = call.requirements
+        inside = msgspec.structs.replace(call, log=None if call.log is None else _LOG)
+        return SoloOrder(
+            call=inside,
+            config=msgspec.structs.replace(self.config, name=name),
+            asked_ms=asked_ms,
+            place=Usage(
+                service="container",
+                instance_type="this-machine",
+                vcpus=needs.cpus,
+                memory_mib=needs.memory_mib,
+                region="local",
+                market="on-demand",
+            ),
+            limit_mib=needs.memory_mib,
+            group=_GROUPS,
+            grace_ms=self._settings.grace_ms,
+        )
+
+    def environment(self, digest: str) -> Path:
+        """Made if need be, which may take minutes. Raises SetupError."""
+        folder = Path(self._settings.bundles).with_name("environments")
+        return environment_root(digest, open_blobs(self.config), folder)
+
+    def spec(
+        self,
+        call: TaskCall,
+        folder: AttemptFolder,
+        image: Image,
+        *,
+        environment: Path | None,
+        network: str | None,
+        gpus: Sequence[int],
+    ) -> Spec:
+        needs = call.requirements
+        search = [PLACE] if environment is None else [PLACE, str(site_packages(environment))]
+        python = image.python
+        if environment is not None and image.ours:
+            python = str(environment / "bin" / "python")
+        scratch = folder.path / _SCRATCH
+        scratch.mkdir(mode=0o700)
+        mounts = [*self._library, *self._shared, *self._settings.mounts]
+        mounts += [Mount(str(folder.path), ATTEMPT, True), Mount(str(scratch), "/tmp", True)]
+        if call.log is not None:
+            mounts.append(Mount(_touched(call.log), _LOG, True))
+        if environment is not None:
+            mounts.append(Mount(str(environment), str(environment)))
+        return Spec(
+            name=container_name(folder),
+            image=image.name,
+            command=(python, "-P", "-c", _PROGRAM, ATTEMPT),
+            mounts=tuple(mounts),
+            variables=_variables(image, search, environment),
+            labels=self._labels(call, folder),
+            memory_mib=needs.memory_mib,
+            cpus=needs.cpus,
+            pids=self._settings.pids,
+            network=network or self._settings.network,
+            gpus=tuple(gpus),
+            fixed_root=image.ours,
+            workdir="/tmp",
+            pidfile=str(folder.path / _HOLDER),
+        )
+
+    def cloud_variables(self) -> dict[str, str]:
+        """What storage elsewhere is reached with; nothing where artifacts lie on this machine."""
+        blobs = self._settings.blobs or ""
+        if "://" not in blobs or blobs.startswith("file://"):
+            return {}
+        withheld = self._settings.withheld
+        return {name: value for name, value in os.environ.items() if name.startswith(_CLOUD) and name not in withheld}
+
+    def project_labels(self) -> dict[str, str]:
+        return {"skylift.project": self._settings.project, "skylift.backend": self._settings.name}
+
+    def _labels(self, call: TaskCall, folder: AttemptFolder) -> dict[str, str]:
+        return {
+            **self.project_labels(),
+            "skylift.run": call.run_id,
+            "skylift.token": call.token,
+            "skylift.delivery": str(call.delivery),
+            "skylift.attempt": str(folder.path),
+        }
+
+    def _shared_mounts(self) -> list[Mount]:
+        """Under the same paths as here, so that what names them is right on both sides."""
+        settings = self._settings
+        mounts = [Mount(path, path) for path in settings.paths if Path(path).is_dir()]
+        written = [settings.bundles] if settings.bundles else []
+        for url in (settings.blobs, self.config.checkpoints):
+            path = _local(url)
+            if path is not None:
+                written.append(path)
+        for path in written:
+            Path(path).mkdir(parents=True, exist_ok=True)
+            mounts.append(Mount(path, path, True))
+        return mounts
+
+
+def container_name(folder: AttemptFolder) -> str:
+    """One folder, one container: what is started twice is refused."""
+    return f"skylift-{hashlib.sha256(str(folder.path).encode()).hexdigest()[:24]}"
+
+
+def holder_of(spec: Spec) -> int | None:
+    """The process of this machine that ends with a container just started, where there is one."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(Path(spec.pidfile or "").read_text())
+    return None
+
+
+def scratch_of(folder: AttemptFolder) -> Path:
+    """What is `/tmp` to the attempt."""
+    return folder.path / _SCRATCH
+
+
+def _variables(image: Image, search: Sequence[str], environment: Path | None) -> dict[str, str]:
+    variables = {"PYTHONPATH": ":".join(search), "PYTHONDONTWRITEBYTECODE": "1"}
+    if image.ours:
+        folders = [str(Path(image.python).parent), "/usr/local/bin", "/usr/bin", "/bin"]
+        if environment is not None:
+            folders.insert(0, str(environment / "bin"))
+        variables |= {"HOME": "/tmp", "PATH": ":".join(folders), "LANG": "C.UTF-8"}
+        if environment is not None:
+            variables["VIRTUAL_ENV"] = str(environment)
+    return variables
+
+
+def _touched(log: str) -> str:
+    """A file can be mounted only where there is one."""
+    path = Path(log)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)
+    return str(path.absolute())
+
+
+def _local(url: str | None) -> str | None:
+    if url is None:
+        return None
+    if url.startswith("file://"):
+        return url.removeprefix("file://").partition("?")[0]
+    return None if "://" in url else str(Path(url).absolute())
+
+
+def parsed_mount(text: str, project: Path) -> Mount:
+    """`SOURCE`, `SOURCE:TARGET` or `SOURCE:TARGET:ro`. ValueError says what is wrong."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if target in ("ro", "rw") and not mode:
+        target, mode = "", target
+    if not source or mode not in ("", "ro", "rw"):
+        raise ValueError(f"{text!r} is not of the form SOURCE[:TARGET][:ro]")
+    path = str((project / Path(source).expanduser()).resolve())
+    if target and not target.startswith("/"):
+        raise ValueError(f"{text!r}: the target {target!r} is not an absolute path")
+    return Mount(path, target or path, mode != "ro")
