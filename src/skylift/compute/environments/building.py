@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from skylift.compute.environments.ours import conflicts, link_ours, pinned
+from skylift.compute.environments.ours import conflicts, link_ours, needed_for, pinned
 from skylift.compute.environments.uv import ToolFailed, install, make_venv
 from skylift.errors import SetupError
 from skylift.ports.environments import EnvironmentSpec
@@ -80,7 +80,8 @@ def environment_root(
 ) -> Path:
     """The folder of the virtual environment, complete; see `environment_python`."""
     cache = Path(cache_dir).resolve()
-    root = cache / _key(digest)
+    also = needed_for(blobs.url)
+    root = cache / _key(digest, also)
     if _is_complete(root):
         return root
     spec = read_spec(digest, blobs)
@@ -88,7 +89,7 @@ def environment_root(
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(root):
         if not _is_complete(root):
-            _build(root, digest, spec, withheld)
+            _build(root, digest, spec, also, withheld)
     return root
 
 
@@ -129,9 +130,15 @@ def drop_unused(cache_dir: str | os.PathLike[str], before_ms: int, *, dry_run: b
     return count, freed
 
 
-def _key(digest: str) -> str:
+def _key(digest: str, also: str | None) -> str:
     """Where an environment lies: by its document and by all that it is built with."""
-    built_with = [digest, sys.implementation.cache_tag, sysconfig.get_platform(), os.path.realpath(sys.executable)]
+    built_with = [
+        digest,
+        also or "",
+        sys.implementation.cache_tag,
+        sysconfig.get_platform(),
+        os.path.realpath(sys.executable),
+    ]
     return hashlib.sha256("\n".join(map(str, built_with)).encode()).hexdigest()
 
 
@@ -147,12 +154,14 @@ def _is_complete(root: Path) -> bool:
     return link is not None and Path(link.read_text(encoding="utf-8").strip(), "skylift", "__init__.py").exists()
 
 
-def _build(root: Path, digest: str, spec: EnvironmentSpec, withheld: Collection[str]) -> None:
+def _build(root: Path, digest: str, spec: EnvironmentSpec, also: str | None, withheld: Collection[str]) -> None:
     _remove(root)
     _refuse_conflicts(pinned(spec.requirements))
     try:
         python = make_venv(root)
         _install(python, root, spec, withheld)
+        base = link_ours(root.parent, also)
+        (site_packages(root) / "skylift_base.pth").write_text(f"{base}\n", encoding="utf-8")
     except ToolFailed as problem:
         _remove(root)
         raise EnvironmentFailed(
@@ -174,7 +183,6 @@ def _install(python: Path, root: Path, spec: EnvironmentSpec, withheld: Collecti
         install(python, listed, withheld)
     site = site_packages(root)
     _refuse_conflicts(_installed(site))
-    (site / "skylift_base.pth").write_text(f"{link_ours(root.parent)}\n", encoding="utf-8")
 
 
 def site_packages(root: Path) -> Path:

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EXTRA = re.compile(r";.*\bextra\s*==")
+_REACH = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "abfss": "adlfs", "az": "adlfs"}
 _BOUND = re.compile(r"(>=|<=|==|!=|~=|<|>)\s*([0-9][0-9.]*)")
 
 
@@ -25,15 +27,21 @@ def normal(name: str) -> str:
 @cache
 def our_needs() -> dict[str, str]:
     """Base dependencies: requirement by package, as Skylift's own metadata says."""
-    lines = [line for line in metadata.requires("skylift") or () if "extra ==" not in line]
+    lines = [line for line in metadata.requires("skylift") or () if not _EXTRA.search(line)]
     return {normal(_name_of(line)): line for line in lines}
 
 
+def needed_for(url: str) -> str | None:
+    """The package that reaches artifacts at a URL, besides base dependencies."""
+    return _REACH.get(url.partition("://")[0]) if "://" in url else None
+
+
 @cache
-def our_places() -> dict[str, Path]:
-    """Where Skylift and its base dependencies lie: real path by the name under which it is imported (or listed)."""
+def our_places(also: str | None = None) -> dict[str, Path]:
+    """Where Skylift and its base dependencies lie, and those of `also`: real path by the name that is imported, or
+    listed."""
     found: dict[str, Path] = {"skylift": Path(__file__).resolve().parents[2]}
-    waiting, known = ["skylift"], {"skylift"}
+    waiting, known = ["skylift", *([also] if also else [])], {"skylift"}
     while waiting:
         try:
             package = metadata.distribution(waiting.pop())
@@ -42,7 +50,7 @@ def our_places() -> dict[str, Path]:
         found.update({name: path for name, path in _entries(package).items() if name not in found})
         for line in package.requires or ():
             name = normal(_name_of(line))
-            if "extra ==" not in line and name not in known:
+            if not _EXTRA.search(line) and name not in known:
                 known.add(name)
                 waiting.append(name)
     return dict(sorted(found.items()))
@@ -55,9 +63,9 @@ def _entries(package: metadata.Distribution) -> dict[str, Path]:
     return {top: (root / top).resolve() for top in tops if not top.endswith(".pth") and (root / top).exists()}
 
 
-def link_ours(cache_dir: Path) -> Path:
+def link_ours(cache_dir: Path, also: str | None = None) -> Path:
     """A folder that holds just that, as links; the same for all environments."""
-    places = our_places()
+    places = our_places(also)
     key = hashlib.sha256(json.dumps({name: str(path) for name, path in places.items()}).encode()).hexdigest()[:16]
     folder = cache_dir / f"skylift-{key}"
     if folder.is_dir():
