@@ -53,8 +53,8 @@ class BlockCache:
         """Which of these are here."""
         return frozenset(key for key in keys if self._path(key).is_file())
 
-    def keys(self) -> frozenset[str]:
-        """All that is here: this machine's index."""
+    def index(self) -> frozenset[str]:
+        """The keys of all that is here."""
         return frozenset(path.name for path in self._files())
 
     def drop(self, key: str) -> None:

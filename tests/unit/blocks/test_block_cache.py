@@ -39,7 +39,7 @@ def test_what_is_kept_is_found_by_whoever_asks(tmp_path: Path) -> None:
     fill(BlockCache(tmp_path, 100), KEYS[0], b"block")
     cache = BlockCache(tmp_path, 100)
     assert held(cache, KEYS[0], 5) == b"block"
-    assert cache.holding(KEYS) == cache.keys() == {KEYS[0]}
+    assert cache.holding(KEYS) == cache.index() == {KEYS[0]}
     cache.drop(KEYS[0])
     assert held(cache, KEYS[0], 5) is None
 
@@ -51,7 +51,7 @@ def test_what_is_not_whole_is_never_given(tmp_path: Path) -> None:
         raise KeyboardInterrupt
     fill(cache, KEYS[1], b"cut")
     assert held(cache, KEYS[1], 5) is None
-    assert not cache.keys()
+    assert not cache.index()
     assert [path.name for path in tmp_path.iterdir() if path.is_file()] == [".lock"]
 
 
@@ -64,7 +64,7 @@ def test_the_longest_unused_goes_first_and_readers_keep_it(tmp_path: Path) -> No
     reading = cache.open(KEYS[1], 10)
     os.utime(tmp_path / KEYS[1][:2] / KEYS[1], (1, 1))
     fill(cache, KEYS[3], bytes(10))
-    assert cache.keys() == {KEYS[0], KEYS[2], KEYS[3]}
+    assert cache.index() == {KEYS[0], KEYS[2], KEYS[3]}
     assert reading is not None
     with reading:
         assert reading.read() == bytes(10)
@@ -100,7 +100,7 @@ def test_many_threads_fill_and_read_one_small_cache(tmp_path: Path) -> None:
         thread.join()
     assert wrong == []
     fill(cache, KEYS[0], bytes(10))
-    assert len(cache.keys()) <= 6
+    assert len(cache.index()) <= 6
 
 
 def test_the_environment_says_where_and_how_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_a_promised_checksum_is_held(web: RangeServer, size: str) -> None:
     good = "sha256:" + hashlib.sha256(LINES).hexdigest()
     assert sum(1 for block in split(url, size, checksum=good) for _ in block.rows()) == 20_000
     bad = "md5:" + hashlib.md5(b"other").hexdigest()
-    with pytest.raises(SourceChanged, match="match|it is md5:"):
+    with pytest.raises(SourceChanged, match=r"match|it is md5:"):
         for block in split(url, size, checksum=bad):
             block.bytes()
     with pytest.raises(SourceInvalid, match="'md5:xyz' is no checksum"):
@@ -165,7 +165,7 @@ def test_a_block_is_fetched_once_by_a_machine(web: RangeServer) -> None:
     web.asked.clear()
     assert block.bytes() == first
     assert web.asked == []
-    assert block.key in machine_cache().keys()
+    assert block.key in machine_cache().index()
     path = machine_cache().folder / block.key[:2] / block.key
     path.write_bytes(first[:-1])
     assert block.bytes() == first
@@ -181,7 +181,7 @@ def test_what_tells_no_version_or_does_not_fit_is_not_kept(web: RangeServer, mon
     blocks = split(url, "64 KiB")
     assert {block.version for block in blocks} == {""}
     assert sum(1 for block in blocks for _ in block.rows()) == 20_000
-    assert machine_cache().keys() == frozenset()
+    assert machine_cache().index() == frozenset()
 
 
 @pytest.mark.parametrize("lengths", [True, False])
