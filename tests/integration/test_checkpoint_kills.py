@@ -96,6 +96,8 @@ def test_killed_at_random_it_ends_with_the_same_bits(place: Place, seed: int) ->
         lost = place.outcome(token)
         assert isinstance(lost, Lost)
         kept.append(saved_ms(beside(place.blobs), "cut", "1-1") or 0.0)
+        assert lost.usage is not None
+        assert 0 < (lost.usage.saved_ms or 0.0) <= kept[-1], "as the worker said before it was killed"
     assert digest(place.outcome(place.submit("cut", KILLS + 1))) == whole
     assert kept == sorted(kept)
     assert kept[-1] > kept[0] > 0

@@ -8,7 +8,7 @@ from skylift.compute.process.entry import Entry
 from skylift.compute.process.metering import completed, of_done
 from skylift.compute.process.pool import Pool
 from skylift.compute.process.worker import Phase, WorkerProcess
-from skylift.compute.worker.wire import Beat, Began, Done, Ended, Hello, Reply, output_of
+from skylift.compute.worker.wire import Beat, Began, Done, Ended, Hello, Reply, Saved, output_of
 from skylift.ports.compute import Outcome, OutOfMemory, Succeeded
 
 
@@ -21,6 +21,8 @@ def take_in(pool: Pool, worker: WorkerProcess, reply: Reply) -> None:
         _began(pool, worker, reply.number)
     elif isinstance(reply, Beat):
         _beat(worker, reply.number)
+    elif isinstance(reply, Saved):
+        _saved(worker, reply)
     elif isinstance(reply, Hello):
         _up(worker)
 
@@ -80,6 +82,11 @@ def _began(pool: Pool, worker: WorkerProcess, number: int) -> None:
 def _beat(worker: WorkerProcess, number: int) -> None:
     if worker.window and worker.window[0].number == number and worker.beat_deadline is not None:
         worker.beat_deadline = time.monotonic() + (worker.window[0].call.requirements.heartbeat_ms or 0) / 1000
+
+
+def _saved(worker: WorkerProcess, saved: Saved) -> None:
+    if worker.window and worker.window[0].number == saved.number:
+        worker.window[0].saved_ms = saved.saved_ms
 
 
 def _served(pool: Pool, worker: WorkerProcess, entry: Entry, rss_mib: float) -> None:

@@ -30,6 +30,7 @@ class Entry:
         "nodes",
         "number",
         "rank",
+        "saved_ms",
         "verdict",
         "watched",
         "worker",
@@ -58,6 +59,8 @@ class Entry:
         self.verdict: Outcome | None = None
         """Decided by the backend (timed out, cancelled, …): what the worker may still say no longer counts."""
         self.gone = False
+        self.saved_ms: float | None = None
+        """Work that its last checkpoint keeps."""
         self.gang: Gang | None = None
         """Of a call with several nodes, once it has started, and of each of its members."""
         self.rank = -1

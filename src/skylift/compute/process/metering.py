@@ -11,7 +11,7 @@ from skylift.compute.process.entry import Entry
 from skylift.compute.process.gpus import Gauge
 from skylift.compute.process.worker import WorkerProcess
 from skylift.compute.worker.wire import Done
-from skylift.ports.compute import Outcome
+from skylift.ports.compute import Lost, Outcome, OutOfMemory, TimedOut
 
 SERVICE = "process"
 
@@ -69,6 +69,18 @@ def unfinished(backend: str, worker: WorkerProcess, entry: Entry, peak_mib: floa
         gpu_ms=None if gauge is None else round(gauge.busy_ms, 3),
         gpu_memory_mib=None if gauge is None else gauge.peak_mib,
     )
+
+
+def with_saved(outcome: Outcome, entry: Entry) -> Outcome:
+    """What ended without a word, with the work that its checkpoints keep, as the worker said while it could."""
+    if not isinstance(outcome, Lost | OutOfMemory | TimedOut):
+        return outcome
+    entries = [entry] if entry.gang is None else [entry, *entry.gang.members]
+    saved = [one.saved_ms for one in entries if one.saved_ms is not None]
+    usage = outcome.usage or Usage()
+    if not saved or usage.saved_ms is not None:
+        return outcome
+    return msgspec.structs.replace(outcome, usage=msgspec.structs.replace(usage, saved_ms=max(saved)))
 
 
 def _startup(started_ms: float, given_ms: float) -> float:

@@ -14,6 +14,7 @@ from skylift.compute.process.gang import Gang, assemble
 from skylift.compute.process.gpus import GpuSampler
 from skylift.compute.process.machine import Machine, infeasible, unsendable
 from skylift.compute.process.memory import MemoryGuard
+from skylift.compute.process.metering import with_saved
 from skylift.compute.process.pace import Pace
 from skylift.compute.process.queue import FairQueue
 from skylift.compute.process.resources import Resources
@@ -273,6 +274,7 @@ class Pool:
             self._member_ended(entry, outcome)
             return
         token = entry.call.token
+        outcome = with_saved(outcome, entry)
         del self.held[token]
         if not isinstance(outcome, Lost | Cancelled):
             self._remember(token)

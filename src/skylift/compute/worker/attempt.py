@@ -41,6 +41,10 @@ def _ignore() -> None:
     return None
 
 
+def _forget(_saved_ms: float) -> None:
+    return None
+
+
 class Runner:
     """Runs attempts one after the other, or in threads of one process (`process_wide` false)."""
 
@@ -84,6 +88,7 @@ class Runner:
         secrets: dict[str, str],
         *,
         beat: Callable[[], None] = _ignore,
+        saved: Callable[[float], None] = _forget,
         note: Callable[[str], None] | None = None,
     ) -> Succeeded | Failed | Lost:
         """Call user code. `Succeeded` comes back without usage (the caller adds it), `Failed` and `Lost` with it.
@@ -103,6 +108,7 @@ class Runner:
             spot=call.market == "spot",
             checkpoints=self._checkpoints,
             beat=beat,
+            saved=saved,
         )
         current.enter(now, process_wide=self._process_wide)
         try:

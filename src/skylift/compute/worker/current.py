@@ -22,6 +22,10 @@ def _nothing() -> None:
     return None
 
 
+def _forget(_saved_ms: float) -> None:
+    return None
+
+
 class Standing:
     """What becomes known of an attempt while it runs. Written from signal handlers and other threads."""
 
@@ -71,6 +75,8 @@ class Attempt:
     checkpoints: str | None = None
     """Where its backend keeps checkpoints: a path or an fsspec URL."""
     beat: Callable[[], None] = field(default=_nothing, repr=False, compare=False)
+    saved: Callable[[float], None] = field(default=_forget, repr=False, compare=False)
+    """Told of each checkpoint that is stored, with the milliseconds of work that it keeps. From any thread."""
     standing: Standing = field(default_factory=Standing, repr=False, compare=False)
 
     @property

@@ -36,6 +36,7 @@ from skylift.compute.worker.wire import (
     Hello,
     Loaded,
     Order,
+    Saved,
     WorkerConfig,
     call_of,
     decode_config,
@@ -190,7 +191,8 @@ class Worker:
         limits = call.requirements
         if limits.timeout_ms is not None or limits.heartbeat_ms is not None or limits.memory_mib is not None:
             self._send(frame(Began(number)))
-        outcome = self._runner.run(call, function, meter, mask, secrets, beat=_Beats(self, number), note=self._note)
+        beat, saved = _Beats(self, number), partial(self.saved, number)
+        outcome = self._runner.run(call, function, meter, mask, secrets, beat=beat, saved=saved, note=self._note)
         if not isinstance(outcome, Succeeded):
             return self._ended(number, outcome, meter)
         cpu_ms = meter.stop()
@@ -226,6 +228,9 @@ class Worker:
 
     def beat(self, number: int) -> None:
         self._send(frame(Beat(number)))
+
+    def saved(self, number: int, saved_ms: float) -> None:
+        self._send(frame(Saved(number, saved_ms)))
 
     def _open_blobs(self) -> BlobStore:
         if self._blobs is None:

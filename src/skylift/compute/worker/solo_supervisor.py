@@ -33,7 +33,7 @@ from skylift.compute.worker.solo_files import (
 )
 from skylift.compute.worker.solo_memory import GroupMemory, near, used_mib
 from skylift.compute.worker.solo_tree import descendants, die_with_parent, end_all
-from skylift.compute.worker.wire import Beat, Began, Done, Ended, Reply, output_of, replies
+from skylift.compute.worker.wire import Beat, Began, Done, Ended, Reply, Saved, output_of, replies
 from skylift.ports.compute import Cancelled, Lost, Outcome, OutOfMemory, Succeeded, TimedOut
 
 _RECEIVE = 262_144
@@ -65,6 +65,8 @@ class Supervisor:
         self._deadline = self._beat_deadline = self._kill_at = _NEVER
         self._lease_at = 0.0
         self._began_ms: int | None = None
+        self._saved_ms: float | None = None
+        """Work that the last checkpoint keeps."""
         self._stopping = self._warned = False
 
     # Before the attempt -----------------------------------------------------------------------------------------
@@ -200,6 +202,8 @@ class Supervisor:
             self._beat_deadline = _NEVER if needs.heartbeat_ms is None else now + needs.heartbeat_ms / 1000
         elif isinstance(reply, Beat) and needs.heartbeat_ms is not None:
             self._beat_deadline = time.monotonic() + needs.heartbeat_ms / 1000
+        elif isinstance(reply, Saved):
+            self._saved_ms = reply.saved_ms
         elif isinstance(reply, Done):
             self._outcome = Succeeded(output=output_of(reply), usage=_usage_of(reply))
         elif isinstance(reply, Ended):
@@ -311,6 +315,7 @@ class Supervisor:
             duration_ms=duration_ms,
             cpu_ms=round(cpu_ms, 3),
             peak_memory_mib=round(peak_mib, 2),
+            saved_ms=self._saved_ms,
         )
 
     def _note(self, outcome: Outcome) -> None:

@@ -114,7 +114,14 @@ class Loaded(msgspec.Struct, frozen=True, array_like=True, tag=5):
     rss_mib: float
 
 
-Reply = Hello | Began | Beat | Done | Ended | Loaded
+class Saved(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """A checkpoint is stored: what `Usage.saved_ms` is, should the attempt end without a word."""
+
+    number: int
+    saved_ms: float
+
+
+Reply = Hello | Began | Beat | Done | Ended | Loaded | Saved
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_reply = msgspec.msgpack.Decoder(Reply).decode

@@ -178,6 +178,7 @@ class Keeper:
     def _tell(self, saved_ms: float) -> None:
         if self.place.attempt is not None:
             self.place.attempt.standing.saved_ms = saved_ms
+            self.place.attempt.saved(saved_ms)
 
 
 class _Missing:
