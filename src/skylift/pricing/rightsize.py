@@ -111,7 +111,7 @@ class _Notes:
 def measure(found: Sequence[Delivery]) -> Measured:
     usages = [delivery.usage for delivery in found if delivery.usage is not None]
     peaks = sorted(usage.peak_memory_mib for usage in usages if usage.peak_memory_mib is not None)
-    durations = [duration for usage in usages if (duration := usage.duration_ms)]
+    durations = [usage.duration_ms for usage in usages if usage.duration_ms is not None]
     return Measured(
         attempts=len(by_attempt(found)),
         deliveries=len(found),

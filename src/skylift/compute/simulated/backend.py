@@ -270,7 +270,7 @@ class SimulatedBackend(Basics):
         outcome = end.outcome
         preempted = isinstance(outcome, Lost) and outcome.preempted
         measured = usage_in(end.outcome if entry.result is None else entry.result)
-        usage = usage_of(entry, end.at_ms, measured, self._catalogue, backend=self.name, speed=self._pace.speed)
+        usage = usage_of(entry, end, measured, self._catalogue, backend=self.name, speed=self._pace.speed)
         if preempted and self._jumps:
             usage = msgspec.structs.replace(usage, saved_ms=float(self._progress.lost(entry, end.at_ms)) or None)
             if entry.result is not None:

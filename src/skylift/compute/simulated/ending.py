@@ -26,6 +26,8 @@ class Ending(msgspec.Struct, frozen=True):
 
     at_ms: int
     outcome: Outcome
+    duration_ms: float | None = None
+    """How long its function took, where that is known better than by whole milliseconds."""
 
 
 def ending(entry: Entry, left_ms: float | None, longest_ms: int | None) -> Ending:
@@ -34,7 +36,7 @@ def ending(entry: Entry, left_ms: float | None, longest_ms: int | None) -> Endin
     assert entry.result is not None
     measured = usage_in(entry.result)
     duration_ms = left_ms if left_ms is not None else measured.duration_ms or 0.0
-    own = Ending(entry.began_ms + round(duration_ms), within_memory(entry, entry.result))
+    own = Ending(entry.began_ms + round(duration_ms), within_memory(entry, entry.result), duration_ms)
     ends = [own]
     for limit_ms in (entry.call.requirements.timeout_ms, longest_ms):
         if limit_ms is not None and duration_ms > limit_ms:
@@ -63,20 +65,21 @@ def metered(outcome: Outcome, usage: Usage) -> Outcome:
 
 
 def usage_of(
-    entry: Entry, at_ms: int, measured: Usage, catalogue: Catalogue, *, backend: str, speed: float | None
+    entry: Entry, end: Ending, measured: Usage, catalogue: Catalogue, *, backend: str, speed: float | None
 ) -> Usage:
-    """What a delivery that ended at that time used of its place, and what that costs. Processor time that was measured
+    """What a delivery that ended like that used of its place, and what that costs. Processor time that was measured
     here is stretched with the time; where the work is only declared it says nothing."""
     place = entry.place
-    began_ms = min(entry.began_ms, at_ms)
-    startup_ms, duration_ms = began_ms - entry.launched_ms, at_ms - began_ms
+    began_ms = min(entry.began_ms, end.at_ms)
+    startup_ms = began_ms - entry.launched_ms
+    duration_ms = float(end.at_ms - began_ms) if end.duration_ms is None else end.duration_ms
     price = cost(place, startup_ms, duration_ms, catalogue)
     stretch = speed if speed is not None else (1.0 if entry.call.requirements.work_ms is None else None)
     cpu_ms = None if measured.cpu_ms is None or stretch is None else round(measured.cpu_ms * stretch, 3)
     return msgspec.structs.replace(
         measured,
         started_ms=began_ms,
-        duration_ms=float(duration_ms),
+        duration_ms=duration_ms,
         cpu_ms=cpu_ms,
         backend=backend,
         startup_ms=float(startup_ms),
