@@ -202,7 +202,7 @@ class LocalProvider:
         phase: Phase = "starting"
         if farewell is not None or not alive:
             phase = "gone"
-            farewell = farewell or _died(order.kind)
+            farewell = farewell or _died(folder, order.kind)
             if not alive:
                 self._bury(folder, order)
         elif folder.has(WARNED):
@@ -355,10 +355,21 @@ def _on(attempt: AttemptFolder) -> str:
     return f"{ON}/{hashlib.sha256(str(attempt.path).encode()).hexdigest()[:24]}"
 
 
-def _died(kind: Kind) -> Farewell:
-    """It left no word: killed, as a market or a failing host does it."""
+def _died(folder: MachineFolder, kind: Kind) -> Farewell:
+    """It left no word: killed, as a market or a failing host does it, or never well."""
+    if not folder.has(READY):
+        words = _words(folder)
+        return Farewell(reason="its process did not come up" + (f": {words}" if words else ""))
     spot = kind.market == "spot"
     return Farewell(reason="its process was killed" + (" (a spot machine: taken away)" if spot else ""), preempted=spot)
+
+
+def _words(folder: MachineFolder) -> str:
+    """The last that its interpreter wrote."""
+    with contextlib.suppress(OSError):
+        lines = (folder.path / CRASH).read_text(errors="replace").strip().splitlines()
+        return lines[-1] if lines else ""
+    return ""
 
 
 def _signal(folders: Sequence[MachineFolder], number: signal.Signals) -> None:

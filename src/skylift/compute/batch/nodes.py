@@ -58,13 +58,13 @@ class Nodes:
 
     def observe(
         self, machines: Sequence[Machine], ours: frozenset[str], placed: Mapping[str, PlacedWork], now_ms: int
-    ) -> list[Machine]:
-        """Take in what there is; the machines that are gone since the last time."""
+    ) -> list[tuple[Machine, bool]]:
+        """Take in what there is; the machines that are gone since the last time, and whether they were ever up."""
         seen = {machine.id: machine for machine in machines}
         gone = []
         for name in [name for name, node in self._nodes.items() if not _there(seen.get(name))]:
             node = self._nodes.pop(name)
-            gone.append(seen.get(name, node.machine))
+            gone.append((seen.get(name, node.machine), node.machine.phase != "starting" or node.stopping))
         for machine in machines:
             if machine.phase == "gone":
                 continue
@@ -120,6 +120,10 @@ class Nodes:
     def usable_rooms(self) -> list[Room]:
         """With those of machines that are starting."""
         return [node.room for node in self._nodes.values() if node.machine.phase != "warned" and _usable(node)]
+
+    def ready_kinds(self) -> set[str]:
+        """Names of kinds of which we have one that is up."""
+        return {node.machine.kind.name for node in self._nodes.values() if node.ours and node.machine.phase == "ready"}
 
     def starting(self) -> list[Node]:
         return [node for node in self._nodes.values() if node.machine.phase == "starting" and _usable(node)]

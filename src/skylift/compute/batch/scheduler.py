@@ -178,7 +178,6 @@ class Scheduler:
             effects += self._observed(event, now_ms)
         elif isinstance(event, Started):
             self.pending.pop(event.number, None)
-            self.backoff.pop(event.machine.kind.name, None)
             self.nodes.add(event.machine, now_ms)
         elif isinstance(event, NotStarted):
             self._not_started(event, now_ms)
@@ -227,21 +226,29 @@ class Scheduler:
 
     def _observed(self, event: Observed, now_ms: int) -> Iterator[Effect]:
         gone = self.nodes.observe(event.machines, event.ours, self.placed, now_ms)
-        for machine in gone:
+        for kind in self.nodes.ready_kinds():
+            if (backoff := self.backoff.get(kind)) and backoff.until_ms <= now_ms:
+                del self.backoff[kind]
+        for machine, was_ready in gone:
+            if not was_ready:
+                self._out(machine.kind, machine.reason or "it never came up", now_ms)
             for token in [token for token, placed in self.placed.items() if machine.id in placed.machines]:
                 self._leave(token, now_ms)
                 yield Lose(token, machine.id, machine.reason, machine.preempted)
 
     def _not_started(self, event: NotStarted, now_ms: int) -> None:
         kind = self.pending.pop(event.number, None)
-        if kind is None:
-            return
+        if kind is not None:
+            self._out(kind, event.reason, now_ms)
+
+    def _out(self, kind: Kind, reason: str, now_ms: int) -> None:
+        """Nothing more of this kind for a while, longer each time."""
         before = self.backoff.get(kind.name)
         if before is not None and before.until_ms > now_ms:
             return
         first = self.policy.retry_ms
         wait = first if before is None else min(2 * before.wait_ms, 16 * first)
-        self.backoff[kind.name] = Backoff(now_ms + wait, wait, event.reason)
+        self.backoff[kind.name] = Backoff(now_ms + wait, wait, reason)
 
     def _enter(self, work: Work, machines: tuple[str, ...], now_ms: int) -> None:
         self.placed[work.token] = Placed(work, machines, now_ms)
@@ -377,24 +384,29 @@ class Scheduler:
         return [work for token in overdue if (work := self.queues.waiting.get(token)) and not self.at_limit(work)]
 
     def _stop(self, now_ms: int) -> list[Effect]:
-        """Machines that are idle for too long, and those whose share of the limit another kind is needed for."""
+        """Machines that are idle for too long; and at once, when another kind needs their share of the limit."""
         kept = self.reserved[1] if self.reserved is not None else frozenset()
-        if self._crowded_out(now_ms):
+        crowded = self._crowded_out()
+        if any(now_ms - self._refused_since[token] >= self.policy.patience_ms for token in crowded):
             self.nodes.drain()
         stopped: list[Effect] = []
         for node in self.nodes.idle():
-            due = node.draining or now_ms - node.idle_since >= self.policy.idle_ms
+            due = node.draining or crowded or now_ms - node.idle_since >= self.policy.idle_ms
             if due and node.machine.id not in kept:
                 node.stopping = True
                 stopped.append(Stop(node.machine.id))
         return stopped
 
-    def _crowded_out(self, now_ms: int) -> bool:
-        """Something has waited for too long that fits none of our machines, and they use up the limit for others."""
-        for work in self._overdue(now_ms):
-            if not self.nodes.could_hold(work.needs, self.policy.kinds):
-                return hold(work.needs, work.needs.nodes, self._budget()) is None
-        return False
+    def _crowded_out(self) -> list[str]:
+        """What has come to the head and fits none of our machines, while they use up the limit for others."""
+        heads = [work for token in self._refused_since if (work := self.queues.waiting.get(token))]
+        return [
+            work.token
+            for work in heads
+            if not self.at_limit(work)
+            and not self.nodes.could_hold(work.needs, self.policy.kinds)
+            and hold(work.needs, work.needs.nodes, self._budget()) is None
+        ]
 
     # Questions ------------------------------------------------------------------------------------------------------
 
