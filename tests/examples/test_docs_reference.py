@@ -74,6 +74,7 @@ COMMANDS_IN_ORDER = (
     "server",
     "keys",
     "triggers",
+    "worker",
     "sweep",
     "gc",
 )

@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "server": ("skylift.cli.server:server", "Serve the Step Functions API, and Skylift's own."),
     "keys": ("skylift.cli.keys:keys", "Make, list and revoke the access keys of a server."),
     "triggers": ("skylift.cli.triggers:triggers", "Schedules, queues and files that start runs on a server."),
+    "worker": ("skylift.cli.worker:worker", "Lend this machine to a server, or to AWS."),
     "sweep": ("skylift.cli.sweep:sweep", "End what has outlived its lease."),
     "gc": ("skylift.cli.gc:gc", "Delete old runs and the artifacts nothing refers to any more."),
 }

@@ -279,10 +279,7 @@ class Router:
         return WorkerRoute(spec=spec, backend=name, callback=callback, payload=payload)
 
     def _placed(self, spec: TaskSpec, record: RunRecord) -> str:
-        """What the run says, else the settings, else the task."""
-        attributes, placement = record.attributes, self._placement
-        said = attributes.get(f"on.{spec.name}") or attributes.get("on")
-        return said or placement.get(spec.name) or placement.get("*") or spec.on or self._default or ""
+        return placed(spec, record.attributes, self._placement) or self._default or ""
 
     def can_run(self, backend: str, requirements: Requirements) -> bool:
         if requirements == PLAIN:
@@ -306,6 +303,17 @@ class Router:
         """Where an attempt may go that has outgrown a backend, the next one first."""
         names = self._escalate
         return names[names.index(backend) + 1 :] if backend in names else ()
+
+
+def placed(spec: TaskSpec, attributes: Mapping[str, str], placement: Mapping[str, str]) -> str | None:
+    """What the run says, else the settings, else the task."""
+    said = attributes.get(f"on.{spec.name}") or attributes.get("on")
+    return said or placement.get(spec.name) or placement.get("*") or spec.on
+
+
+def is_lent(spec: TaskSpec, attributes: Mapping[str, str], placement: Mapping[str, str]) -> bool:
+    """Whether the workers of an activity run it."""
+    return (placed(spec, attributes, placement) or "").startswith(LENT)
 
 
 def activity_arn(name: str, record: RunRecord) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
 from skylift.asl.parse import load
 from skylift.engine.inputs import StartRun
+from skylift.engine.router import is_lent
 from skylift.errors import JournalDamaged, RunAlreadyExists
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskTable
@@ -22,6 +25,7 @@ from skylift.values.tags import direct_references
 _TARGET = re.compile(r"[^\s:]{1,500}:[^\s:]{1,500}")
 MOST_ATTRIBUTES = 20
 LONGEST_ATTRIBUTE = 1_000
+NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 RESERVED = frozenset({"version", "alias", "revision", "trace", "trigger"})
 """Attributes that the server itself writes, and believes."""
 
@@ -80,14 +84,21 @@ def checked_start(services: Services, caller: Caller, given: StartRequest) -> tu
         raise Refusal(400, "NAME", f"run_id {given.run_id[:100]!r} is not 16 characters of a-z and 2-7")
     _check_attributes(given.attributes)
     check_references(services, caller, given.input)
-    return checked_documents(services, caller, _definition(services, caller, given), given.tasks)
+    return checked_documents(services, caller, _definition(services, caller, given), given.tasks, given.attributes)
 
 
-def checked_documents(services: Services, caller: Caller, definition: str, tasks: str | None) -> tuple[str, str | None]:
-    """Both must be there, the account's and sound; code only where an administrator allows it. Blocking."""
+def checked_documents(
+    services: Services,
+    caller: Caller,
+    definition: str,
+    tasks: str | None,
+    attributes: Mapping[str, str] = NO_ATTRIBUTES,
+) -> tuple[str, str | None]:
+    """Both must be there, the account's and sound; code only where an administrator allows it, or where the run's
+    `attributes` have it run on the account's own boxes. Blocking."""
     load(_document(services, caller, "definition", definition))
     if tasks is not None:
-        _check_table(services, caller, _table(_document(services, caller, "tasks", tasks)))
+        _check_table(services, caller, _table(_document(services, caller, "tasks", tasks)), attributes)
     return definition, tasks
 
 
@@ -123,7 +134,7 @@ def _table(text: bytes) -> TaskTable:
         raise Refusal(400, "TASKS", f"tasks is no task table: {problem}") from None
 
 
-def _check_table(services: Services, caller: Caller, table: TaskTable) -> None:
+def _check_table(services: Services, caller: Caller, table: TaskTable, attributes: Mapping[str, str]) -> None:
     if len(table.tasks) > MOST_TASKS or len(table.machines) > MOST_TASKS:
         raise Refusal(400, "TASKS", f"the task table has more than {MOST_TASKS} tasks or pipelines")
     for name, spec in table.tasks.items():
@@ -133,7 +144,8 @@ def _check_table(services: Services, caller: Caller, table: TaskTable) -> None:
     for name, digest in table.machines.items():
         check_name("pipeline", name)
         load(_document(services, caller, f"pipeline {name}", digest))
-    if any(spec.target for spec in table.tasks.values()):
+    placement = services.context.runtime.config.placement
+    if any(spec.target and not is_lent(spec, attributes, placement) for spec in table.tasks.values()):
         require_code(services, caller)
     if table.bundle is not None:
         check_digest("bundle", table.bundle)

@@ -9,17 +9,21 @@ from skylift.engine.names import split_token
 from skylift.engine.reply import Reply
 from skylift.errors import SetupError
 from skylift.ports.compute import Succeeded
+from skylift.ports.envelope import open_answer, open_elsewhere
+from skylift.server.api.visible import Visible
 from skylift.server.caller import Caller, Role
 from skylift.server.context import ServerContext
 from skylift.server.errors import ApiError
 from skylift.server.stepfunctions.actions import Actions
 from skylift.server.stepfunctions.activities import find_activity
 from skylift.server.stepfunctions.activity_queues import activity_queues
-from skylift.server.stepfunctions.inputs import read_output
+from skylift.server.stepfunctions.inputs import parse, read_output
 from skylift.server.stepfunctions.lookup import quick
 
 actions = Actions()
 
+MOST_ANSWER_BYTES = 64 * 1024 * 1024
+"""Of what a worker of ours answers for a task of ours."""
 _REFUSALS = {
     "TOKEN-INVALID": ("InvalidToken", "Invalid Token: 'Invalid token'"),
     "TASK-UNKNOWN": ("TaskDoesNotExist", "Task Does Not Exist: 'Provided task does not exist'"),
@@ -31,6 +35,9 @@ _REFUSALS = {
 @actions.add("SendTaskSuccess", Role.OPERATOR)
 async def send_task_success(context: ServerContext, caller: Caller, request: dict[str, Any]) -> dict[str, Any]:
     output = read_output(request["output"])
+    digest = open_elsewhere(output)
+    if digest is not None:
+        output = await context.blocking(_answer_at, context, caller, digest)
     return await _answer(context, caller, request["taskToken"], Succeeded(output=output))
 
 
@@ -53,6 +60,21 @@ async def get_activity_task(context: ServerContext, caller: Caller, request: dic
     activity = await quick(context, find_activity, context, caller, request["activityArn"])
     offer = await context.part(activity_queues).next(activity.arn, request.get("workerName"))
     return {"taskToken": None} if offer is None else {"taskToken": offer.token, "input": offer.input}
+
+
+def _answer_at(context: ServerContext, caller: Caller, digest: str) -> Any:
+    """What a worker had to say was longer than an output may be: it has put it among the artifacts. Blocks."""
+    if not Visible(context).was_put(caller.account, digest):
+        raise ApiError("InvalidOutput", f"Invalid Output: there is no artifact {digest[:80]!r}")
+    if context.blobs.size(digest) > MOST_ANSWER_BYTES:
+        raise ApiError("InvalidOutput", f"Invalid Output: the answer is longer than {MOST_ANSWER_BYTES} bytes")
+    try:
+        found = parse(context.blobs.get(digest).decode())
+    except ValueError as problem:
+        raise ApiError("InvalidOutput", f"Invalid Output: {problem}") from None
+    if open_answer(found) is None:
+        raise ApiError("InvalidOutput", f"Invalid Output: the artifact {digest} is no worker's answer")
+    return found
 
 
 async def _answer(
