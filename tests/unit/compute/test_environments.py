@@ -1,0 +1,208 @@
+"""Virtual environments by content: built once, whole or not at all, with Skylift and without what else is here."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_wheels import make_wheel
+
+from skylift.compute.environments import (
+    EnvironmentFailed,
+    building,
+    built_size,
+    drop_unused,
+    environment_python,
+    environment_root,
+    limits,
+    read_spec,
+    uv,
+    write_spec,
+)
+from skylift.compute.environments.ours import conflicts, needed_for, our_places, surroundings
+from skylift.compute.environments.resolving import resolve
+from skylift.ports.environments import EnvironmentSpec
+from skylift.stores.files import FileBlobStore
+
+pytestmark = pytest.mark.skipif(uv.find_uv() is None, reason="needs uv")
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> FileBlobStore:
+    return FileBlobStore(str(tmp_path / "blobs"))
+
+
+def spec_of(blobs: FileBlobStore, *lines: str, **options: Any) -> str:
+    return write_spec(EnvironmentSpec(requirements=lines, **options), blobs)
+
+
+def said(python: Path, code: str) -> str:
+    done = subprocess.run([python, "-P", "-c", code], capture_output=True, text=True, env=surroundings(python))
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_it_has_its_packages_and_skylift_and_nothing_else(tmp_path: Path, blobs: FileBlobStore) -> None:
+    digest = spec_of(blobs, make_wheel(tmp_path / "wheels", "tinyone", "1.0"))
+    python = environment_python(digest, blobs, tmp_path / "environments")
+    code = (
+        "import tinyone, skylift.compute.worker.main, msgspec, importlib.util as u; "
+        "print(tinyone.VERSION, u.find_spec('pytest'), u.find_spec('numpy'))"
+    )
+    assert said(python, code) == "1.0 None None"
+
+
+def test_the_same_document_is_built_once(tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any) -> None:
+    digest = spec_of(blobs, make_wheel(tmp_path / "wheels", "tinyone", "1.0"))
+    built: list[Path] = []
+    build = building._build
+
+    def counted(root: Path, *rest: Any) -> None:
+        built.append(root)
+        time.sleep(0.1)
+        build(root, *rest)
+
+    monkeypatch.setattr(building, "_build", counted)
+    found: list[Path] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(environment_python(digest, blobs, tmp_path / "environments")))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(built) == 1 and len(set(found)) == 1 and len(found) == 4
+
+
+def test_what_was_left_half_built_is_never_used(tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any) -> None:
+    digest = spec_of(blobs, make_wheel(tmp_path / "wheels", "tinyone", "1.0"))
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(building, "_remove", lambda root: None)  # as if the process had been killed
+        patched.setattr(building, "_install", killed)
+        with pytest.raises(KeyboardInterrupt):
+            environment_root(digest, blobs, tmp_path / "environments")
+    [half] = [place for place in (tmp_path / "environments").iterdir() if place.is_dir()]
+    (half / "left").touch()
+    python = environment_python(digest, blobs, tmp_path / "environments")
+    assert python.parents[1] == half and not (half / "left").exists()
+    assert said(python, "import tinyone; print(tinyone.VERSION)") == "1.0"
+
+
+def test_a_package_that_is_not_there_is_said_in_the_tools_words(tmp_path: Path, blobs: FileBlobStore) -> None:
+    missing = tmp_path / "nowhere-1.0-py3-none-any.whl"
+    with pytest.raises(EnvironmentFailed, match="nowhere") as problem:
+        environment_python(spec_of(blobs, f"nowhere @ {missing.as_uri()}"), blobs, tmp_path / "environments")
+    assert problem.value.hint
+    assert not [place for place in (tmp_path / "environments").iterdir() if place.is_dir()]
+
+
+def test_versions_that_skylift_cannot_run_with_are_refused(tmp_path: Path, blobs: FileBlobStore) -> None:
+    with pytest.raises(EnvironmentFailed, match=r"msgspec==0\.17.*Skylift itself needs msgspec>=0\.19"):
+        environment_python(spec_of(blobs, "msgspec==0.17"), blobs, tmp_path / "environments")
+    inside = make_wheel(tmp_path / "wheels", "msgspec", "0.18.1")
+    with pytest.raises(EnvironmentFailed, match=r"msgspec==0\.18\.1"):
+        environment_python(spec_of(blobs, inside), blobs, tmp_path / "environments")
+
+
+def test_bounds_are_compared_as_numbers() -> None:
+    assert conflicts({"msgspec": "0.19.0", "rich": "13.10", "jsonatapy": "2.10", "numpy": "0.1"}) == []
+    assert len(conflicts({"jsonatapy": "3.0", "rich": "13.6.9"})) == 2
+
+
+def test_another_python_is_refused(tmp_path: Path, blobs: FileBlobStore) -> None:
+    with pytest.raises(EnvironmentFailed, match=r"Python 3\.7"):
+        environment_python(spec_of(blobs, python="3.7"), blobs, tmp_path / "environments")
+
+
+def test_a_blob_that_is_no_document_is_refused(tmp_path: Path, blobs: FileBlobStore) -> None:
+    with pytest.raises(EnvironmentFailed, match="not the document"):
+        environment_python(blobs.put(b"[]"), blobs, tmp_path / "environments")
+    assert read_spec(spec_of(blobs, "a==1"), blobs).requirements == ("a==1",)
+
+
+def test_what_nobody_used_is_dropped(tmp_path: Path, blobs: FileBlobStore) -> None:
+    cache = tmp_path / "environments"
+    digests = [spec_of(blobs, make_wheel(tmp_path / "wheels", name, "1.0")) for name in ("tinyone", "tinytwo")]
+    old, young = (environment_root(digest, blobs, cache) for digest in digests)
+    long_ago = time.time() - 10_000
+    os.utime(old / building._MARK, (long_ago, long_ago))
+    now_ms = int(time.time() * 1000)
+    count, freed = drop_unused(cache, now_ms, dry_run=True)
+    assert count == 1 and freed > 500 and old.exists()
+    assert drop_unused(cache, now_ms)[0] == 1
+    assert not old.exists() and young.exists()
+    assert environment_root(digests[0], blobs, cache) == old and old.exists()
+
+
+def test_asking_for_it_keeps_it(tmp_path: Path, blobs: FileBlobStore) -> None:
+    digest = spec_of(blobs)
+    root = environment_root(digest, blobs, tmp_path / "environments")
+    long_ago = time.time() - 10_000
+    os.utime(root / building._MARK, (long_ago, long_ago))
+    environment_python(digest, blobs, tmp_path / "environments")
+    assert drop_unused(tmp_path / "environments", int(time.time() * 1000)) == (0, 0)
+
+
+def test_building_does_not_see_what_is_withheld(tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SKYLIFT_TEST_SECRET", "s3cret")
+    shown = uv.run_tool(["/usr/bin/env"])
+    assert "s3cret" in shown
+    assert "s3cret" not in uv.run_tool(["/usr/bin/env"], withheld=["SKYLIFT_TEST_SECRET"])
+
+
+def test_artifacts_elsewhere_bring_what_reaches_them() -> None:
+    assert needed_for("s3://bucket/x") == "s3fs" and needed_for("/home/blobs") is None
+    if "s3fs" in our_places("s3fs"):
+        assert {"aiobotocore", "botocore"} <= set(our_places("s3fs")) and "botocore" not in our_places()
+
+
+def test_packages_that_are_too_large_for_a_function_are_refused_with_the_figures(
+    tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any
+) -> None:
+    cache = tmp_path / "environments"
+    assert limits.LIMITS["function"].unzipped_mib == 250
+    smaller = limits.Limits(unzipped_mib=2, platform="x86_64-manylinux2014")
+    monkeypatch.setattr(limits, "LIMITS", {"function": smaller})
+    small = spec_of(blobs, make_wheel(tmp_path / "wheels", "tinyone", "1.0"))
+    large = spec_of(blobs, make_wheel(tmp_path / "wheels", "bulky", "1.0", filler=3 * 2**20))
+    limits.refuse_unfit("train", small, {"function"}, blobs, cache)
+    limits.refuse_unfit("train", large, {"function", "container"}, blobs, cache)
+    assert built_size(large, blobs, cache) > 3 * 2**20
+    with pytest.raises(
+        EnvironmentFailed, match=r"task train.*takes 3 MiB unzipped, and a function allows 2"
+    ) as problem:
+        limits.refuse_unfit("train", large, {"function"}, blobs, cache)
+    assert "image=" in str(problem.value.hint)
+
+
+def test_a_class_without_this_python_is_refused(tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any) -> None:
+    monkeypatch.setattr(limits, "LIMITS", {"function": limits.Limits(pythons=("3.7",))})
+    with pytest.raises(EnvironmentFailed, match=r"a function has 3\.7"):
+        limits.refuse_unfit("train", spec_of(blobs), {"function"}, blobs, tmp_path / "environments")
+
+
+def test_what_was_resolved_once_stays_so(tmp_path: Path, monkeypatch: Any) -> None:
+    line = make_wheel(tmp_path / "wheels", "tinyone", "1.0")
+    first = resolve([line], tmp_path / "cache")
+    monkeypatch.setattr("skylift.compute.environments.resolving.run_tool", lambda *_, **__: pytest.fail("asked again"))
+    assert resolve([line], tmp_path / "cache") == first and "tinyone" in first[0]
+
+
+@pytest.mark.slow
+def test_without_uv_venv_and_pip_do_it(tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any) -> None:
+    monkeypatch.setattr(uv, "find_uv", lambda: None)
+    monkeypatch.setattr("skylift.compute.environments.resolving.find_uv", lambda: None)
+    line = make_wheel(tmp_path / "wheels", "tinyone", "1.0")
+    assert resolve([line], tmp_path / "cache") == (line,)
+    python = environment_python(spec_of(blobs, line), blobs, tmp_path / "environments")
+    assert said(python, "import tinyone, skylift; print(tinyone.VERSION)") == "1.0"
