@@ -68,14 +68,31 @@ def podman_storage() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def podman_variables() -> Iterator[dict[str, str]]:
+    """For tests that use containers: `podman`, here and in processes that are started, works in a folder of its own."""
+    with podman_storage() as variables:
+        before = {name: os.environ.get(name) for name in variables}
+        os.environ.update(variables)
+        yield variables
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def podman(variables: dict[str, str], *words: str, data: bytes | None = None) -> str:
+    """What it says; the test fails where it does not do what it is asked for."""
+    done = subprocess.run(
+        ["podman", *words], env={**os.environ, **variables}, capture_output=True, timeout=60, check=False, input=data
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()
+
+
 def containers(variables: dict[str, str]) -> list[str]:
     """Names of all that exist in this storage."""
     return _podman(variables, "ps", "--all", "--format", "{{.Names}}").stdout.split()
-
-
-def inspected(variables: dict[str, str], name: str) -> str:
-    """All that podman knows of one."""
-    return _podman(variables, "inspect", name).stdout
 
 
 def _podman(variables: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:

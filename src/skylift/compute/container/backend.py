@@ -85,7 +85,8 @@ class ContainerBackend(Basics):
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
         self._by_folder: dict[AttemptFolder, Held] = {}
-        self._ended_before: dict[str, None] = {}
+        self._ended_before: dict[str, bool] = {}
+        """Tokens that were reported here, and whether they may run anew."""
         self._closing = False
         self._clean_at = 0.0
         self._watcher = Watcher(self._ended, lease_ms=lease_ms, name=self.name, tick=self._tick)
@@ -98,7 +99,7 @@ class ContainerBackend(Basics):
 
     def submit(self, calls: Sequence[TaskCall]) -> None:
         with self._lock:
-            new = [call for call in calls if call.token not in self._held and call.token not in self._ended_before]
+            new = [call for call in calls if call.token not in self._held and self._ended_before.get(call.token, True)]
         adopted = self._adopt({call.token for call in new}, again=True)
         refused: list[tuple[str, Outcome]] = []
         with self._lock:
@@ -112,7 +113,7 @@ class ContainerBackend(Basics):
                     held = self._held[call.token] = Held(self._room.entry(call))
                     self._room.wait(held)
                 else:
-                    self._remember(call.token)
+                    self._remember(call.token, again=False)
                     refused.append((call.token, infeasible(call.label, self.name, misfit)))
             self._begin()
         for token, outcome in refused:
@@ -144,6 +145,7 @@ class ContainerBackend(Basics):
                 else:
                     self._room.drop(held)
                     del self._held[token]
+                    self._remember(token, again=True)
                     dropped.append(token)
         for token in dropped:
             self._report(token, Cancelled())
@@ -199,8 +201,8 @@ class ContainerBackend(Basics):
         for folder in held.folders:
             folder.ask_to_stop()
 
-    def _remember(self, token: str) -> None:
-        self._ended_before[token] = None
+    def _remember(self, token: str, *, again: bool) -> None:
+        self._ended_before[token] = again
         if len(self._ended_before) > _REMEMBERED:
             del self._ended_before[next(iter(self._ended_before))]
 
@@ -211,8 +213,7 @@ class ContainerBackend(Basics):
         del self._held[held.token]
         self._room.leave(held)
         outcome = held.verdict()
-        if not isinstance(outcome, Lost | Cancelled):
-            self._remember(held.token)
+        self._remember(held.token, again=isinstance(outcome, Lost | Cancelled))
         self._begin()
         return None if self._closing else outcome
 

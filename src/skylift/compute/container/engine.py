@@ -31,6 +31,12 @@ class ContainerFailed(SetupError):
     code = "CONTAINER"
 
 
+class ImageMissing(SetupError):
+    """An image is not on this machine, and cannot be pulled."""
+
+    code = "IMAGE"
+
+
 class Mount(msgspec.Struct, frozen=True):
     source: str
     target: str
@@ -123,9 +129,10 @@ class ContainerEngine:
         return done.stdout.decode().strip() or None if done.returncode == 0 else None
 
     def pull(self, image: str) -> None:
+        """Raises ImageMissing, ContainerFailed."""
         done = self._run([*self.command, "pull", "--quiet", image], timeout_s=_PULL_S)
         if done.returncode != 0:
-            raise ContainerFailed(
+            raise ImageMissing(
                 f"the image {image} is not on this machine, and {self.kind} could not pull it: {_said(done)}",
                 hint=f"check its name, or make it: {self.kind} build --tag {image} …",
             )
@@ -196,7 +203,7 @@ class ContainerEngine:
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
     lines = done.stderr.decode(errors="replace").strip().splitlines()
-    return " ".join(lines[-3:])[-600:] or f"it ended with status {done.returncode}"
+    return lines[-1][:500] if lines else f"it ended with status {done.returncode}"
 
 
 def _objects(text: bytes) -> list[dict[str, Any]]:

@@ -1,0 +1,244 @@
+"""What containers are for, with real ones: limits, what can be seen, engines that die, images that are given."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from container_parts import TESTS, container_backend
+from podman import containers, podman, podman_variables  # noqa: F401  # a fixture
+
+from skylift.compute.attempts import AttemptFolders
+from skylift.compute.container.backend import ContainerBackend
+from skylift.ports.compute import CodeRef, Failed, Lost, OutOfMemory, Requirements, Succeeded, TaskCall
+from skylift.testing.backend_harness import Outcomes, call, until, with_log
+
+WAIT_S = 60.0
+
+
+class Bench:
+    def __init__(self, folder: Path, variables: dict[str, str]) -> None:
+        self.folder, self.variables = folder, variables
+        self.outcomes = Outcomes()
+        self.made: list[ContainerBackend] = []
+
+    def backend(self, **changes: Any) -> ContainerBackend:
+        self.made.append(container_backend(self.outcomes, self.folder, **changes))
+        return self.made[-1]
+
+    def run(self, backend: ContainerBackend, one: TaskCall) -> Any:
+        backend.submit([one])
+        return self.outcomes.wait(one.token, timeout=WAIT_S)[0]
+
+    def close(self) -> None:
+        last = self.backend()
+        last.end(last.leased())
+        for backend in self.made:
+            backend.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, podman_variables: dict[str, str]) -> Iterator[Bench]:  # noqa: F811
+    made = Bench(tmp_path, podman_variables)
+    yield made
+    made.close()
+
+
+def ours(target: str, *, requirements: Requirements | None = None, **arguments: Any) -> TaskCall:
+    """An attempt of a function of `container_tasks`."""
+    code = CodeRef(bundle=None, target=f"container_tasks:{target}")
+    return msgspec.structs.replace(call(target, requirements=requirements, **arguments), code=code)
+
+
+# What an attempt can do, and what it cannot ---------------------------------------------------------------------------
+
+
+def test_an_attempt_has_no_more_than_it_needs(bench: Bench) -> None:
+    outcome = bench.run(bench.backend(), ours("look"))
+    assert isinstance(outcome, Succeeded), outcome
+    assert outcome.output == {
+        "capabilities": 0,
+        "no_new_privileges": True,
+        "interfaces": ["lo"],
+        "writes": {"/": False, "/usr": False, "/tmp": True},
+        "processes": 2,
+        "python": ".".join(map(str, sys.version_info[:2])),
+    }
+
+
+def test_nothing_of_ours_can_be_imported_but_what_skylift_needs(bench: Bench) -> None:
+    backend = bench.backend()
+    found = {
+        name: bench.run(backend, ours("finds", name=name)).output for name in ("msgspec", "rich", "pytest", "moto")
+    }
+    assert found == {"msgspec": True, "rich": True, "pytest": False, "moto": False}
+
+
+def test_processes_are_limited(bench: Bench) -> None:
+    outcome = bench.run(bench.backend(pids=20), ours("fork_many", count=60))
+    assert isinstance(outcome, Succeeded) and 5 < outcome.output < 20
+
+
+def test_a_child_that_runs_out_of_memory_is_out_of_memory(bench: Bench) -> None:
+    backend = bench.backend()
+    outcome = bench.run(backend, ours("child_uses", mib=400, requirements=Requirements(memory_mib=120)))
+    assert isinstance(outcome, OutOfMemory) and outcome.limit_mib == 120, outcome
+    fits = bench.run(backend, ours("child_uses", mib=40, requirements=Requirements(memory_mib=120)))
+    assert isinstance(fits, Succeeded) and fits.usage is not None
+    assert fits.usage.peak_memory_mib is not None and 40 < fits.usage.peak_memory_mib <= 120
+    assert (fits.usage.service, fits.usage.memory_mib, fits.usage.vcpus) == ("container", 120, 1.0)
+
+
+def test_a_kill_from_outside_is_no_lack_of_memory(bench: Bench) -> None:
+    backend = bench.backend()
+    one = call("nap", ms=60_000, requirements=Requirements(memory_mib=120))
+    backend.submit([one])
+    until(lambda: backend.poll([one.token])[one.token] == "running", WAIT_S)
+    podman(bench.variables, "kill", *containers(bench.variables))
+    [outcome] = bench.outcomes.wait(one.token, timeout=WAIT_S)
+    assert isinstance(outcome, Lost) and "killed from outside" in outcome.reason and not outcome.preempted
+
+
+def test_a_warning_of_the_machine_makes_the_loss_a_preemption(bench: Bench) -> None:
+    backend = bench.backend()
+    one = msgspec.structs.replace(
+        call("nap", ms=60_000), code=CodeRef(bundle=None, target="attempt_tasks:die_when_warned"), arguments={}
+    )
+    backend.submit([one])
+    until(lambda: backend.poll([one.token])[one.token] == "running", WAIT_S)
+    time.sleep(0.5)
+    podman(bench.variables, "kill", "--signal", "TERM", *containers(bench.variables))
+    [outcome] = bench.outcomes.wait(one.token, timeout=WAIT_S)
+    assert isinstance(outcome, Lost) and outcome.preempted, outcome
+
+
+def test_the_log_is_written_while_the_attempt_runs(bench: Bench) -> None:
+    log = bench.folder / "logs" / "run" / "one.log"
+    backend = bench.backend()
+    backend.submit([with_log(ours("speak_slowly", texts=["first", "second"], ms=60_000), log)])
+    until(lambda: log.exists() and "first" in log.read_text(), WAIT_S)
+    assert "second" not in log.read_text()
+
+
+def test_secrets_are_seen_by_the_attempt_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONTAINER_SECRET_SOURCE", "h4rd-t0-gu3ss")
+    backend = bench.backend(secrets={"CONTAINER_SECRET": "env:CONTAINER_SECRET_SOURCE"})
+    log = bench.folder / "one.log"
+    one = with_log(ours("use_secret", requirements=Requirements(secrets=("CONTAINER_SECRET",))), log)
+    backend.submit([one])
+    until(lambda: log.exists() and "the secret is" in log.read_text(), WAIT_S)
+    [name] = containers(bench.variables)
+    assert "h4rd" not in podman(bench.variables, "inspect", name)
+    assert not any(b"h4rd" in path.read_bytes() for path in bench.folder.rglob("*") if path.is_file())
+    [outcome] = bench.outcomes.wait(one.token, timeout=WAIT_S)
+    assert isinstance(outcome, Succeeded) and outcome.output == len("h4rd-t0-gu3ss")
+    assert "the secret is ***" in log.read_text()
+
+
+# Engines that die -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def engine_process(bench: Bench) -> Iterator[Callable[..., tuple[subprocess.Popen[str], str]]]:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(lease_ms: int, ms: int) -> tuple[subprocess.Popen[str], str]:
+        command = [sys.executable, f"{TESTS}/container_engine.py", str(bench.folder), str(lease_ms), str(ms)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **bench.variables})
+        started.append(process)
+        assert process.stdout is not None
+        return process, process.stdout.readline().strip()
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_what_a_killed_engine_has_started_is_adopted(bench: Bench, engine_process: Any) -> None:
+    process, token = engine_process(60_000, 2_500)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    backend = bench.backend()
+    assert backend.poll([token]) == {token: "running"}
+    [outcome] = bench.outcomes.wait(token, timeout=WAIT_S)
+    assert isinstance(outcome, Succeeded) and outcome.output == "x"
+    assert (bench.folder / "folder" / "mark").read_text() == "x"
+
+
+def test_with_nobody_alive_the_lease_ends_it(bench: Bench, engine_process: Any) -> None:
+    process, token = engine_process(1_500, 600_000)
+    assert containers(bench.variables)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    until(lambda: not containers(bench.variables), WAIT_S)
+    folder = AttemptFolders(bench.folder / "state" / "attempts", lease_ms=1).find(token)
+    assert folder is not None
+    outcome = folder.outcome()
+    assert isinstance(outcome, Lost) and "lease" in outcome.reason
+
+
+def test_another_process_sees_what_is_there_and_ends_it(bench: Bench, engine_process: Any) -> None:
+    _, token = engine_process(60_000, 600_000)
+    other = bench.backend()
+    [leased] = other.leased()
+    assert (leased.token, leased.run_id, leased.kind) == (token, "run", "container")
+    assert time.time() * 1000 < leased.until_ms <= time.time() * 1000 + 60_000
+    other.end([leased])
+    assert other.leased() == [] and containers(bench.variables) == []
+
+
+# Images that are given ------------------------------------------------------------------------------------------------
+
+
+def test_an_image_that_has_only_python_will_do(bench: Bench) -> None:
+    backend = bench.backend()
+    bench.run(backend, call("add", a=1, b=1))
+    built = podman(bench.variables, "images", "--format", "{{.Repository}}:{{.Tag}}").split()[0]
+    path = f"ENV PATH={sys.base_prefix}/bin:/usr/bin:/bin"
+    given = "localhost/given:1"
+    podman(bench.variables, "build", "--tag", given, "-", data=f"FROM {built}\n{path}\nRUN touch /given\n".encode())
+    needs = Requirements(image=given)
+    there = bench.run(backend, ours("look", requirements=needs))
+    assert isinstance(there, Succeeded), there
+    assert there.output["writes"]["/usr"] and there.output["capabilities"] == 0
+
+
+def test_an_image_without_python_is_refused_in_words(bench: Bench) -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("nothing"))
+    podman(bench.variables, "import", "-", "localhost/bare:1", data=out.getvalue())
+    outcome = bench.run(bench.backend(), call("add", a=1, b=1, requirements=Requirements(image="localhost/bare:1")))
+    assert isinstance(outcome, Failed) and outcome.error == "Skylift.ImageUnsuitable"
+    assert "localhost/bare:1 has no python3" in outcome.cause
+
+
+def test_an_image_that_is_nowhere_is_said_to_be(bench: Bench) -> None:
+    needs = Requirements(image="localhost/nowhere:1")
+    outcome = bench.run(bench.backend(), call("add", a=1, b=1, requirements=needs))
+    assert isinstance(outcome, Failed) and "localhost/nowhere:1 is not on this machine" in outcome.cause, outcome
+
+
+# Who waits ------------------------------------------------------------------------------------------------------------
+
+
+def test_who_waits_is_told_for_what(bench: Bench) -> None:
+    backend = bench.backend(cpus=1.0)
+    first, second = call("nap", ms=60_000), call("nap", ms=1)
+    backend.submit([first, second])
+    assert backend.explain([second.token]) == {second.token: "needs 1 processors, and 0 of 1 are free"}
+    until(lambda: backend.poll([first.token])[first.token] == "running", WAIT_S)
+    assert backend.explain([first.token]) == {}
+    backend.cancel([first.token])
+    assert isinstance(bench.outcomes.wait(second.token, timeout=WAIT_S)[0], Succeeded)
