@@ -15,6 +15,9 @@ _COMMAND = (
     "--loop-ms=200",
 )
 
+LINGER_S = 5.0
+"""It goes on for so long without an attempt: starting it for each of many short ones would cost more than they do."""
+
 
 class Gauge:
     """One attempt's use of its GPUs, summed up until it is taken."""
@@ -38,6 +41,7 @@ class GpuSampler:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._gauges: set[Gauge] = set()
+        self._idle_since = 0.0
         self._process: subprocess.Popen[str] | None = None
         self._tool = shutil.which(_COMMAND[0])
 
@@ -55,8 +59,7 @@ class GpuSampler:
     def close(self, gauge: Gauge) -> None:
         with self._lock:
             self._gauges.discard(gauge)
-            if not self._gauges:
-                self._stop()
+            self._idle_since = time.monotonic()
 
     def end(self) -> None:
         with self._lock:
@@ -101,3 +104,5 @@ class GpuSampler:
         with self._lock:
             for gauge in self._gauges:
                 gauge.add(device, share, elapsed_s * 1000, used_mib)
+            if not self._gauges and time.monotonic() - self._idle_since > LINGER_S:
+                self._stop()
