@@ -67,6 +67,7 @@ COMMANDS_IN_ORDER = (
     "redrive",
     "answer",
     "replay",
+    "shell",
     "register",
     "compile",
     "check",

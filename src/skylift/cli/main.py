@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Which memory and class of compute its steps should have, and what that saves.",
     ),
     "replay": ("skylift.cli.replay:replay", "Run one recorded attempt again, here, to debug it."),
+    "shell": ("skylift.cli.shell:shell", "Open a prompt in the place of an attempt, while it runs or is kept."),
     "register": ("skylift.cli.register:register", "Make a pipeline known to a server, to be started by name."),
     "compile": ("skylift.cli.compile:compile_", "Print the States Language document of a pipeline."),
     "check": ("skylift.cli.compile:check", "Report every problem of a pipeline or document."),

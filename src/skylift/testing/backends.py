@@ -274,7 +274,7 @@ class BackendConformance(BackendAbilities):
         harness.backend.submit([stray, live])
         harness.backend.sweep([live.token])
         [swept, kept] = harness.wait(stray, live)
-        assert isinstance(swept, Cancelled) and isinstance(kept, Succeeded)
+        assert isinstance(swept, Cancelled) and isinstance(kept, Succeeded), (swept, kept)
 
     def test_close_while_busy_reports_nothing_afterwards(self, harness: Harness) -> None:
         harness.backend.submit([call("nap", ms=200) for _ in range(5)])
