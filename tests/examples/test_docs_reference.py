@@ -76,6 +76,7 @@ COMMANDS_IN_ORDER = (
     "keys",
     "triggers",
     "worker",
+    "idle",
     "sweep",
     "gc",
 )

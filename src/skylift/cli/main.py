@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "keys": ("skylift.cli.keys:keys", "Make, list and revoke the access keys of a server."),
     "triggers": ("skylift.cli.triggers:triggers", "Schedules, queues and files that start runs on a server."),
     "worker": ("skylift.cli.worker:worker", "Lend this machine to a server, or to AWS."),
+    "idle": ("skylift.cli.idle:idle", "Stop a development box that nobody uses."),
     "sweep": ("skylift.cli.sweep:sweep", "End what has outlived its lease."),
     "gc": ("skylift.cli.gc:gc", "Delete old runs and the artifacts nothing refers to any more."),
 }

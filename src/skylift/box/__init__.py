@@ -1,0 +1,1 @@
+"""A persistent development box: stopped when nobody uses it, kept to office hours, resized."""
