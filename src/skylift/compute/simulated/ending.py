@@ -67,8 +67,8 @@ def metered(outcome: Outcome, usage: Usage) -> Outcome:
 def usage_of(
     entry: Entry, end: Ending, measured: Usage, catalogue: Catalogue, *, backend: str, speed: float | None
 ) -> Usage:
-    """What a delivery that ended like that used of its place, and what that costs. Processor time that was measured
-    here is stretched with the time; where the work is only declared it says nothing."""
+    """What a delivery that ended like that used of its place, and what that costs. Processor time and saved work that
+    were measured here are stretched with the time; where the work is only declared, processor time says nothing."""
     place = entry.place
     began_ms = min(entry.began_ms, end.at_ms)
     startup_ms = began_ms - entry.launched_ms
@@ -76,8 +76,10 @@ def usage_of(
     price = cost(place, startup_ms, duration_ms, catalogue)
     stretch = speed if speed is not None else (1.0 if entry.call.requirements.work_ms is None else None)
     cpu_ms = None if measured.cpu_ms is None or stretch is None else round(measured.cpu_ms * stretch, 3)
+    saved_ms = None if measured.saved_ms is None else round(measured.saved_ms * (speed or 1.0), 3)
     return msgspec.structs.replace(
         measured,
+        saved_ms=saved_ms,
         started_ms=began_ms,
         duration_ms=duration_ms,
         cpu_ms=cpu_ms,
