@@ -128,6 +128,13 @@ class ContainerEngine:
         done = self._run([*self.command, "image", "inspect", "--format", "{{.Id}}", image])
         return done.stdout.decode().strip() or None if done.returncode == 0 else None
 
+    def image_command(self, image: str) -> tuple[list[str], list[str]]:
+        """Its entry point and its command."""
+        done = self._run([*self.command, "image", "inspect", "--format", "{{json .Config}}", image])
+        config = json.loads(done.stdout) if done.returncode == 0 else {}
+        entry, command = config.get("Entrypoint") or [], config.get("Cmd") or []
+        return ([entry] if isinstance(entry, str) else entry), ([command] if isinstance(command, str) else command)
+
     def pull(self, image: str) -> None:
         """Raises ImageMissing, ContainerFailed."""
         done = self._run([*self.command, "pull", "--quiet", image], timeout_s=_PULL_S)

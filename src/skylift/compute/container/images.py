@@ -36,6 +36,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     ours: bool
     """Built from this interpreter: nothing of it has to be writable, and what is compiled for us runs there."""
+    command: str = "[[], []]"
+    """What it runs by itself: entry point and command, as JSON."""
 
 
 class Images:
@@ -136,7 +138,7 @@ class Images:
                 f"({sysconfig.get_config_var('EXT_SUFFIX')})",
                 hint=f"use an image with Python {_ours()} for the same system, or run Skylift with Python {theirs}",
             )
-        return Image(name=given, python=executable, ours=False)
+        return Image(name=given, python=executable, ours=False, command=json.dumps(self._engine.image_command(given)))
 
 
 def _ours() -> str:

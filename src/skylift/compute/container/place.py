@@ -14,9 +14,10 @@ from skylift.asl.events import Usage
 from skylift.compute.attempts import AttemptFolder
 from skylift.compute.container.engine import Mount, Spec
 from skylift.compute.container.images import Image
-from skylift.compute.container.library import PLACE, library_mounts
+from skylift.compute.container.library import NEEDS, SKYLIFT, library_mounts, links_of_environments
 from skylift.compute.environments import environment_root
 from skylift.compute.environments.building import site_packages
+from skylift.compute.jobs.containers import IMAGE_COMMAND
 from skylift.compute.worker.checkpoint.place import beside
 from skylift.compute.worker.main import open_blobs
 from skylift.compute.worker.solo_files import CRASH, SoloOrder
@@ -31,6 +32,7 @@ _GROUPS = "/sys/fs/cgroup"
 _PROGRAM = (
     "import os, sys; folder = sys.argv[1]; "
     f"os.dup2(os.open(folder + '/{CRASH}', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2); "
+    f"sys.path.append('{NEEDS}'); "
     "from skylift.compute.worker.solo import main; main(folder)"
 )
 _CLOUD = ("AWS_", "GOOGLE_", "GCLOUD_", "GCS_", "AZURE_", "FSSPEC_", "S3_")
@@ -94,8 +96,7 @@ class Place:
 
     def environment(self, digest: str) -> Path:
         """Made if need be, which may take minutes. Raises SetupError."""
-        folder = Path(self._settings.bundles).with_name("environments")
-        return environment_root(digest, open_blobs(self.config), folder)
+        return environment_root(digest, open_blobs(self.config), self._environments())
 
     def spec(
         self,
@@ -108,7 +109,6 @@ class Place:
         gpus: Sequence[int],
     ) -> Spec:
         needs = call.requirements
-        search = [PLACE] if environment is None else [PLACE, str(site_packages(environment))]
         python = image.python
         if environment is not None and image.ours:
             python = str(environment / "bin" / "python")
@@ -120,12 +120,13 @@ class Place:
             mounts.append(Mount(_touched(call.log), _LOG, True))
         if environment is not None:
             mounts.append(Mount(str(environment), str(environment)))
+            mounts += links_of_environments(self._environments()) if image.ours else ()
         return Spec(
             name=container_name(folder),
             image=image.name,
             command=(python, "-P", "-c", _PROGRAM, ATTEMPT),
             mounts=tuple(mounts),
-            variables=_variables(image, search, environment),
+            variables=_variables(image, environment),
             labels=self._labels(call, folder),
             memory_mib=needs.memory_mib,
             cpus=needs.cpus,
@@ -136,6 +137,9 @@ class Place:
             workdir="/tmp",
             pidfile=str(folder.path / _HOLDER),
         )
+
+    def _environments(self) -> Path:
+        return Path(self._settings.bundles).with_name("environments").resolve()
 
     def cloud_variables(self) -> dict[str, str]:
         """What storage elsewhere is reached with; nothing where artifacts lie on this machine."""
@@ -189,15 +193,20 @@ def scratch_of(folder: AttemptFolder) -> Path:
     return folder.path / _SCRATCH
 
 
-def _variables(image: Image, search: Sequence[str], environment: Path | None) -> dict[str, str]:
-    variables = {"PYTHONPATH": ":".join(search), "PYTHONDONTWRITEBYTECODE": "1"}
+def _variables(image: Image, environment: Path | None) -> dict[str, str]:
+    """In an image that is not ours its own packages go before what Skylift needs; the program appends that."""
+    search = [SKYLIFT]
+    if image.ours and environment is None:
+        search.append(NEEDS)
+    if environment is not None and not image.ours:
+        search.append(str(site_packages(environment)))
+    variables = {"PYTHONPATH": ":".join(search), "PYTHONDONTWRITEBYTECODE": "1", IMAGE_COMMAND: image.command}
     if image.ours:
         folders = [str(Path(image.python).parent), "/usr/local/bin", "/usr/bin", "/bin"]
         if environment is not None:
             folders.insert(0, str(environment / "bin"))
-        variables |= {"HOME": "/tmp", "PATH": ":".join(folders), "LANG": "C.UTF-8"}
-        if environment is not None:
             variables["VIRTUAL_ENV"] = str(environment)
+        variables |= {"HOME": "/tmp", "PATH": ":".join(folders), "LANG": "C.UTF-8"}
     return variables
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 
@@ -11,6 +10,7 @@ from skylift.compute.process.metering import unfinished
 from skylift.compute.process.pool import Pool
 from skylift.compute.process.worker import WorkerProcess
 from skylift.compute.worker.capture import LogFile
+from skylift.compute.worker.solo_death import reason_of as reason_of
 from skylift.ports.compute import Lost, Outcome, OutOfMemory
 
 
@@ -23,19 +23,6 @@ def judge(pool: Pool, worker: WorkerProcess, entry: Entry, status: int, words: s
     log.note("skylift", f"{_said(outcome) or reason}\n{words}".rstrip())
     log.close()
     return outcome
-
-
-def reason_of(status: int, words: str) -> str:
-    """What is known of how a process ended, in a sentence."""
-    if os.WIFSIGNALED(status):
-        number = os.WTERMSIG(status)
-        name = f"signal {number}"
-        with contextlib.suppress(ValueError):
-            name = f"{signal.Signals(number).name} (signal {number})"
-        return f"the worker process was killed by {name}"
-    code = os.waitstatus_to_exitcode(status)
-    last = words.splitlines()[-1] if words else ""
-    return f"the worker process exited with status {code} in the middle of its work" + (f": {last}" if last else "")
 
 
 def _out_of_memory(pool: Pool, worker: WorkerProcess, entry: Entry, status: int) -> OutOfMemory | None:

@@ -386,6 +386,8 @@ def _usage_of(done: Done) -> Usage:
         duration_ms=done.duration_ms,
         cpu_ms=done.cpu_ms,
         peak_memory_mib=done.peak_mib,
+        in_bytes=done.in_bytes or None,
+        out_bytes=done.out_bytes or None,
     )
 
 
