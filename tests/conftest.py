@@ -9,9 +9,20 @@ import os
 
 from hypothesis import settings
 from moto_server import _aws, aws
+from podman import podman_variables
 from postgres import _postgres, postgres_server, postgres_url
+from ray_cluster import lonely, ray_cluster
 
-__all__ = ["_aws", "_postgres", "aws", "postgres_server", "postgres_url"]
+__all__ = [
+    "_aws",
+    "_postgres",
+    "aws",
+    "lonely",
+    "podman_variables",
+    "postgres_server",
+    "postgres_url",
+    "ray_cluster",
+]
 
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):

@@ -22,8 +22,8 @@ PLACES = ("process", "container", "batch", "ray", "simulated")
 MIXED = "mixed"
 """Each step of a graph on another backend."""
 MIXED_PLACES = {"on": "process", "on.work": "container", "on.total": "batch"}
-NEEDS = {"container": ("podman",), "ray": ("ray_cluster",), MIXED: ("podman",)}
-"""Fixtures without which there is no such backend here."""
+NEEDS = {"container": "podman_variables", "ray": "ray_cluster", MIXED: "podman_variables"}
+"""Fixture without which there is no such backend here."""
 
 
 class Ended(msgspec.Struct, frozen=True):

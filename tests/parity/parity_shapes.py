@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 
-from skylift import attempt, parallel, pipeline, task
+from skylift import Retry, attempt, parallel, pipeline, task
 
 BIG = 400_000
 
@@ -28,7 +28,7 @@ def total(numbers: list[int]) -> int:
     return sum(numbers)
 
 
-@task(retry=2)
+@task(retry=Retry(attempts=1, jitter=True))
 def work(x: int, how: str) -> int:
     """Double x, in the way that is asked for."""
     now = attempt()
