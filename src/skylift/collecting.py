@@ -11,6 +11,8 @@ import msgspec
 
 from skylift.asl.status import ENDED
 from skylift.compute.environments import drop_unused
+from skylift.compute.worker.checkpoint.place import NAME as CHECKPOINTS
+from skylift.compute.worker.checkpoint.versions import forget, runs_with_checkpoints
 from skylift.engine.names import split_token
 from skylift.stores.gc import all_runs, collect
 from skylift.stores.ownership import any_alive
@@ -48,12 +50,14 @@ def collect_garbage(
     dry_run: bool,
     resources: ResourceStore | None = None,
     is_busy: Callable[[], bool] | None = None,
+    checkpoints: str | None = None,
 ) -> Freed:
     """See `Runtime.collect_garbage`. `is_busy` tells whether any engine of the journal lives; without it those of the
-    home are looked at."""
+    home are looked at. `checkpoints` is where those are; without it, in the home."""
     before_ms = int(time.time() * 1000) - older_than_ms
     old = _old_runs(journal, before_ms, keep)
     if not dry_run:
+        _drop_checkpoints(checkpoints or str(home / CHECKPOINTS), journal, set(old), before_ms)
         journal.delete_runs(old)
         for run_id in old:
             shutil.rmtree(home / "logs" / run_id, ignore_errors=True)
@@ -93,6 +97,18 @@ def _old_runs(journal: Journal, before_ms: int, keep: int) -> list[str]:
 
 def _ended_before(record: RunRecord, before_ms: int) -> bool:
     return record.status in ENDED and (record.stopped_ms or 0) <= before_ms
+
+
+def _drop_checkpoints(location: str, journal: Journal, old: set[str], before_ms: int) -> None:
+    """Of runs that are forgotten, and of those that have succeeded: nothing will go on from them. A run that failed may
+    be redriven. Before the runs themselves, so that none is left behind by a crash."""
+    kept = set(runs_with_checkpoints(location))
+    if not kept:
+        return
+    for record in all_runs(journal):
+        over = record.status == "SUCCEEDED" and _ended_before(record, before_ms)
+        if record.run_id in kept and (over or record.run_id in old):
+            forget(location, record.run_id)
 
 
 def _drop_unpacked(folder: Path, blobs: BlobStore) -> None:

@@ -285,7 +285,7 @@ class Runtime:
         from skylift.compute.deferred import DeferredBackend
 
         services = DeferredBackend(SERVICES, lambda: services_backend(self.config, self._report), self._report)
-        others = known_backends(self._parts())
+        others = known_backends(msgspec.structs.replace(self._parts(), pace=self.pace))
         self._backends += [services, *others.values()]
         return {self._process_backend.name: self._process_backend, **others, SERVICES: services}
 
@@ -300,7 +300,6 @@ class Runtime:
             bundles=self._bundles(),
             secrets=secrets,
             withheld=tuple(withheld(self._blobs_location(), secrets.values())) if self.adopting else (),
-            pace=self.pace,
         )
 
     def _secret_sources(self) -> dict[str, str]:
@@ -325,6 +324,7 @@ class Runtime:
         """Delete runs that ended longer ago than that, but the `keep` newest of each pipeline, with their logs, and the
         artifacts that nothing refers to any more. Runs that are open are never touched."""
         from skylift.collecting import collect_garbage
+        from skylift.compute.worker.checkpoint.place import beside
 
         return collect_garbage(
             self.journal,
@@ -335,6 +335,7 @@ class Runtime:
             dry_run=dry_run,
             resources=self.resources,
             is_busy=self.store.any_alive,
+            checkpoints=beside(self._blobs_location()),
         )
 
     # -- leases --------------------------------------------------------------------------------------------------------
@@ -362,11 +363,16 @@ class Runtime:
         with self._making:
             names = self._all_backends
         state = self._parts().state
-        return {
+        holders: dict[str, Holder] = {
             name: backend
             for name, backend in names.items()
             if backend.capabilities.leases and (name == "process" or (state / name).exists() or backend.in_use)
         }
+        if self.config.box is not None:
+            from skylift.box.make import BoxHolder
+
+            holders["box"] = BoxHolder(self.config.box)
+        return holders
 
     # -- driving runs --------------------------------------------------------------------------------------------------
 
@@ -384,13 +390,15 @@ class Runtime:
         `on.NAME` that of one. Raises InvalidDefinition, RunAlreadyExists,
         JournalUnavailable.
         """
-        run_id = self.engine.start(self._start(submission, value, name, attributes))
+        start = self._start(submission, value, name, attributes)  # before there is an engine: it may set its pace
+        run_id = self.engine.start(start)
         record = self._must(run_id)
         return self.resume(record) if name is not None else record
 
     def execute(self, submission: Submission, value: Any) -> RunRecord:
         """Start a run and wait for its end, with one trip to the engine; its record."""
-        return self.engine.execute(self._start(submission, value))
+        start = self._start(submission, value)
+        return self.engine.execute(start)
 
     def _start(
         self,

@@ -7,6 +7,10 @@ import time
 from pathlib import Path
 
 from skylift.collecting import collect_garbage
+from skylift.compute.worker.checkpoint.files import open_files
+from skylift.compute.worker.checkpoint.layout import Snapshots
+from skylift.compute.worker.checkpoint.place import folder_of
+from skylift.compute.worker.checkpoint.versions import claim, saved_ms
 from skylift.ports.journal import Batch
 from skylift.stores.files import FileBlobStore
 from skylift.stores.memory import MemoryJournal
@@ -74,3 +78,22 @@ def test_unpacked_code_goes_with_its_bundle(tmp_path: Path) -> None:
     unpacked.mkdir(parents=True)
     left(journal_of(), tmp_path)
     assert not unpacked.exists()
+
+
+def test_checkpoints_go_with_their_run_or_when_it_has_succeeded(tmp_path: Path) -> None:
+    journal = journal_of(
+        ("gone", "train", None, "FAILED"),
+        ("done", "train", None, "SUCCEEDED"),
+        ("failed", "train", None, "FAILED"),
+        ("open", "train", None, "RUNNING"),
+    )
+    location = str(tmp_path / "checkpoints")
+    for run_id in ("gone", "done", "failed", "open", "of-another-project"):
+        files = open_files(folder_of(location, run_id, "1-1"))
+        claim(files, attempt=1, delivery=1, keep=2).write(Snapshots().take(1).chunks(), 5.0)
+    blobs = FileBlobStore(tmp_path / "blobs")
+    collect_garbage(journal, blobs, tmp_path, older_than_ms=0, keep=2, dry_run=True)
+    assert saved_ms(location, "gone", "1-1") == 5.0
+    collect_garbage(journal, blobs, tmp_path, older_than_ms=0, keep=2, dry_run=False)
+    assert sorted(one.run_id for one in journal.runs()) == ["done", "failed", "open"]
+    assert sorted(path.name for path in Path(location).iterdir()) == ["failed", "of-another-project", "open"]

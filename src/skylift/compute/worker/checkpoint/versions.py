@@ -174,6 +174,11 @@ def saved_ms(location: str, run_id: str, visit: str) -> float | None:
     return None
 
 
+def runs_with_checkpoints(location: str) -> list[str]:
+    """Ids of the runs that have any."""
+    return open_files(location).names()
+
+
 def forget(location: str, run_id: str) -> bool:
     """Delete all checkpoints of a run; whether it had any."""
     return remove_folder(run_folder(location, run_id))
