@@ -220,7 +220,7 @@ def test_an_image_without_python_is_refused_in_words(bench: Bench) -> None:
         archive.addfile(tarfile.TarInfo("nothing"))
     podman(bench.variables, "import", "-", "localhost/bare:1", data=out.getvalue())
     outcome = bench.run(bench.backend(), call("add", a=1, b=1, requirements=Requirements(image="localhost/bare:1")))
-    assert isinstance(outcome, Failed) and outcome.error == "Skylift.ImageUnsuitable"
+    assert isinstance(outcome, Failed) and outcome.error == "Skylift.Image"
     assert "localhost/bare:1 has no python3" in outcome.cause
 
 

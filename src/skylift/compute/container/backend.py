@@ -19,11 +19,12 @@ import msgspec
 from skylift.compute.attempts import AttemptFolder, AttemptFolders, Watcher
 from skylift.compute.basics import Basics
 from skylift.compute.container.capabilities import CAPABILITIES
-from skylift.compute.container.engine import ContainerEngine, ContainerFailed, find_engine
+from skylift.compute.container.engine import ContainerEngine, ContainerFailed, ImageMissing, find_engine
 from skylift.compute.container.held import Held
-from skylift.compute.container.images import Images
+from skylift.compute.container.images import Images, ImageUnsuitable
 from skylift.compute.container.place import Place, PlaceSettings, container_name, holder_of, scratch_of
 from skylift.compute.container.room import Room
+from skylift.compute.environments import EnvironmentFailed
 from skylift.compute.gangs import MEMBER, member_calls
 from skylift.compute.process.machine import Machine, infeasible, unsendable
 from skylift.compute.worker import failure
@@ -474,9 +475,15 @@ def _silent_end(folder: AttemptFolder) -> Lost:
 
 
 def _failed(problem: SkyliftError) -> Failed:
-    name = f"Skylift.{type(problem).__name__}" if type(problem).__module__.startswith("skylift.compute.c") else None
-    if name is None:
-        return failure.failed(problem, NO_MASK)
+    """What the person who set the task up has to mend."""
+    if isinstance(problem, ImageUnsuitable | ImageMissing):
+        return _refused("Skylift.Image", problem)
+    if isinstance(problem, EnvironmentFailed):
+        return _refused("Skylift.Environment", problem)
+    return failure.failed(problem, NO_MASK)
+
+
+def _refused(name: str, problem: SkyliftError) -> Failed:
     cause = {"errorType": name, "errorMessage": _words(problem), "stackTrace": []}
     return Failed(error=name, classes=("SetupError", "SkyliftError"), cause=json.dumps(cause, ensure_ascii=False))
 

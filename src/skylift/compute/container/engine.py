@@ -34,7 +34,7 @@ class ContainerFailed(SetupError):
 class ImageMissing(SetupError):
     """An image is not on this machine, and cannot be pulled."""
 
-    code = "IMAGE"
+    code = "IMAGE-MISSING"
 
 
 class Mount(msgspec.Struct, frozen=True):

@@ -11,8 +11,7 @@ from skylift.compute.container.backend import ContainerBackend, container_machin
 from skylift.compute.container.engine import find_engine
 from skylift.compute.container.place import PlaceSettings, parsed_mount
 from skylift.compute.process.machine import this_machine
-from skylift.config import Config
-from skylift.errors import SetupError
+from skylift.config import Config, InvalidConfig
 from skylift.ports.compute import Offer, Report, Requirements
 from skylift.units import parse_duration_ms
 
@@ -45,9 +44,7 @@ def make_backend(parts: Parts) -> ContainerBackend:
     try:
         mounts = tuple(parsed_mount(text, config.project) for text in settings.mounts)
     except ValueError as problem:
-        raise SetupError(
-            f"[backends.container] mounts: {problem}", hint='write it as "data:/data:ro"', code="CONFIG"
-        ) from None
+        raise InvalidConfig(f"[backends.container] mounts: {problem}", hint='write it as "data:/data:ro"') from None
     state = (parts.state / NAME).absolute()
     return ContainerBackend(
         parts.report,
