@@ -299,7 +299,7 @@ class Scheduler:
         return work.most is not None and self.running.get(work.lane, 0) >= work.most
 
     def _place_one(self, work: Work, now_ms: int) -> list[Room] | None:
-        if False:
+        if self.at_limit(work):
             return None
         free = self._rooms_for(work)
         near = self.whereabouts.prefer(work.near, {room.id for room in free}) if work.near else None
