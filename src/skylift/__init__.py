@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skylift import checkpoint
     from skylift.blocks.block import Block
+    from skylift.blocks.fetch import fetch
     from skylift.compute.worker.current import Attempt, attempt, heartbeat
     from skylift.errors import RunFailed, SkyliftError
     from skylift.sdk.compiler.refuse import CompileError
@@ -39,6 +40,7 @@ _HOMES = {
     "Task": "skylift.sdk.task",
     "approve": "skylift.sdk.steps",
     "attempt": "skylift.compute.worker.current",
+    "fetch": "skylift.blocks.fetch",
     "find_run": "skylift.sdk.handles",
     "heartbeat": "skylift.compute.worker.current",
     "parallel": "skylift.sdk.steps",
@@ -64,6 +66,7 @@ __all__ = [
     "approve",
     "attempt",
     "checkpoint",
+    "fetch",
     "find_run",
     "heartbeat",
     "parallel",

@@ -18,10 +18,11 @@ from skylift.blocks.compressed import split_suffix
 from skylift.blocks.content import changed
 from skylift.blocks.dialect import Dialect, refuse_wide
 from skylift.blocks.download import mib, read, stat_of, stream
-from skylift.blocks.errors import SourceInvalid, SourceUnavailable
+from skylift.blocks.errors import SourceInvalid
 from skylift.blocks.extent import Extent
 from skylift.blocks.locate import format_of, name_of
-from skylift.blocks.origins import Stat, local_path
+from skylift.blocks.origins import local_path
+from skylift.blocks.places import places_of
 from skylift.blocks.quotes import QuoteScanner
 
 _HEAD = 64 << 10
@@ -47,10 +48,7 @@ class Wish:
 
 def plan(url: str, wish: Wish) -> list[Block]:
     """The blocks of a source, in order. Together they hold every record once."""
-    first, mirrors = _reachable(url, wish.mirrors)
-    stat = stat_of(first)
-    if stat.size < 0:
-        raise SourceInvalid(f"the server of {first} does not tell its size", hint="copy it to a store that does")
+    (first, stat), *mirrors = places_of(url, wish.mirrors)
     if stat.size == 0:
         return []
     whole = Block(
@@ -64,7 +62,7 @@ def plan(url: str, wish: Wish) -> list[Block]:
         compression=split_suffix(name_of(first))[1],
         dialect=wish.dialect,
         checksum=wish.checksum or stat.checksum,
-        mirrors=[Mirror(url=mirror, version=_mirrored(mirror, stat)) for mirror in mirrors],
+        mirrors=[Mirror(url=place, version=other.version) for place, other in mirrors],
         ranges=stat.ranges,
     )
     blocks = _cut(whole, wish)
@@ -212,31 +210,3 @@ def _format(url: str, wish: Wish) -> Any:
     if found is None:
         raise SourceInvalid(f"the name of {url} tells no format", hint='say format="csv", "jsonl", "parquet" or "text"')
     return found
-
-
-def _reachable(url: str, mirrors: tuple[str, ...]) -> tuple[str, list[str]]:
-    """The first place that answers, and the others that do."""
-    if not mirrors:
-        return url, []
-    places, problems = [], []
-    for place in (url, *mirrors):
-        try:
-            stat_of(place)
-            places.append(place)
-        except SourceUnavailable as problem:
-            _log.warning("%s is left out: %s", place, problem)
-            problems.append(problem)
-    if not places:
-        raise problems[0]
-    return places[0], places[1:]
-
-
-def _mirrored(mirror: str, stat: Stat) -> str:
-    """The version of a mirror, which must be as large as the source."""
-    found = stat_of(mirror)
-    if found.size != stat.size:
-        raise SourceInvalid(
-            f"{mirror} has {found.size} bytes, the source {stat.size}: it is no mirror",
-            hint="mirrors hold the same bytes",
-        )
-    return found.version

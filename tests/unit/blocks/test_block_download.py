@@ -17,6 +17,7 @@ from skylift.blocks.cache import machine_cache
 from skylift.blocks.content import open_extent
 from skylift.blocks.errors import SourceChanged, SourceInvalid, SourceUnavailable
 from skylift.blocks.extent import Extent
+from skylift.blocks.fetch import fetch
 from skylift.blocks.split import split
 
 DATA = random.Random(1).randbytes(200_000)
@@ -191,6 +192,25 @@ def test_a_server_without_ranges_gives_one_block(web: RangeServer, lengths: bool
     cut = iter([Fault(cut_after=100_000)])
     web.fault = lambda path, start, end: next(cut, None) if lengths else None
     assert sum(1 for _ in block.rows()) == 20_000
+
+
+def test_a_whole_source_is_fetched_as_a_file(web: RangeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import hashlib
+
+    monkeypatch.chdir(tmp_path)
+    url = web.put("deep/a.bin", DATA)
+    cut = iter([True] * 3)
+    web.fault = lambda path, start, end: Fault(cut_after=1_000) if end > start + 1 and next(cut, False) else None
+    assert fetch(url, mirrors=[web.put("b.bin", DATA)]).read_bytes() == DATA
+    assert Path("a.bin").read_bytes() == DATA
+    good = "sha256:" + hashlib.sha256(DATA).hexdigest()
+    assert fetch(url, tmp_path / "new/c", checksum=good).path == tmp_path / "new/c"
+    with pytest.raises(SourceChanged, match="does not match sha256:"):
+        fetch(url, "d", checksum="sha256:" + "0" * 64)
+    with pytest.raises(SourceUnavailable, match="HTTP 404"):
+        fetch(web.url + "/none", "d")
+    assert not Path("d").exists()
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_url_with_a_password_is_refused_before_it_is_written_anywhere() -> None:
