@@ -24,6 +24,12 @@ OWN_SCRIPTS = {
     "restart": "ours_restart.py",
     "commit": "ours_commit.py",
     "commit-full": "ours_commit.py",
+    "checkpoint": "ours_checkpoint.py",
+    "checkpoint-torch": "ours_checkpoint.py",
+    "checkpoint-stored": "ours_checkpoint.py",
+    "split": "ours_split.py",
+    "split-cut": "ours_split.py",
+    "split-one": "ours_split.py",
 }
 OWN_TIMEOUT_S = 180.0
 IMPORTS_A_ROUND = 3

@@ -114,6 +114,56 @@ WORKS = (
         size=200,
         kind="own",
     ),
+    Work(
+        name="checkpoint",
+        title="What a checkpoint of 120 MiB keeps a training waiting for",
+        how="`checkpoint.session` over a model with its AdamW state, PyTorch on the processor, one thread: the end of a "
+        "step at which the state is saved, the upload before being through. The median of 8.",
+        unit="ms",
+        size=120,
+        kind="own",
+    ),
+    Work(
+        name="checkpoint-torch",
+        title="torch.save of the same state",
+        how="Into two files in turn, without fsync: what the training would wait for.",
+        unit="ms",
+        size=120,
+        kind="own",
+    ),
+    Work(
+        name="checkpoint-stored",
+        title="The same checkpoint until it is stored",
+        how="Digest, fsync, manifest and retention included: what goes on beside the training.",
+        unit="ms",
+        size=120,
+        kind="own",
+    ),
+    Work(
+        name="split",
+        title="Counting the records of a CSV of 100 MiB, block by block",
+        how='`[count(block) for block in split(path, block="8 MiB")]`, a durable run with warm workers, one for each '
+        "processor. Half of the records hold quotes, some of them newlines inside, so `split` reads every byte once.",
+        unit="s",
+        size=100,
+        kind="own",
+    ),
+    Work(
+        name="split-cut",
+        title="The cutting alone",
+        how='`split(path, block="8 MiB")` called plainly on the same file.',
+        unit="s",
+        size=100,
+        kind="own",
+    ),
+    Work(
+        name="split-one",
+        title="The same file in one process",
+        how="`csv.DictReader` from beginning to end: what the first figure stands beside.",
+        unit="s",
+        size=100,
+        kind="own",
+    ),
 )
 
 
