@@ -61,7 +61,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     gpus: tuple[int, ...] = ()
     fixed_root: bool = False
     """Nothing but the mounts can be written."""
-    workdir: str = "/"
+    workdir: str | None = None
+    """None for where the image says."""
     pidfile: str | None = None
     """Where the number of the process that holds the container is written, with an engine that has one for each."""
 
@@ -114,7 +115,8 @@ class ContainerEngine:
     def listing(self, labels: Mapping[str, str]) -> list[Listed]:
         """All containers with these labels, running or not. Raises ContainerFailed."""
         filters = [word for name, value in labels.items() for word in ("--filter", f"label={name}={value}")]
-        done = self._run([*self.command, "ps", "--all", "--no-trunc", *filters, "--format", "json"])
+        form = "json" if self.kind == "podman" else "{{json .}}"
+        done = self._run([*self.command, "ps", "--all", "--no-trunc", *filters, "--format", form])
         if done.returncode != 0:
             raise ContainerFailed(f"{self.kind} could not list containers: {_said(done)}")
         return [_listed(found) for found in _objects(done.stdout)]
@@ -159,7 +161,9 @@ class ContainerEngine:
     def _options(self, spec: Spec) -> list[str]:
         options = ["--detach", "--rm", "--pull", "never", "--name", spec.name, "--log-driver", "none"]
         options += ["--cap-drop", "all", "--security-opt", "no-new-privileges", *self._user()]
-        options += ["--workdir", spec.workdir, "--entrypoint", spec.command[0]]
+        options += ["--entrypoint", spec.command[0]]
+        if spec.workdir is not None:
+            options += ["--workdir", spec.workdir]
         if spec.pidfile is not None and self.kind == "podman":
             options += ["--conmon-pidfile", spec.pidfile]
         if spec.fixed_root:

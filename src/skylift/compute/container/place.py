@@ -134,7 +134,7 @@ class Place:
             network=network or self._settings.network,
             gpus=tuple(gpus),
             fixed_root=image.ours,
-            workdir="/tmp",
+            workdir="/tmp" if image.ours else None,
             pidfile=str(folder.path / _HOLDER),
         )
 

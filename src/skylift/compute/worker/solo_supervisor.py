@@ -13,9 +13,8 @@ from types import FrameType
 
 import msgspec
 
-from skylift.asl.events import Usage
 from skylift.compute.worker.capture import LogFile
-from skylift.compute.worker.solo_death import by_kill, reason_of
+from skylift.compute.worker.solo_death import End, usage_of
 from skylift.compute.worker.solo_files import (
     ALIVE,
     BELL,
@@ -31,7 +30,7 @@ from skylift.compute.worker.solo_files import (
     write_moment,
     write_outcome,
 )
-from skylift.compute.worker.solo_memory import GroupMemory, near, used_mib
+from skylift.compute.worker.solo_memory import GroupMemory, used_mib
 from skylift.compute.worker.solo_tree import descendants, die_with_parent, end_all
 from skylift.compute.worker.wire import Beat, Began, Done, Ended, Reply, Saved, output_of, replies
 from skylift.ports.compute import Cancelled, Lost, Outcome, OutOfMemory, Succeeded, TimedOut
@@ -205,7 +204,7 @@ class Supervisor:
         elif isinstance(reply, Saved):
             self._saved_ms = reply.saved_ms
         elif isinstance(reply, Done):
-            self._outcome = Succeeded(output=output_of(reply), usage=_usage_of(reply))
+            self._outcome = Succeeded(output=output_of(reply), usage=usage_of(reply))
         elif isinstance(reply, Ended):
             self._outcome = reply.outcome
 
@@ -261,8 +260,9 @@ class Supervisor:
                 self._ended(status, used.ru_utime + used.ru_stime, used.ru_maxrss)
         self._hear(stream)
         end_all()
-        outcome = self._with_usage(self._verdict or self._judged())
-        self._note(outcome)
+        end = self._known()
+        outcome = end.with_usage(self._verdict or end.judged())
+        self._note(outcome, end)
         if self._order.join:
             self._memory.remove()
         kept_ms = self._order.call.keep_ms
@@ -274,57 +274,26 @@ class Supervisor:
         if keeps:
             self._keep()
 
-    def _judged(self) -> Outcome:
-        """What the attempt said, or what its silent end means."""
-        said, limit_mib = self._outcome, self._order.limit_mib
-        if isinstance(said, Succeeded):
-            return said
-        killed = self._memory.killed()
-        status = self._status or 0
-        if said is None and not self._memory.counts and by_kill(status):
-            killed = near(self._rusage[1], limit_mib)
-        if killed and limit_mib is not None and (said is not None or by_kill(status)):
-            peak_mib = self._memory.peak_mib() or self._rusage[1]
-            usage = None if said is None else getattr(said, "usage", None)
-            return OutOfMemory(limit_mib=limit_mib, peak_mib=round(peak_mib, 2), usage=usage)
-        return said or Lost(reason=reason_of(status, self._last_words()), preempted=self._warned)
-
-    def _with_usage(self, outcome: Outcome) -> Outcome:
-        if isinstance(outcome, Cancelled):
-            return outcome
-        usage = outcome.usage or self._usage_of_child()
-        config = self._order.config
-        place = msgspec.structs.replace(self._order.place, backend=config.backend, worker=config.name)
-        known = {
-            name: value
-            for name in Usage.__struct_fields__
-            if getattr(usage, name) is None and (value := getattr(place, name)) is not None
-        }
-        if usage.started_ms is not None:
-            known["startup_ms"] = float(max(0, usage.started_ms - self._order.asked_ms))
-        peak_mib = max(usage.peak_memory_mib or 0.0, self._memory.peak_mib())
-        usage = msgspec.structs.replace(usage, **known, peak_memory_mib=round(peak_mib, 2))
-        return msgspec.structs.replace(outcome, usage=usage)
-
-    def _usage_of_child(self) -> Usage:
+    def _known(self) -> End:
+        """All that its outcome is made from."""
         cpu_ms, peak_mib = self._rusage
-        began_ms = self._began_ms
-        duration_ms = None if began_ms is None else float(int(time.time() * 1000) - began_ms)
-        return Usage(
-            started_ms=began_ms,
-            duration_ms=duration_ms,
-            cpu_ms=round(cpu_ms, 3),
-            peak_memory_mib=round(peak_mib, 2),
-            saved_ms=self._saved_ms,
+        return End(
+            order=self._order,
+            said=self._outcome,
+            status=self._status or 0,
+            counted=self._memory.counts,
+            killed=self._memory.killed(),
+            group_peak_mib=self._memory.peak_mib(),
+            cpu_ms=cpu_ms,
+            peak_mib=peak_mib,
+            began_ms=self._began_ms,
+            warned=self._warned,
+            words=self._last_words(),
         )
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: Outcome, end: End) -> None:
         """What only the supervisor knows is said in the attempt's log."""
-        text = None
-        if isinstance(outcome, OutOfMemory):
-            text = f"the attempt was killed because it used more memory than its limit of {outcome.limit_mib} MiB"
-        elif isinstance(outcome, Lost) and self._outcome is None:
-            text = f"{outcome.reason}\n{self._last_words()}".rstrip()
+        text = end.note(outcome)
         if text is not None:
             log = LogFile(self._order.call.log)
             log.note("skylift", text)
@@ -378,17 +347,6 @@ class Supervisor:
 
 def _woken(_signal: int, _frame: FrameType | None) -> None:
     return None
-
-
-def _usage_of(done: Done) -> Usage:
-    return Usage(
-        started_ms=done.started_ms,
-        duration_ms=done.duration_ms,
-        cpu_ms=done.cpu_ms,
-        peak_memory_mib=done.peak_mib,
-        in_bytes=done.in_bytes or None,
-        out_bytes=done.out_bytes or None,
-    )
 
 
 def started_at(pid: int) -> int:
