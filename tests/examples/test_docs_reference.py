@@ -77,6 +77,7 @@ COMMANDS_IN_ORDER = (
     "triggers",
     "worker",
     "idle",
+    "box",
     "sweep",
     "gc",
 )
@@ -97,6 +98,7 @@ def test_no_command_is_left_out() -> None:
         ("`[jobs]`", JobBinding.__struct_fields__),
         ("`[server]`", config.ServerSettings.__struct_fields__),
         ("`[services]`", config.ServiceSettings.__struct_fields__),
+        ("`[box]`", config.BoxSettings.__struct_fields__),
     ],
 )
 def test_every_setting_is_explained(title: str, keys: tuple[str, ...]) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from skylift.config.backends import BackendsSettings, ComputeSettings
+from skylift.config.box import BoxSettings
 from skylift.config.jobs import JobBinding
 from skylift.errors import SetupError
 
@@ -138,13 +139,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Job definition, task definition or training image → what runs here."""
     server: ServerSettings = ServerSettings()
     services: ServiceSettings = ServiceSettings()
+    box: BoxSettings | None = None
+    """A development box; None where there is none."""
     source: Path | None = None
     """The skylift.toml that was read."""
 
 
 Kind = TypeVar("Kind")
 
-_TOP_KEYS = ("skylift", "functions", "jobs", "secrets", "placement", "backends", "compute", "server", "services")
+_TOP_KEYS = ("skylift", "functions", "jobs", "secrets", "placement", "backends", "compute", "server", "services", "box")
 _SKYLIFT_KEYS = ("home", "durability", "artifacts", "workers", "store", "url")
 
 
@@ -178,6 +181,7 @@ def load_config(
         jobs={name: _job(name, value, source, project) for name, value in table.get("jobs", {}).items()},
         server=_convert(table.get("server", {}), ServerSettings, "server", source),
         services=_convert(table.get("services", {}), ServiceSettings, "services", source),
+        box=_convert(table["box"], BoxSettings, "box", source) if "box" in table else None,
         source=source,
     )
 

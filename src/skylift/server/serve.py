@@ -38,7 +38,7 @@ from skylift.server.observability.logs import Log
 from skylift.server.observability.metrics import Metrics, MetricsPage
 from skylift.server.observability.observer import Observer
 from skylift.server.observability.traces import Tracing
-from skylift.server.sweeper import Sweeper
+from skylift.server.sweeper import Sweep, Sweeper, keep_to_hours
 from skylift.server.triggers.routes import routes as trigger_routes
 from skylift.server.triggers.runner import TriggerRunner
 from skylift.server.triggers.start import starter
@@ -131,7 +131,11 @@ class Server:
                     await asyncio.to_thread(tracing.close)
 
     def _sweeper(self, context: ServerContext) -> Sweeper:
-        return Sweeper(context, self._log, {"leases": self._runtime.sweep}, context.settings.sweep_seconds)
+        sweeps: dict[str, Sweep] = {"leases": self._runtime.sweep}
+        box = self.config.box
+        if box is not None:
+            sweeps["box"] = lambda: keep_to_hours(box)
+        return Sweeper(context, self._log, sweeps, context.settings.sweep_seconds)
 
     def _app(self, context: ServerContext) -> App:
         settings = context.settings

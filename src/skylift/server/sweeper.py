@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping
 
+from skylift.config.box import BoxSettings
 from skylift.server.context import ServerContext
 from skylift.server.observability.logs import Log
 from skylift.sweeping import Swept
 
 Sweep = Callable[[], Swept]
+
+
+def keep_to_hours(settings: BoxSettings) -> Swept:
+    """Starts a development box when its office hours begin. Stopping it is the sweep of leases."""
+    from skylift.box.make import keeping_of
+
+    keeping, now_ms = keeping_of(settings), time.time_ns() // 1_000_000
+    if keeping.plan(now_ms)[1].wish == "start":
+        keeping.apply(now_ms)
+    return Swept()
 
 
 class Sweeper:
