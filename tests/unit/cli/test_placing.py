@@ -14,7 +14,9 @@ def test_an_activity_is_a_place() -> None:
     assert placement([f"activity:{ARN}"]) == {"on": f"activity:{ARN}"}
 
 
-@pytest.mark.parametrize("place", ["activity:", "train=activity", "activity:a b", "activity:" + "x" * 81, "activity:a:b"])
+@pytest.mark.parametrize(
+    "place", ["activity:", "train=activity", "activity:a b", "activity:" + "x" * 81, "activity:a:b"]
+)
 def test_what_is_no_name_of_an_activity(place: str) -> None:
     with pytest.raises(PlacementInvalid) as caught:
         placement([place])
