@@ -20,7 +20,18 @@ import pytest
 from skylift.compute.process import ProcessBackend, gpus
 from skylift.compute.process.leases import workers_of
 from skylift.compute.process.machine import Machine
-from skylift.ports.compute import Cancelled, CodeRef, Failed, Lost, Outcome, Requirements, Succeeded, TaskCall, TimedOut
+from skylift.ports.compute import (
+    Cancelled,
+    CodeRef,
+    Failed,
+    Lost,
+    Outcome,
+    OutOfMemory,
+    Requirements,
+    Succeeded,
+    TaskCall,
+    TimedOut,
+)
 from skylift.testing.backend_harness import until
 from skylift.testing.backends import Outcomes
 
@@ -90,7 +101,7 @@ def warned(folder):
 
 
 def big(size):
-    return bytes(size)
+    return b"x" * size
 
 
 def length(data: bytes) -> int:
@@ -336,6 +347,16 @@ def test_a_lost_attempt_says_how_long_it_ran(make: Make, tmp_path: Path) -> None
     [outcome] = outcomes.wait(call.token)
     assert isinstance(outcome, Lost) and outcome.usage is not None
     assert (outcome.usage.duration_ms or 0) >= 100 and outcome.usage.service == "process"
+
+
+def test_an_attempt_that_ran_out_of_memory_is_given_again_with_more(make: Make) -> None:
+    backend, outcomes = make()
+    call = order("big", Requirements(memory_mib=100), size=400 * 2**20)
+    assert isinstance(ended(backend, outcomes, call), OutOfMemory)
+    backend.submit([call])  # the same delivery again is the same attempt
+    more = msgspec.structs.replace(call, delivery=2, requirements=Requirements(memory_mib=2000))
+    outcome = ended(backend, outcomes, more)
+    assert isinstance(outcome, Succeeded) and outcomes.order == [call.token] * 2
 
 
 SMI = """#!/bin/sh

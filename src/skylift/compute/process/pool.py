@@ -67,14 +67,15 @@ class Pool:
         self.next_tick = NEVER
         """When something is due by the clock."""
         self._touched: set[WorkerProcess] = set()
-        self._recent: OrderedDict[str, None] = OrderedDict()
+        self._recent: OrderedDict[str, int] = OrderedDict()
+        """Attempts that have ended, and as which delivery."""
 
     # Calls in, calls out to workers -----------------------------------------------------------------------------
 
     def accept(self, calls: Iterable[TaskCall]) -> None:
         held, recent, machine = self.held, self._recent, self.resources.machine
         for call in calls:
-            if call.token in held or call.token in recent:
+            if call.token in held or recent.get(call.token, 0) >= call.delivery:
                 continue
             entry = held[call.token] = Entry(call)
             misfit = machine.misfit(call.requirements)
@@ -277,7 +278,7 @@ class Pool:
         outcome = with_saved(outcome, entry)
         del self.held[token]
         if not isinstance(outcome, Lost | Cancelled):
-            self._remember(token)
+            self._remember(token, entry.call.delivery)
         if entry.number:
             self._left(entry)
         self.reports.append((token, outcome))
@@ -301,9 +302,10 @@ class Pool:
             else:
                 self.stop(member.worker, Cancelled(), grace_s=grace_s)
 
-    def _remember(self, token: str) -> None:
-        """An attempt that has an outcome of its own never runs again; one that was lost may be given again."""
-        self._recent[token] = None
+    def _remember(self, token: str, delivery: int) -> None:
+        """An attempt that has an outcome of its own runs again only as another delivery (with more memory); one that
+        was lost may be given again."""
+        self._recent[token] = delivery
         if len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
 
