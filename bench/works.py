@@ -117,8 +117,8 @@ WORKS = (
     Work(
         name="checkpoint",
         title="What a checkpoint of 120 MiB keeps a training waiting for",
-        how="`checkpoint.session` over a model with its AdamW state, PyTorch on the processor, one thread: the end of a "
-        "step at which the state is saved, the upload before being through. The median of 8.",
+        how="`checkpoint.session` over a model with its AdamW state, PyTorch on the processor, one thread: the end of "
+        "a step at which the state is saved, the upload before being through. The median of 8.",
         unit="ms",
         size=120,
         kind="own",
