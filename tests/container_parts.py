@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from skylift.compute.container.backend import ContainerBackend, container_machine
+from skylift.compute.container.backend import ContainerBackend
 from skylift.compute.container.engine import Mount
+from skylift.compute.container.offers import container_machine
 from skylift.compute.container.place import PlaceSettings
 from skylift.compute.process.machine import this_machine
 from skylift.ports.compute import Report

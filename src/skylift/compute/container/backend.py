@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import socket
 import threading
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-import msgspec
-
 from skylift.compute.attempts import AttemptFolder, AttemptFolders, Watcher
 from skylift.compute.basics import Basics
+from skylift.compute.container.adoption import call_of, find_left
 from skylift.compute.container.capabilities import CAPABILITIES
-from skylift.compute.container.engine import ContainerEngine, ContainerFailed, ImageMissing, find_engine
+from skylift.compute.container.ends import failed, silent_end, words
+from skylift.compute.container.engine import ContainerEngine, ContainerFailed, find_engine
 from skylift.compute.container.held import Held
-from skylift.compute.container.images import Images, ImageUnsuitable
+from skylift.compute.container.images import Images
+from skylift.compute.container.offers import offers_of
 from skylift.compute.container.place import Place, PlaceSettings, container_name, holder_of, scratch_of
 from skylift.compute.container.room import Room
-from skylift.compute.environments import EnvironmentFailed
 from skylift.compute.gangs import MEMBER, member_calls
 from skylift.compute.process.machine import Machine, infeasible, unsendable
 from skylift.compute.worker import failure
@@ -32,7 +30,6 @@ from skylift.compute.worker.secrets import NO_MASK, Secrets
 from skylift.errors import SkyliftError
 from skylift.ports.compute import (
     Cancelled,
-    Failed,
     Leased,
     Lost,
     Offer,
@@ -48,7 +45,6 @@ _KILL_AFTER_S = 4.0
 _SILENT_S = 20.0
 """A container whose supervisor has not come up by then is looked for."""
 _CLEAN_S = 60.0
-_STARTUP_MS = 300
 _PORT = 29_500
 
 
@@ -233,10 +229,10 @@ class ContainerBackend(Basics):
         try:
             self._launch(held)
         except ContainerFailed as problem:
-            outcome = Lost(reason=_words(problem))
+            outcome = Lost(reason=words(problem))
             self._images.forget(held.entry.call.requirements.image or self._image)
         except SkyliftError as problem:
-            outcome = _failed(problem)
+            outcome = failed(problem)
         except (TypeError, ValueError, RecursionError) as problem:
             outcome = unsendable(held.entry.call.label, problem)
         except OSError as problem:
@@ -304,7 +300,7 @@ class ContainerBackend(Basics):
 
     def _ended(self, folder: AttemptFolder, outcome: Outcome | None) -> None:
         if outcome is None:
-            outcome = _silent_end(folder)
+            outcome = silent_end(folder)
             folder.give_outcome(outcome)
         with self._lock:
             held = self._by_folder.pop(folder, None)
@@ -339,7 +335,7 @@ class ContainerBackend(Basics):
 
     def _look_for(self, silent: Sequence[AttemptFolder]) -> None:
         """Containers whose supervisor never came up: those that are gone have ended."""
-        there = {listed.name for listed in self._engine.listing(self._place.project_labels())}
+        there = self._existing()
         for folder in silent:
             if container_name(folder) not in there and not folder.started:
                 self._watcher.forget(folder)
@@ -348,69 +344,30 @@ class ContainerBackend(Basics):
     # Adoption ---------------------------------------------------------------------------------------------------
 
     def _adopt(self, tokens: Iterable[str], *, again: bool) -> set[str]:
-        """Take over what engines before this one have left; which tokens that were. `again`: they are being given out
-        once more, so one that was lost or cancelled is to run anew."""
-        found: dict[str, list[AttemptFolder]] = {}
-        for token in tokens:
-            folders = self._left(token)
-            if folders and not (again and any(isinstance(folder.outcome(), Lost | Cancelled) for folder in folders)):
-                found[token] = folders
-        self._forget_unstarted(found)
-        adopted = set()
-        for token, folders in found.items():
-            if self._take_over(token, folders):
-                adopted.add(token)
-        return adopted
+        """Take over what engines before this one have left; which tokens that were."""
+        found = find_left(self._folders, tokens, again=again, existing=self._existing)
+        return {token for token, folders in found.items() if self._take_over(token, folders)}
 
-    def _left(self, token: str) -> list[AttemptFolder]:
-        alone = self._folders.find(token)
-        if alone is not None:
-            return [alone]
-        first = self._folders.find(f"{token}{MEMBER}0")
-        if first is None or first.order is None:
-            return []
-        size = int(first.order.call.requirements.env.get("WORLD_SIZE", "1"))
-        others = [self._folders.find(f"{token}{MEMBER}{rank}") for rank in range(1, size)]
-        return [first, *(folder for folder in others if folder is not None)]
-
-    def _forget_unstarted(self, found: dict[str, list[AttemptFolder]]) -> None:
-        """An engine may have died between a folder and its container: then there is nothing to adopt."""
-        doubtful = [
-            folder
-            for folders in found.values()
-            for folder in folders
-            if not folder.started and folder.outcome() is None
-        ]
-        if not doubtful:
-            return
-        there = {listed.name for listed in self._engine.listing(self._place.project_labels())}
-        for token, folders in list(found.items()):
-            gone = [folder for folder in folders if folder in doubtful and container_name(folder) not in there]
-            if gone:
-                for folder in folders:
-                    folder.ask_to_stop()
-                for folder in gone:
-                    folder.remove()
-                del found[token]
+    def _existing(self) -> set[str]:
+        return {listed.name for listed in self._engine.listing(self._place.project_labels())}
 
     def _take_over(self, token: str, folders: Sequence[AttemptFolder]) -> bool:
-        order = folders[0].order
-        if order is None:
+        known = call_of(token, folders)
+        if known is None:
             return False
-        needs = order.call.requirements
-        size = int(needs.env.get("WORLD_SIZE", "1")) if MEMBER in order.call.token else 1
-        call = msgspec.structs.replace(order.call, token=token, requirements=msgspec.structs.replace(needs, nodes=size))
+        call, asked_ms = known
         with self._lock:
             if self._closing or token in self._held:
                 return token in self._held
             held = self._held[token] = Held(self._room.entry(call))
-            held.asked_ms, held.placed, held.started = order.asked_ms, True, True
+            held.asked_ms, held.placed, held.started = asked_ms, True, True
             self._room.enter(held)
             for rank, folder in enumerate(folders):
                 held.folders[folder] = rank
                 self._by_folder[folder] = held
-            if len(folders) < size:
-                held.outcome = Lost(reason=f"{size - len(folders)} members of its gang are gone")
+            missing = call.requirements.nodes - len(folders)
+            if missing:
+                held.outcome = Lost(reason=f"{missing} members of its gang are gone")
                 self._stop(held)
         for folder in folders:
             self._watcher.watch(folder)
@@ -439,57 +396,8 @@ class ContainerBackend(Basics):
                 folder.remove()
 
 
-def offers_of(name: str, machine: Machine, requirements: Requirements) -> Sequence[Offer]:
-    """This machine, if the task fits it; it costs nothing by the hour."""
-    if Room(machine).misfit(requirements) is not None:
-        return ()
-    return (
-        Offer(
-            backend=name,
-            instance_type="this-machine",
-            vcpus=machine.cpus,
-            memory_mib=machine.memory_mib,
-            gpu=machine.gpus[0] if machine.gpus else None,
-            gpu_count=len(machine.gpus),
-            service="container",
-            startup_ms=_STARTUP_MS,
-        ),
-    )
-
-
-def container_machine(machine: Machine, containers: int | None) -> Machine:
-    """With so many containers at once; None for as many as processors and memory allow."""
-    return replace(machine, slots=containers or max(8, 8 * int(machine.cpus)))
-
-
 def _all_up(held: Held) -> bool:
     return all(folder.started for folder in held.folders)
-
-
-def _silent_end(folder: AttemptFolder) -> Lost:
-    """Its supervisor has gone without a word."""
-    lines = folder.last_words().splitlines()
-    said = f": {lines[-1]}" if lines else ""
-    what = "was killed from outside" if folder.started else "ended before its supervisor came up"
-    return Lost(reason=f"its container {what}{said}", preempted=folder.warned)
-
-
-def _failed(problem: SkyliftError) -> Failed:
-    """What the person who set the task up has to mend."""
-    if isinstance(problem, ImageUnsuitable | ImageMissing):
-        return _refused("Skylift.Image", problem)
-    if isinstance(problem, EnvironmentFailed):
-        return _refused("Skylift.Environment", problem)
-    return failure.failed(problem, NO_MASK)
-
-
-def _refused(name: str, problem: SkyliftError) -> Failed:
-    cause = {"errorType": name, "errorMessage": _words(problem), "stackTrace": []}
-    return Failed(error=name, classes=("SetupError", "SkyliftError"), cause=json.dumps(cause, ensure_ascii=False))
-
-
-def _words(problem: SkyliftError) -> str:
-    return f"{problem} ({problem.hint})" if problem.hint else str(problem)
 
 
 def _free_port() -> int:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from skylift.compute.container.backend import ContainerBackend, container_machine, offers_of
+from skylift.compute.container.backend import ContainerBackend
 from skylift.compute.container.engine import find_engine
+from skylift.compute.container.offers import container_machine, offers_of
 from skylift.compute.container.place import PlaceSettings, parsed_mount
 from skylift.compute.process.machine import this_machine
 from skylift.config import Config, InvalidConfig
