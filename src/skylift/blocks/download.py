@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from skylift.blocks.errors import SourceUnavailable
 from skylift.blocks.extent import Extent
-from skylift.blocks.origins import Origin, Stat, Unreachable, local_path, open_origin
+from skylift.blocks.opening import open_origin
+from skylift.blocks.origins import Origin, Stat, Unreachable, local_path
 
 CONNECTIONS = 8
 """Requests at once for one range."""

@@ -96,17 +96,3 @@ def local_path(url: str) -> Path | None:
             )
         return Path(unquote(parts.path))
     return None if "://" in url else Path(url).expanduser()
-
-
-def open_origin(url: str) -> Origin:
-    """Nothing is asked for yet. Raises SourceInvalid for a URL that cannot be opened here."""
-    path = local_path(url)
-    if path is not None:
-        return LocalOrigin(path)
-    if url.startswith(("http://", "https://")):
-        from skylift.blocks.http import HttpOrigin
-
-        return HttpOrigin(url)
-    from skylift.blocks.remote import FsspecOrigin
-
-    return FsspecOrigin(url)
