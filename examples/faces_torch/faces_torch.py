@@ -1,4 +1,4 @@
-"""The face detector with a small PyTorch network: on the GPU if there is one, with a checkpoint after each epoch.
+"""The face detector with a small PyTorch network: on the GPU if there is one, with checkpoints.
 
     skylift run examples/faces_torch/faces_torch.py
     skylift run examples/faces_torch/faces_torch.py --rounds 1 --epochs 4
@@ -123,17 +123,17 @@ def faces_torch(
     epochs: of each training
     shards: training images are prepared in so many parts
     seed: of the split and the training
-    out: folder for model, card, picture and checkpoints
+    out: folder for model, card and picture
     """
     work = plan(shards, epochs, seed)
     parts = [prepare(shard) for shard in work.shards]
-    trials = [trial(parts, settings, seed, out) for settings in work.settings]
+    trials = [trial(parts, settings, seed) for settings in work.settings]
     latest = look(pick(trials), work.validation, seed)
     best = latest
     history = [latest]
     while latest.round < rounds and (best.accuracy < accuracy or best.margin < 1.0):
         mistakes = [mine(latest, picture, seed) for picture in work.pictures]
-        latest = look(refine(latest, parts, mistakes, seed, out), work.validation, seed)
+        latest = look(refine(latest, parts, mistakes, seed), work.validation, seed)
         if latest.quality > best.quality:
             best = latest
         history = history + [latest]  # noqa: RUF005 - what a graph can express
@@ -146,10 +146,10 @@ def faces_torch(
 
 
 @pipeline
-def trial(parts: list[Part], settings: Settings, seed: int, out: str) -> Trial:
+def trial(parts: list[Part], settings: Settings, seed: int) -> Trial:
     """One branch: a set that cannot be trained is reported and does not stop the others."""
     try:
-        return train(parts, settings, seed, out)
+        return train(parts, settings, seed)
     except ValueError as error:
         return failed(settings, str(error))
 
@@ -195,12 +195,12 @@ def prepare(shard: Shard) -> Part:
 
 
 @task(retry=2)
-def train(parts: list[Part], settings: Settings, seed: int, out: str) -> Trial:
+def train(parts: list[Part], settings: Settings, seed: int) -> Trial:
     from network import fit
 
     began = time.perf_counter()
     crops, labels = gather(parts, "train")
-    weights, resumed = fit(crops, labels, settings, seed, folder(out) / "checkpoints")
+    weights, resumed = fit(crops, labels, settings, seed)
     accuracy, loss = judge(weights, parts)
     seconds = time.perf_counter() - began
     return Trial(settings.name, accuracy, loss, seconds, settings=settings, weights=weights, resumed=resumed)
@@ -261,7 +261,7 @@ def mine(trial: Trial, name: str, seed: int) -> np.ndarray:
 
 
 @task(retry=2)
-def refine(trial: Trial, parts: list[Part], mistakes: list[np.ndarray], seed: int, out: str) -> Trial:
+def refine(trial: Trial, parts: list[Part], mistakes: list[np.ndarray], seed: int) -> Trial:
     """Train again with the mistakes of all rounds as examples of what is no face."""
     from network import fit
 
@@ -271,7 +271,7 @@ def refine(trial: Trial, parts: list[Part], mistakes: list[np.ndarray], seed: in
     negatives = np.concatenate([*earlier, *mistakes])
     labels = np.concatenate([labels, np.zeros(len(negatives), np.int64)])
     crops = np.concatenate([crops, negatives])
-    weights, resumed = fit(crops, labels, trial.settings, seed, folder(out) / "checkpoints")
+    weights, resumed = fit(crops, labels, trial.settings, seed)
     accuracy, loss = judge(weights, parts)
     return replace(
         trial,

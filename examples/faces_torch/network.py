@@ -1,16 +1,16 @@
-"""The network, and training it so that it can stop and go on: a checkpoint after each epoch."""
+"""The network, and training it so that it can be interrupted anywhere and goes on."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
+
+from skylift import checkpoint
 
 
 @dataclass
@@ -50,35 +50,34 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def fit(
-    crops: np.ndarray, labels: np.ndarray, settings: Settings, seed: int, checkpoints: Path
-) -> tuple[dict[str, np.ndarray], int]:
+def fit(crops: np.ndarray, labels: np.ndarray, settings: Settings, seed: int) -> tuple[dict[str, np.ndarray], int]:
     """Train, or go on training from the last checkpoint of the same data, settings and seed.
 
-    Returns the weights and the number of epochs that a checkpoint saved. An interrupted training ends with the same
-    weights as one that was not, on the same device: each epoch draws its random numbers from a seed of its own.
+    Returns the weights and the number of steps that a checkpoint saved. An interrupted training ends with the same
+    weights as one that was not, to the last bit, on the same kind of device.
     """
     torch.set_num_threads(1)
     torch.manual_seed(seed)
     where, kind = device(), torch.get_default_dtype()
     network = Network(settings.channels).to(where)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.rate, weight_decay=0.01)
-    file = checkpoints / f"{settings.name}-{_digest(crops, labels, settings, seed)}.pt"
-    done = restore(file, network, optimizer, where)
     inputs = torch.as_tensor(np.ascontiguousarray(crops), dtype=kind, device=where)
     targets = torch.as_tensor(np.ascontiguousarray(labels), dtype=kind, device=where)
     weight = (targets == 0).sum() / (targets == 1).sum().clamp(min=1)
     measure = nn.BCEWithLogitsLoss(pos_weight=weight)
-    for epoch in range(done, settings.epochs):
-        torch.manual_seed(seed * 1000 + epoch)
-        network.train()
-        for batch in _batches(len(inputs)):
-            optimizer.zero_grad()
-            loss = measure(network(inputs[batch]), targets[batch])
-            loss.backward()
-            optimizer.step()
-        save(file, network, optimizer, epoch + 1)
-    return weights_of(network), done
+    key = _digest(crops, labels, settings, seed)
+    with checkpoint.session(network=network, optimizer=optimizer, key=key) as saved:
+        before = saved.state.setdefault("steps", 0)
+        for epoch in saved.steps(range(settings.epochs)):
+            torch.manual_seed(seed * 1000 + epoch)
+            network.train()
+            for batch in saved.steps(_batches(len(inputs))):
+                optimizer.zero_grad()
+                loss = measure(network(inputs[batch]), targets[batch])
+                loss.backward()
+                optimizer.step()
+                saved.state["steps"] += 1
+    return weights_of(network), before
 
 
 def chances(weights: dict[str, np.ndarray], crops: np.ndarray) -> np.ndarray:
@@ -100,27 +99,6 @@ def load(weights: dict[str, np.ndarray]) -> Network:
 
 def weights_of(network: nn.Module) -> dict[str, np.ndarray]:
     return {name: value.detach().cpu().numpy() for name, value in network.state_dict().items()}
-
-
-def save(file: Path, network: nn.Module, optimizer: torch.optim.Optimizer, epochs: int) -> None:
-    """Write a checkpoint whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_suffix(f".{os.getpid()}.tmp")
-    with unfinished.open("wb") as stream:
-        torch.save({"epochs": epochs, "network": network.state_dict(), "optimizer": optimizer.state_dict()}, stream)
-        stream.flush()
-        os.fsync(stream.fileno())
-    unfinished.replace(file)
-
-
-def restore(file: Path, network: nn.Module, optimizer: torch.optim.Optimizer, where: torch.device) -> int:
-    """Epochs done according to the checkpoint, whose state is taken over; 0 where there is none."""
-    if not file.exists():
-        return 0
-    state = torch.load(file, map_location=where, weights_only=True)
-    network.load_state_dict(state["network"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epochs"])
 
 
 def _block(before: int, after: int) -> Iterator[nn.Module]:
