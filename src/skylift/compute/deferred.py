@@ -100,8 +100,6 @@ class DeferredBackend:
         with self._lock:
             inner = self._inner
             held: dict[str, Literal["queued", "running"]] = {token: "queued" for token in tokens if token in self._held}
-        if inner is None and self.capabilities.outlives_engine:
-            inner = self._now()  # what an engine before this one has left running is to be adopted
         return held if inner is None else {**held, **inner.poll(tokens)}
 
     def cancel(self, tokens: Collection[str]) -> None:
@@ -131,12 +129,6 @@ class DeferredBackend:
             inner = self._inner
         if inner is not None:
             inner.close()
-
-    def _now(self) -> Backend | None:
-        try:
-            return self.made
-        except Exception:  # noqa: BLE001  # whoever submits is told
-            return None
 
     def _begin(self) -> None:
         if self._making is None and not self._closed:

@@ -185,7 +185,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     gangs: bool = False
     """Starts several workers for one attempt, together or not at all."""
     outlives_engine: bool = False
-    """Attempts go on when the engine dies, and `poll` of the next one adopts them."""
+    """Attempts go on when the engine dies, and are adopted when the next one submits them again."""
     warns: bool = False
     """Tells an attempt that its machine is about to be taken away (SIGTERM), where the market does."""
     leases: bool = False
@@ -227,15 +227,17 @@ class Backend(Protocol):
 
     def submit(self, calls: Sequence[TaskCall]) -> None:
         """Accept attempts. Never raises for what is wrong with a call: that is reported. A known token is ignored,
-        unless the attempt ended Lost or Cancelled: then it runs anew."""
+        unless the attempt ended Lost or Cancelled: then it runs anew.
+
+        After a restart the engine submits what it waits for again. A backend whose attempts outlive the engine adopts
+        what it finds of them: it renews the lease and reports the outcome, also one that came while nobody listened.
+        A delivery that was lost is not told of a second time: it may have been counted already.
+        """
         ...
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
-        """Which of these this backend still holds; a token it does not know is absent (the engine submits it again).
-
-        A backend whose attempts outlive the engine adopts what it finds here: from now on it renews the lease and
-        reports the outcome, also one that came while nobody listened.
-        """
+        """Which of these this backend object holds; a token it does not know is absent (the engine submits it again).
+        Changes nothing."""
         ...
 
     def explain(self, tokens: Collection[str]) -> Mapping[str, str]:

@@ -29,7 +29,7 @@ class BackendAbilities:
         harness.wait(ended)
         _runs(harness, running)
         outcomes = _succeed(harness)
-        assert harness.backend.poll([running.token, "unknown"]) == {running.token: "running"}
+        harness.backend.submit([running])
         [outcome] = outcomes.wait(running.token, timeout=20 * harness.patience)
         assert isinstance(outcome, Succeeded) and outcome.output == "r"
         assert sorted(mark.read_text()) == ["e", "r"]
@@ -44,9 +44,21 @@ class BackendAbilities:
         until(mark.exists, 20 * harness.patience)
         time.sleep(0.3)
         outcomes = _succeed(harness, gone=True)
-        assert harness.backend.poll([one.token]) == {one.token: "running"}
+        harness.backend.submit([one])
         [outcome] = outcomes.wait(one.token, timeout=20 * harness.patience)
         assert isinstance(outcome, Succeeded) and outcome.output == "x"
+        assert mark.read_text() == "x"
+
+    def test_a_loss_is_not_told_again_to_the_next_engine(self, harness: Harness) -> None:
+        skip_unless(harness.backend.capabilities.outlives_engine, "outlives its engine")
+        one = call("die_once", mark=str(harness.folder / "mark"))
+        [lost] = harness.run(one)
+        assert isinstance(lost, Lost)
+        outcomes = _succeed(harness)
+        harness.backend.submit([msgspec.structs.replace(one, delivery=2)])
+        [outcome] = outcomes.wait(one.token, timeout=20 * harness.patience)
+        assert isinstance(outcome, Succeeded), outcome
+        assert outcomes.order == [one.token]
 
     def test_what_was_adopted_can_be_cancelled(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.outlives_engine, "outlives its engine")
@@ -54,7 +66,8 @@ class BackendAbilities:
         harness.backend.submit([one])
         _runs(harness, one)
         outcomes = _succeed(harness)
-        assert one.token in harness.backend.poll([one.token])
+        harness.backend.submit([one])
+        _runs(harness, one)
         harness.backend.cancel([one.token])
         [outcome] = outcomes.wait(one.token, timeout=20 * harness.patience)
         assert isinstance(outcome, Cancelled)

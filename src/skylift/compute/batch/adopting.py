@@ -10,23 +10,24 @@ from skylift.compute.batch.entries import Entry, member_tokens
 from skylift.compute.batch.offers import work_of
 from skylift.compute.batch.provider import Machine, Provider
 from skylift.compute.gangs import MEMBER
-from skylift.ports.compute import Lost, TaskCall
+from skylift.ports.compute import Cancelled, Lost, TaskCall
 
 
 def adopt(
     tokens: Collection[str], provider: Provider, queue_of: Mapping[str, str]
 ) -> Iterator[tuple[Entry, list[Machine]]]:
     """Each with the machines that it is on. One that has ended meanwhile is on none, and has its outcome."""
+    calls = [call for token in tokens if (call := _call(token, provider)) is not None]
+    if not calls:
+        return
     where: dict[str, Machine] = {}
     for machine in provider.look():
         if machine.phase != "gone":
             where.update((held.token, machine) for held in machine.holds)
-    for token in tokens:
-        call = _call(token, provider)
-        if call is not None:
-            entry = _entry(call, where, provider, queue_of)
-            if entry is not None:
-                yield entry, _machines(entry, where)
+    for call in calls:
+        entry = _entry(call, where, provider, queue_of)
+        if entry is not None:
+            yield entry, _machines(entry, where)
 
 
 def _call(token: str, provider: Provider) -> TaskCall | None:
@@ -45,12 +46,12 @@ def _call(token: str, provider: Provider) -> TaskCall | None:
 def _entry(
     call: TaskCall, where: Mapping[str, Machine], provider: Provider, queue_of: Mapping[str, str]
 ) -> Entry | None:
-    """None for one of which nothing runs and not all have ended: it has to run anew."""
+    """None for one of which nothing runs and not all have ended well or badly by themselves: it has to run anew."""
     entry = Entry(work_of(call, queue_of), call)
     members = member_tokens(entry.work)
     ended = provider.outcomes(members)
     running = [member for member in members if member in where and member not in ended]
-    if not running and len(ended) < len(members):
+    if not running and (len(ended) < len(members) or any(isinstance(o, Lost | Cancelled) for o in ended.values())):
         return None
     entry.put(tuple(where[member].id if member in where else "" for member in members))
     for member in members:

@@ -60,8 +60,8 @@ class BatchBackend(Basics):
     """Attempts wait in queues and run on machines that come with the queue and go with it.
 
     One thread looks at the machines, asks the scheduler and carries out what it decides. What runs lies with the
-    machines: a backend that starts after this one has died adopts it by `poll`. `queue_of` maps tasks to queues, `*`
-    stands for all others.
+    machines: a backend that starts after this one has died adopts it when it is submitted again. `queue_of` maps tasks
+    to queues, `*` stands for all others.
     """
 
     capabilities = CAPABILITIES
@@ -109,15 +109,14 @@ class BatchBackend(Basics):
         with self._lock:
             if self._closing:
                 return
+            known = self._entries.keys() | self._recent.keys()
+            self._adopt([call.token for call in calls if call.token not in known])
             works = [work for call in calls if (work := self._accept(call)) is not None]
             self._carry(self._scheduler.advance(Submitted(works), self._clock()))
         self._wake.set()
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
         with self._lock:
-            unknown = [token for token in tokens if token not in self._entries]
-            if unknown and not self._closing:
-                self._adopt([token for token in unknown if token not in self._recent])
             held = [(token, self._entries[token]) for token in tokens if token in self._entries]
             return {token: "running" if entry.tokens else "queued" for token, entry in held}
 

@@ -15,14 +15,14 @@ _SIZE = "WORLD_SIZE"
 
 
 def find_left(
-    folders: AttemptFolders, tokens: Iterable[str], *, again: bool, existing: Callable[[], set[str]]
+    folders: AttemptFolders, tokens: Iterable[str], *, existing: Callable[[], set[str]]
 ) -> dict[str, list[AttemptFolder]]:
-    """Folders by token, those of a gang's members in the order of their ranks. `again`: these are being given out once
-    more, so what was lost or cancelled is not to be found. `existing`: names of the containers there are."""
+    """Folders by token, those of a gang's members in the order of their ranks. These are being given out once more, so
+    what was lost or cancelled is not to be found. `existing`: names of the containers there are."""
     found: dict[str, list[AttemptFolder]] = {}
     for token in tokens:
         left = _left(folders, token)
-        if left and not (again and any(isinstance(folder.outcome(), Lost | Cancelled) for folder in left)):
+        if left and not any(isinstance(folder.outcome(), Lost | Cancelled) for folder in left):
             found[token] = left
     _forget_unstarted(found, existing)
     return found

@@ -19,7 +19,7 @@ from skylift.compute.container.capabilities import CAPABILITIES
 from skylift.compute.container.ends import failed, silent_end, words
 from skylift.compute.container.engine import ContainerEngine, ContainerFailed, find_engine
 from skylift.compute.container.held import Held
-from skylift.compute.container.images import Images
+from skylift.compute.container.images import Image, Images
 from skylift.compute.container.offers import offers_of
 from skylift.compute.container.place import Place, PlaceSettings, container_name, holder_of, scratch_of
 from skylift.compute.container.room import Room
@@ -46,6 +46,8 @@ _SILENT_S = 20.0
 """A container whose supervisor has not come up by then is looked for."""
 _CLEAN_S = 60.0
 _PORT = 29_500
+_JOBS = "skylift.compute.jobs."
+"""Functions of ours that run a program of their image, and need nothing else of it."""
 
 
 class ContainerBackend(Basics):
@@ -97,7 +99,7 @@ class ContainerBackend(Basics):
     def submit(self, calls: Sequence[TaskCall]) -> None:
         with self._lock:
             new = [call for call in calls if call.token not in self._held and self._ended_before.get(call.token, True)]
-        adopted = self._adopt({call.token for call in new}, again=True)
+        adopted = self._adopt({call.token for call in new})
         refused: list[tuple[str, Outcome]] = []
         with self._lock:
             if self._closing:
@@ -117,9 +119,6 @@ class ContainerBackend(Basics):
             self._report(token, outcome)
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
-        with self._lock:
-            unknown = {token for token in tokens if token not in self._held and token not in self._ended_before}
-        self._adopt(unknown, again=False)
         with self._lock:
             found = [held for token in tokens if (held := self._held.get(token)) is not None]
             return {held.token: "running" if held.started and _all_up(held) else "queued" for held in found}
@@ -252,7 +251,7 @@ class ContainerBackend(Basics):
     def _launch(self, held: Held) -> None:
         """Start all containers of a call, or raise."""
         call = held.entry.call
-        image = self._images.find(call.requirements.image or self._image)
+        image = self._image_of(call)
         digest = call.requirements.environment
         environment = None if digest is None else self._place.environment(digest)
         values = {name: self._secrets.find(name) for name in call.requirements.secrets}
@@ -272,6 +271,12 @@ class ContainerBackend(Basics):
                 raise
             first = first or spec.name
             self._watcher.watch(folder, pid=holder_of(spec))
+
+    def _image_of(self, call: TaskCall) -> Image:
+        given = call.requirements.image
+        if given is not None and call.code.bundle is None and call.code.target.startswith(_JOBS):
+            return self._images.for_program(given)
+        return self._images.find(given or self._image)
 
     def _members(self, call: TaskCall) -> list[TaskCall]:
         if call.requirements.nodes == 1:
@@ -343,9 +348,9 @@ class ContainerBackend(Basics):
 
     # Adoption ---------------------------------------------------------------------------------------------------
 
-    def _adopt(self, tokens: Iterable[str], *, again: bool) -> set[str]:
+    def _adopt(self, tokens: Iterable[str]) -> set[str]:
         """Take over what engines before this one have left; which tokens that were."""
-        found = find_left(self._folders, tokens, again=again, existing=self._existing)
+        found = find_left(self._folders, tokens, existing=self._existing)
         return {token for token, folders in found.items() if self._take_over(token, folders)}
 
     def _existing(self) -> set[str]:

@@ -46,13 +46,15 @@ from skylift.ports.compute import (
 
 _MOST_CALLS = 500
 _NODES_S = 5.0
+_STARTING_MS = 180_000
 
 
 class RayBackend(Basics):
     """`address` None: a cluster of this machine that is started when it is needed, kept in `folder`.
 
     Attempts belong to the supervisor, an actor of the cluster that outlives the engine: `close` leaves what runs, and
-    the next engine's `poll` adopts it. `packages` gives the document of an environment by its digest.
+    the next engine adopts it when it submits it again. `packages` gives the document of an environment by its
+    digest; `keep_probe` puts the blob again that nodes look for, so that no clean-up takes it away.
     """
 
     capabilities = CAPABILITIES
@@ -66,6 +68,7 @@ class RayBackend(Basics):
         address: str | None = None,
         cpus: int | None = None,
         packages: Callable[[str], Packages] | None = None,
+        keep_probe: Callable[[], object] | None = None,
         announce: Callable[[str], None] | None = None,
     ) -> None:
         self.name = config.host.backend
@@ -74,6 +77,7 @@ class RayBackend(Basics):
         self._address = address
         self._cpus = cpus
         self._packages = packages
+        self._keep_probe = keep_probe or (lambda: None)
         self._announce = announce or _to_stderr
         self._client = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}"
         self._cluster = None if address is not None else Cluster(folder, self._client)
@@ -241,13 +245,20 @@ class RayBackend(Basics):
                     return
                 calls = list(self._unsent.values())[:_MOST_CALLS]
                 lost, self._lost_link = self._lost_link, None
-            if self._cluster is not None and self._link is not None and time.monotonic() >= renew_at:
-                self._cluster.renew(self._config.lease_ms)
+            if self._link is not None and time.monotonic() >= renew_at:
                 renew_at = time.monotonic() + self._third_s
+                self._renew()
             if lost is not None:
                 self._recover(lost)
             elif calls:
                 self._send(calls)
+
+    def _renew(self) -> None:
+        """The supervisor takes every question for a sign of life; this is for the rest."""
+        if self._cluster is not None:
+            self._cluster.renew(self._config.lease_ms)
+        with contextlib.suppress(OSError, SkyliftError):  # the storage is away: what needs it says so
+            self._keep_probe()
 
     @property
     def _third_s(self) -> float:
@@ -324,15 +335,16 @@ class RayBackend(Basics):
 
     def _connected(self, *, must_exist: bool) -> Link:
         environment = dict(os.environ)
+        starting_ms = max(self._config.lease_ms, _STARTING_MS)  # nothing is renewed before it is connected
         address = self._address or ""
         if self._cluster is not None:
             facts = self._cluster.facts() if must_exist else None
             if facts is None:
-                facts, started = self._cluster.ensure(self._cpus, self._config.lease_ms)
+                facts, started = self._cluster.ensure(self._cpus, starting_ms)
                 if started:
                     self._announce(_started(facts.address, facts.listens))
             else:
-                self._cluster.renew(self._config.lease_ms)
+                self._cluster.renew(starting_ms)
             address = facts.address
             environment.update(self._cluster.environment())
         config = BridgeConfig(

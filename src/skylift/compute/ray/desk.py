@@ -85,15 +85,11 @@ class Desk:
         self.dispatch()
 
     def poll(self, tokens: Collection[str], client: str) -> dict[str, Literal["queued", "running"]]:
-        """Also adopts: whoever asks is told from now on."""
         found: dict[str, Literal["queued", "running"]] = {}
         for token in tokens:
-            attempt, verdict = self.held.get(token), self._verdicts.get(token)
-            if attempt is not None:
-                self._adopt(attempt, client)
+            attempt = self.held.get(token)
+            if attempt is not None and attempt.client == client:
                 found[token] = "running" if _is_running(attempt) else "queued"
-            elif verdict is not None and self._retell(verdict, client):
-                found[token] = "running"
         return found
 
     def cancel(self, tokens: Collection[str], outcome: Outcome | None = None) -> None:
