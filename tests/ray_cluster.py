@@ -68,8 +68,10 @@ class RayNode:
             command, stdout=self._log, stderr=self._log, env=environment, start_new_session=True
         )
         until = time.monotonic() + _UP_S
-        while "Ray runtime started" not in self.said():
-            assert self._process.poll() is None and time.monotonic() < until, self.said()
+        while "Ray runtime started" not in (said := self.said()):
+            if self._process.poll() is not None or time.monotonic() > until:
+                self.kill()
+                raise AssertionError(said)
             time.sleep(0.05)
 
     def said(self) -> str:
@@ -117,11 +119,11 @@ class RayCluster:
         self.address = (self.temp / "ray_current_cluster").read_text().strip()
 
     def add_node(
-        self, cpus: int = 1, *, prefix: list[str] | None = None, ip: str = "127.0.0.2", **has: float
+        self, cpus: int = 1, *, gpus: int = 0, prefix: list[str] | None = None, ip: str = "127.0.0.2", **has: float
     ) -> RayNode:
         """A second machine, as far as Ray can tell."""
         resources = ",".join(f'"{name}": {count}' for name, count in has.items())
-        arguments = [f"--address={self.address}", f"--num-cpus={cpus}", f"--node-ip-address={ip}"]
+        arguments = [f"--address={self.address}", f"--num-cpus={cpus}", f"--num-gpus={gpus}", f"--node-ip-address={ip}"]
         node = self._start([*arguments, f"--resources={{{resources}}}"], prefix or [])
         self.nodes.append(node)
         return node

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from skylift.compute.ray.wire import LENGTH, BridgeConfig, Down, Events, Up, dec
 
 NAMESPACE = "skylift"
 _ATTACH_S = 60.0
+_REACH_S = 10.0
 _TRIES = 8
 _HEAD = "node:__internal_head__"
 
@@ -112,6 +114,7 @@ class Bridge:
     def _init(self, **job: Any) -> None:
         import ray
 
+        _reach(self._config.address)
         # As Ray's own default would, but said: a mode that is not set is guessed differently by different versions.
         os.environ.setdefault("RAY_AUTH_MODE", "token" if _has_token() else "disabled")
         ray.init(self._config.address, namespace=NAMESPACE, log_to_driver=False, logging_level=logging.ERROR, **job)
@@ -193,7 +196,15 @@ class Bridge:
             for row in ray.nodes()
             if row["Alive"]
         }
-        return {node: ray.get(ref, timeout=_ATTACH_S * 5) for node, ref in asked.items()}
+        seen: dict[str, tuple[str, str | None]] = {}
+        for node, ref in asked.items():
+            try:
+                seen[node] = ray.get(ref, timeout=_ATTACH_S * 5)
+            except (ray.exceptions.RayError, ValueError) as problem:  # gone since: the others count
+                missed = problem
+        if asked and not seen:
+            raise missed
+        return seen
 
     def _note(self, text: str) -> None:
         self.say(Up(0, "note", text.encode()))
@@ -215,6 +226,17 @@ def _our_requirements() -> list[str]:
     from importlib.metadata import requires
 
     return [line for line in requires("skylift") or () if "extra ==" not in line]
+
+
+def _reach(address: str) -> None:
+    """Ray itself takes minutes to say that nobody listens."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()
+    except OSError as problem:
+        raise Refused(f"nobody answers at {address}: {problem}") from None
 
 
 def _has_token() -> bool:

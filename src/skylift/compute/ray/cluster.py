@@ -11,11 +11,11 @@ import fcntl
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -92,23 +92,29 @@ class Cluster:
         (self.folder / "facts.json").unlink(missing_ok=True)
         self._write_token()
         words = self.folder / "keeper.log"
-        with words.open("wb") as log:
-            keeper = subprocess.Popen(
-                [sys.executable, "-m", "skylift.compute.ray.keeper", str(self.folder), str(cpus or 0)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **self.environment()},
-                start_new_session=True,
-            )
+        keeper = self._spawn_keeper(words, cpus)
         until = time.monotonic() + _START_S
         while (facts := self.facts()) is None:
-            if keeper.poll() is not None or time.monotonic() > until:
-                keeper.kill()
-                keeper.wait()
+            if _reaped(keeper) or time.monotonic() > until:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(keeper, signal.SIGTERM)
                 raise _did_not_start(words)
             time.sleep(_POLL_S)
         return facts
+
+    def _spawn_keeper(self, words: Path, cpus: int | None) -> int:
+        """Not a child that is waited for: it may outlive this process."""
+        command = [sys.executable, "-m", "skylift.compute.ray.keeper", str(self.folder), str(cpus or 0)]
+        actions: Any = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, str(words), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        environment = {**os.environ, **self.environment()}
+        try:
+            return os.posix_spawn(command[0], command, environment, file_actions=actions, setsid=True)
+        except NotImplementedError:  # macOS: it stays in our session
+            return os.posix_spawn(command[0], command, environment, file_actions=actions)
 
     def _write_token(self) -> None:
         self.token_file.unlink(missing_ok=True)
@@ -133,9 +139,16 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
+def _reaped(pid: int) -> bool:
+    """Whether it has ended, if it is a child of this process."""
+    with contextlib.suppress(ChildProcessError):
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    return False
+
+
 def wait_gone(facts: Facts, timeout_s: float = _END_S) -> bool:
     until = time.monotonic() + timeout_s
-    while alive(facts.pid, facts.started):
+    while not _reaped(facts.pid) and alive(facts.pid, facts.started):
         if time.monotonic() > until:
             return False
         time.sleep(_POLL_S)

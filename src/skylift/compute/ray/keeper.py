@@ -9,6 +9,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,6 @@ from skylift.compute.ray.cluster import Facts, facts_in, last_lease_ms, locked
 
 _POLL_S = 0.1
 _UP_S = 80.0
-_ORDERLY_S = 6.0
 _STORE_BYTES = 128 * 2**20
 """Of Ray's object store: values travel through the artifacts, so it stays nearly empty."""
 
@@ -55,7 +55,11 @@ class Keeper:
         """Raises when it does not come up."""
         command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head", "--block"]
         command += ["--node-ip-address=127.0.0.1", "--port=0", "--include-dashboard=false", "--disable-usage-stats"]
-        command += [f"--temp-dir={self._temp}", f"--object-store-memory={_STORE_BYTES}"]
+        command += [
+            f"--ray-client-server-port={_free_port()}",
+            f"--temp-dir={self._temp}",
+            f"--object-store-memory={_STORE_BYTES}",
+        ]
         if self._cpus:
             command.append(f"--num-cpus={self._cpus}")
         environment = {**os.environ, "RAY_TMPDIR": str(self._temp), "RAY_USAGE_STATS_ENABLED": "0"}
@@ -89,12 +93,7 @@ class Keeper:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._forget()
         self._note_processes()
-        if self._ray is not None:
-            with contextlib.suppress(ProcessLookupError):
-                self._ray.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._ray.wait(_ORDERLY_S)
-        self._kill_rest()
+        self._kill()
         shutil.rmtree(self._temp, ignore_errors=True)
 
     def _forget(self) -> None:
@@ -147,13 +146,23 @@ class Keeper:
                 self._seen.setdefault(process.pid, process)
         self._seen = {pid: process for pid, process in self._seen.items() if process.is_running()}
 
-    def _kill_rest(self) -> None:
+    def _kill(self) -> None:
+        """There is nothing to be drained or saved, which is what Ray would take seconds for."""
         import psutil
 
         for process in self._seen.values():
             with contextlib.suppress(psutil.Error):
                 process.kill()
         psutil.wait_procs(list(self._seen.values()), timeout=5.0)
+        if self._ray is not None:
+            self._ray.wait()
+
+
+def _free_port() -> int:
+    """For the server of remote drivers, which Ray starts on a fixed port, and whether or not it is wanted."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -52,13 +52,15 @@ def make_backend(parts: Parts) -> Backend:
         raise SetupError("Ray is not installed", hint="pip install 'skylift[ray]'", code="RAY")
     settings = parts.config.backends.ray
     folder = parts.state / NAME
+    config = supervisor_config(parts, folder)
     return RayBackend(
         parts.report,
-        supervisor_config(parts, folder),
+        config,
         folder=folder,
         address=settings.address,
         cpus=settings.cpus,
         packages=lambda digest: _packages(parts.blobs, digest),
+        keep_probe=lambda: _store(config.host.blobs).put(_probe(config.host.mark_text)),
     )
 
 
@@ -90,7 +92,7 @@ def supervisor_config(parts: Parts, folder: Path) -> SupervisorConfig:
         backend=NAME,
         blobs=blobs,
         blobs_factory="skylift.stores.open:open_blobs",
-        probe=_store(blobs).put(f"Skylift looks whether this can be read: {text}".encode()),
+        probe=_store(blobs).put(_probe(text)),
         mark=str(mark.absolute()),
         mark_text=text,
         bundles=str(Path(parts.bundles).absolute()),
@@ -105,6 +107,10 @@ def supervisor_config(parts: Parts, folder: Path) -> SupervisorConfig:
         gangs=settings.gangs,
         grows=settings.grows,
     )
+
+
+def _probe(mark: str) -> bytes:
+    return f"Skylift looks whether this can be read: {mark}".encode()
 
 
 def _packages(blobs: str, digest: str) -> Packages:

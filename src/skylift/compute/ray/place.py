@@ -17,7 +17,7 @@ from skylift.compute.ray.shape import Shape
 from skylift.compute.ray.wire import HostConfig
 from skylift.compute.worker.main import open_blobs
 from skylift.compute.worker.wire import WorkerConfig
-from skylift.errors import BlobMissing, SkyliftError
+from skylift.errors import SkyliftError
 from skylift.ports.compute import Report, TaskCall
 
 _IDLE_MS = 3_600_000
@@ -73,8 +73,6 @@ def blindness(config: HostConfig) -> str | None:
     try:
         open_blobs(store).get(config.probe)
     except Exception as problem:  # noqa: BLE001  # of any storage and its client: all mean the same here
-        if isinstance(problem, BlobMissing) and ("://" in config.blobs or sees_engine(config)):
-            return None  # the storage answers; the probe was cleaned away
         said = problem.message if isinstance(problem, SkyliftError) else f"{type(problem).__name__}: {problem}"
         return f"{os.uname().nodename} cannot read the artifacts at {config.blobs}: {said}"
     return None

@@ -1,0 +1,136 @@
+"""`--on ray` without an address: a cluster of this machine that comes with the first call and goes with the last."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from ray_backends import RayParts, make
+from ray_cluster import Namespace, lonely
+
+from skylift.compute.ray.backend import RayBackend
+from skylift.compute.ray.cluster import Cluster, wait_gone
+from skylift.ports.compute import Succeeded
+from skylift.testing.backend_harness import until
+from skylift.testing.backends import Outcomes, call
+
+__all__ = ["lonely"]
+
+PROGRAM = """
+from skylift import pipeline, task
+
+@task
+def square(x: int) -> int:
+    return x * x
+
+@pipeline
+def squares(n: int) -> list[int]:
+    return [square(x) for x in range(n)]
+"""
+
+
+def test_one_command_starts_a_cluster_says_where_it_listens_and_leaves_nothing(
+    tmp_path: Path, lonely: Namespace
+) -> None:
+    (tmp_path / "squares.py").write_text(PROGRAM)
+    environment = {**os.environ, "SKYLIFT_HOME": str(tmp_path / "home")}
+    command = [str(Path(sys.executable).with_name("skylift")), "run", "squares.py", "--on", "ray", "--n", "4"]
+    before = _rays()
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"\d+", done.stdout)[-4:] == ["0", "1", "4", "9"]
+    said = [line for line in done.stderr.splitlines() if "started a cluster" in line]
+    assert len(said) == 1 and "127.0.0.1:" in said[0] and "token" in said[0]
+    assert _rays() == before
+    assert not list(Path("/tmp").glob("skylift-ray-*"))
+    assert (tmp_path / "home/attempts/ray/token").stat().st_mode & 0o077 == 0
+
+
+def test_a_cluster_goes_on_with_what_runs_and_the_next_engine_ends_it(tmp_path: Path, lonely: Namespace) -> None:
+    parts = RayParts(tmp_path / "home", settings={"cpus": 1})
+    backend = _announced(parts, Outcomes(), said := [])
+    one = call("append_after", path=str(tmp_path / "runs"), text="x", ms=1_500)
+    backend.submit([one])
+    until(lambda: backend.poll([one.token]).get(one.token) == "running", 90)
+    backend.close()
+    heard = Outcomes()
+    following = _announced(parts, heard, said)
+    assert following.poll([one.token]) == {one.token: "running"}
+    [outcome] = heard.wait(one.token, timeout=60)
+    assert isinstance(outcome, Succeeded) and (tmp_path / "runs").read_text() == "x"
+    assert len(said) == 1
+    following.close()
+    assert not _rays()
+
+
+def test_a_cluster_ends_with_its_last_lease(tmp_path: Path, lonely: Namespace) -> None:
+    cluster = Cluster(tmp_path / "ray", "an-engine-that-dies")
+    facts, started = cluster.ensure(1, 30_000)
+    assert started
+    cluster.renew(1_000)
+    assert wait_gone(facts, 30) and cluster.facts() is None
+    assert not _rays()
+
+
+def test_the_sweeper_of_another_process_ends_a_cluster_that_is_in_use(tmp_path: Path, lonely: Namespace) -> None:
+    parts = RayParts(tmp_path / "home", settings={"cpus": 1})
+    outcomes = Outcomes()
+    backend = _announced(parts, outcomes, [])
+    one = call("nap", ms=60_000)
+    backend.submit([one])
+    until(lambda: backend.poll([one.token]).get(one.token) == "running", 90)
+    sweeper = _announced(RayParts(tmp_path / "home", settings={"cpus": 1}), Outcomes(), [])
+    found = sweeper.leased()
+    assert {leased.kind for leased in found} == {"worker", "cluster"}
+    assert one.token in {leased.token for leased in found}
+    sweeper.end(found)
+    outcomes.wait(one.token, timeout=60)
+    assert not _rays()
+    assert not sweeper.leased()
+    sweeper.close()
+    backend.close()
+
+
+def test_nothing_is_started_by_questions(tmp_path: Path, lonely: Namespace) -> None:
+    backend = _announced(RayParts(tmp_path / "home"), Outcomes(), said := [])
+    assert backend.poll(["unknown"]) == {}
+    assert backend.leased() == []
+    assert backend.explain(["unknown"]) == {}
+    backend.end([])
+    backend.sweep([])
+    backend.close()
+    assert not said and not (tmp_path / "home/attempts/ray/facts.json").exists()
+
+
+def _announced(parts: RayParts, outcomes: Outcomes, said: list[str]) -> RayBackend:
+    backend = make(parts, outcomes)
+    backend._announce = said.append
+    return backend
+
+
+def _rays() -> list[str]:
+    """Command lines of Ray's processes, keepers and bridges in this network namespace."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "pid"]):
+        line = " ".join(process.info["cmdline"] or [])
+        ours = "skylift.compute.ray." in line or "ray::" in line or "/ray/core/src/ray/" in line
+        if ours and _namespace(process.pid) == _namespace(os.getpid()):
+            found.append(line)
+    return found
+
+
+def _namespace(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/ns/net").readlink())
+    except OSError:
+        return ""
+
+
+@pytest.fixture(autouse=True)
+def _ray_in_short_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
