@@ -169,7 +169,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     gpu_memory_mib: float | None = None
     """Highest memory in use on one GPU."""
     in_bytes: int | None = None
-    """Read from artifact storage."""
+    """Read from artifact storage, and by blocks from sources elsewhere."""
     out_bytes: int | None = None
     """Written to it."""
     vcpus: float | None = None

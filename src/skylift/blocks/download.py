@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from skylift.blocks.errors import SourceUnavailable
 from skylift.blocks.extent import Extent
+from skylift.blocks.metering import FETCHED
 from skylift.blocks.opening import open_origin
 from skylift.blocks.origins import Origin, Stat, Unreachable, local_path
 
@@ -151,6 +152,7 @@ def _pieces(
                 if stop.is_set():
                     raise _Stopped
                 at, failures = at + len(piece), 0
+                FETCHED.add(len(piece) if "://" in place.origin.url else 0)
                 yield piece
         except Unreachable as problem:
             failures, total, turn = failures + 1, total + 1, turn + 1

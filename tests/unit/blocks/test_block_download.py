@@ -19,6 +19,7 @@ from skylift.blocks.errors import SourceChanged, SourceInvalid, SourceUnavailabl
 from skylift.blocks.extent import Extent
 from skylift.blocks.fetch import fetch
 from skylift.blocks.split import split
+from skylift.compute.worker.traffic import Traffic
 
 DATA = random.Random(1).randbytes(200_000)
 LINES = b"".join(b'{"n": %d}\n' % number for number in range(20_000))
@@ -51,6 +52,13 @@ def test_parts_come_in_parallel_and_in_order(web: RangeServer) -> None:
     assert b"".join(download.stream(extent)) == DATA
     starts = [start for _, start, end in web.asked[1:]]
     assert len(starts) == 2 * -(-len(DATA) // (16 << 10))
+
+
+def test_what_is_fetched_counts_as_read_by_the_attempt(web: RangeServer) -> None:
+    traffic = Traffic()
+    before = traffic.in_bytes
+    assert fetched(whole(web.put("a", DATA))) == DATA
+    assert traffic.in_bytes - before == len(DATA)
 
 
 def test_a_broken_connection_goes_on_at_its_byte(web: RangeServer) -> None:

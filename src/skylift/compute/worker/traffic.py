@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from skylift.blocks.metering import FETCHED
+
 if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
 
@@ -13,10 +15,15 @@ if TYPE_CHECKING:
 class Traffic:
     """Bytes since the process began."""
 
-    __slots__ = ("in_bytes", "out_bytes")
+    __slots__ = ("out_bytes", "read_bytes")
 
     def __init__(self) -> None:
-        self.in_bytes = self.out_bytes = 0
+        self.read_bytes = self.out_bytes = 0  # of artifact storage
+
+    @property
+    def in_bytes(self) -> int:
+        """With what blocks fetched from their sources."""
+        return self.read_bytes + FETCHED.total
 
 
 class MeteredBlobs:
@@ -38,17 +45,17 @@ class MeteredBlobs:
 
     def get(self, digest: str) -> bytes:
         data = self._blobs.get(digest)
-        self._traffic.in_bytes += len(data)
+        self._traffic.read_bytes += len(data)
         return data
 
     def open(self, digest: str) -> BinaryIO:
         file = self._blobs.open(digest)
-        self._traffic.in_bytes += self._blobs.size(digest)
+        self._traffic.read_bytes += self._blobs.size(digest)
         return file
 
     def local_path(self, digest: str) -> Path:
         path = self._blobs.local_path(digest)
-        self._traffic.in_bytes += path.stat().st_size
+        self._traffic.read_bytes += path.stat().st_size
         return path
 
     def exists(self, digest: str) -> bool:
