@@ -224,6 +224,37 @@ def test_an_image_without_python_is_refused_in_words(bench: Bench) -> None:
     assert "localhost/bare:1 has no python3" in outcome.cause
 
 
+def test_a_job_runs_the_program_of_an_image_without_python(bench: Bench) -> None:
+    backend = bench.backend()
+    bench.run(backend, call("add", a=1, b=1))
+    built = podman(bench.variables, "images", "--format", "{{.Repository}}:{{.Tag}}").split()[0]
+    lines = [f"FROM {built}", f"RUN rm -rf {sys.base_prefix}", 'ENTRYPOINT ["/bin/sh", "-c"]', "WORKDIR /var"]
+    podman(bench.variables, "build", "--tag", "localhost/plain:1", "-", data="\n".join(lines).encode())
+    log = bench.folder / "job.log"
+    command = "pwd; env | sort; test $N = 3"
+    assert isinstance(bench.run(backend, with_log(_job("localhost/plain:1", command, N="3"), log)), Succeeded)
+    said = log.read_text()
+    assert "stdout /var" in said and "PYTHON" not in said
+    failed = bench.run(backend, _job("localhost/plain:1", command, N="4"))
+    assert isinstance(failed, Failed) and failed.error == "States.TaskFailed", failed
+
+
+def _job(image: str, command: str, **variables: str) -> TaskCall:
+    """A Batch job as the engine gives it to a backend."""
+    environment = [{"Name": name, "Value": value} for name, value in variables.items()]
+    event = {
+        "service": "batch",
+        "binding": {"image": image},
+        "parameters": {"ContainerOverrides": {"Command": [command], "Environment": environment}},
+        "id": "1",
+        "name": "job",
+        "arn": "arn:aws:batch:us-east-1:000000000000:job/1",
+    }
+    code = CodeRef(bundle=None, target="skylift.compute.jobs.batch:run_job")
+    one = call("job", requirements=Requirements(image=image))
+    return msgspec.structs.replace(one, code=code, arguments=event, convention="handler")
+
+
 def test_an_image_that_is_nowhere_is_said_to_be(bench: Bench) -> None:
     needs = Requirements(image="localhost/nowhere:1")
     outcome = bench.run(bench.backend(), call("add", a=1, b=1, requirements=needs))

@@ -51,6 +51,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     command: tuple[str, ...]
     """The first word is the program; the image's own entry point is not used."""
     mounts: tuple[Mount, ...] = ()
+    beside: tuple[str, str] | None = None
+    """Another image, and where its root is mounted, read-only. Only where `mounts_images`."""
     variables: dict[str, str] = {}
     labels: dict[str, str] = {}
     memory_mib: int | None = None
@@ -94,6 +96,10 @@ class ContainerEngine:
     def __init__(self, command: Sequence[str], kind: Kind) -> None:
         self.command = tuple(command)
         self.kind = kind
+
+    @property
+    def mounts_images(self) -> bool:
+        return self.kind == "podman"
 
     def start(self, spec: Spec) -> None:
         """Returns when it runs. Raises ContainerFailed in the engine's own words. What is called like it already is
@@ -179,6 +185,8 @@ class ContainerEngine:
         options += self._devices(spec.gpus)
         for mount in spec.mounts:
             options += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.writable else 'ro'}"]
+        if spec.beside is not None:
+            options += ["--mount", f"type=image,source={spec.beside[0]},destination={spec.beside[1]}"]
         for name, value in spec.variables.items():
             options += ["--env", f"{name}={value}"]
         for name, value in spec.labels.items():

@@ -36,6 +36,8 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
     python: str
     ours: bool
     """Built from this interpreter: nothing of it has to be writable, and what is compiled for us runs there."""
+    beside: str | None = None
+    """It has no fitting Python: that of this image runs the attempt, which must be a program of the image itself."""
     command: str = "[[], []]"
     """What it runs by itself: entry point and command, as JSON."""
 
@@ -51,6 +53,17 @@ class Images:
         self._lock = threading.Lock()
         self.busy: dict[str | None, str] = {}
         """What is being done for an image now, in words."""
+
+    def for_program(self, given: str) -> Image:
+        """For a job that runs the image's own program: any image will do, with an engine that can put our Python beside
+        it. Raises SetupError."""
+        try:
+            return self.find(given)
+        except ImageUnsuitable:
+            if not self._engine.mounts_images:
+                raise
+        command = json.dumps(self._engine.image_command(given))
+        return Image(name=given, python="", ours=False, beside=self.find(None).name, command=command)
 
     def find(self, given: str | None) -> Image:
         """May take seconds the first time, and minutes where an image has to be pulled. Raises SetupError."""

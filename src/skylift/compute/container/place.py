@@ -12,6 +12,7 @@ import msgspec
 
 from skylift.asl.events import Usage
 from skylift.compute.attempts import AttemptFolder
+from skylift.compute.container import rootfs
 from skylift.compute.container.engine import Mount, Spec
 from skylift.compute.container.images import Image
 from skylift.compute.container.library import NEEDS, SKYLIFT, library_mounts, links_of_environments
@@ -26,13 +27,15 @@ from skylift.ports.compute import TaskCall
 
 ATTEMPT = "/skylift/attempt"
 _LOG = "/skylift/log"
+_BESIDE = "/skylift/python"
 _SCRATCH = "tmp"
 _HOLDER = "holder"
 _GROUPS = "/sys/fs/cgroup"
 _PROGRAM = (
     "import os, sys; folder = sys.argv[1]; "
     f"os.dup2(os.open(folder + '/{CRASH}', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), 2); "
-    f"sys.path.append('{NEEDS}'); "
+    f"sys.path[:0] = [] if '{SKYLIFT}' in sys.path else ['{SKYLIFT}']; sys.path.append('{NEEDS}'); "
+    "os.environ.pop('PYTHONHOME', None); "
     "from skylift.compute.worker.solo import main; main(folder)"
 )
 _CLOUD = ("AWS_", "GOOGLE_", "GCLOUD_", "GCS_", "AZURE_", "FSSPEC_", "S3_")
@@ -109,9 +112,11 @@ class Place:
         gpus: Sequence[int],
     ) -> Spec:
         needs = call.requirements
-        python = image.python
+        words = [image.python]
         if environment is not None and image.ours:
-            python = str(environment / "bin" / "python")
+            words = [str(environment / "bin" / "python")]
+        elif image.beside is not None:
+            words = rootfs.words_elsewhere(_BESIDE)
         scratch = folder.path / _SCRATCH
         scratch.mkdir(mode=0o700)
         mounts = [*self._library, *self._shared, *self._settings.mounts]
@@ -124,8 +129,9 @@ class Place:
         return Spec(
             name=container_name(folder),
             image=image.name,
-            command=(python, "-P", "-c", _PROGRAM, ATTEMPT),
+            command=(*words, "-P", "-c", _PROGRAM, ATTEMPT),
             mounts=tuple(mounts),
+            beside=None if image.beside is None else (image.beside, _BESIDE),
             variables=_variables(image, environment),
             labels=self._labels(call, folder),
             memory_mib=needs.memory_mib,
@@ -194,7 +200,10 @@ def scratch_of(folder: AttemptFolder) -> Path:
 
 
 def _variables(image: Image, environment: Path | None) -> dict[str, str]:
-    """In an image that is not ours its own packages go before what Skylift needs; the program appends that."""
+    """In an image that is not ours its own packages go before what Skylift needs; the program appends that. Where our
+    Python is only beside it, its programs must not hear of that."""
+    if image.beside is not None:
+        return {"PYTHONHOME": rootfs.home_elsewhere(_BESIDE), IMAGE_COMMAND: image.command}
     search = [SKYLIFT]
     if image.ours and environment is None:
         search.append(NEEDS)

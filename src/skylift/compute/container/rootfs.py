@@ -41,6 +41,20 @@ def python() -> str:
     return str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
 
 
+def words_elsewhere(root: str) -> list[str]:
+    """How the interpreter is called where this root file system is mounted at `root`, in a system that may have other
+    shared libraries or none: by its own loader, with its own libraries. PYTHONHOME is to be `home_elsewhere`."""
+    libraries = _libraries([Path(python()), *_extensions()])
+    loader = next(path for path in libraries if path.name.startswith("ld-"))
+    folders = sorted({os.path.realpath(path.parent) for path in libraries})
+    search = ":".join(f"{root}{folder}" for folder in folders)
+    return [f"{root}{os.path.realpath(loader)}", "--library-path", search, f"{root}{python()}"]
+
+
+def home_elsewhere(root: str) -> str:
+    return f"{root}{sys.base_prefix}"
+
+
 def digest() -> str:
     """The same interpreter, on the same system, gives the same digest."""
     parts = [_FORM, sys.version, sys.base_prefix, sysconfig.get_platform()]
