@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,9 @@ from skylift.compute.batch.offers import offers_of
 from skylift.compute.batch.provider import Provider
 from skylift.compute.batch.settings import kinds_of, policy_of, queue_names
 from skylift.config.backends import BatchSettings
+from skylift.errors import SetupError
 from skylift.ports.compute import Backend, Offer, Report, Requirements
+from skylift.ports.resources import ResourceStore
 from skylift.units import parse_duration_ms
 
 NAME = "batch"
@@ -33,6 +35,8 @@ class Parts(Protocol):
     def withheld(self) -> tuple[str, ...]: ...
     @property
     def state(self) -> Path: ...
+    @property
+    def resources(self) -> Callable[[], ResourceStore] | None: ...
 
 
 def make_backend(parts: Parts) -> Backend:
@@ -53,6 +57,25 @@ def make_backend(parts: Parts) -> Backend:
 
 
 def make_provider(parts: Parts, settings: BatchSettings) -> Provider:
+    if settings.provider == "workers":
+        return workers_provider(parts)
+    return local_provider(parts, settings)
+
+
+def workers_provider(parts: Parts) -> Provider:
+    """Boxes join a server, which keeps what it knows of them in its store."""
+    from skylift.compute.batch.joined import JoinedBoxes
+    from skylift.compute.batch.workers import WorkersProvider
+
+    if parts.resources is None:
+        raise SetupError(
+            '[backends.batch] provider = "workers" needs a store for the boxes that join', hint="run a skylift server"
+        )
+    provider: Provider = WorkersProvider(JoinedBoxes(parts.resources()))
+    return provider
+
+
+def local_provider(parts: Parts, settings: BatchSettings) -> Provider:
     from skylift.compute.batch.local import LocalProvider
     from skylift.compute.worker.wire import WorkerConfig
 

@@ -146,13 +146,13 @@ class Nodes:
         """All of these are there and usable."""
         return all((node := self._nodes.get(name)) is not None and _usable(node) for name in machines)
 
-    def could_hold(self, needs: Needs, kinds: Sequence[Kind]) -> bool:
-        """Whether our machines, if they were empty, would hold all members."""
+    def capacity(self, needs: Needs, kinds: Sequence[Kind]) -> int:
+        """How many members our machines would hold if they were empty."""
         room = 0
         for node in self._nodes.values():
             if node.machine.phase != "warned" and _usable(node) and may_run_on(needs, node.machine.kind, kinds):
                 room += members_in(needs, node.machine.kind)
-        return room >= needs.nodes
+        return room
 
     def soonest(self, needs: Needs, kinds: Sequence[Kind]) -> frozenset[str]:
         """The machines on which all members would fit once they are empty: those with most room now. Empty when even

@@ -58,7 +58,7 @@ def work_of(call: TaskCall, queue_of: Mapping[str, str]) -> Work:
     needs = call.requirements
     return Work(
         token=call.token,
-        needs=needs_of(needs, call.market),
+        needs=needs_of(needs, call.market, call.account),
         queue=queue_of.get(call.task) or queue_of.get("*") or DEFAULT,
         share=call.pipeline or call.account,
         run=call.run_id,

@@ -27,6 +27,8 @@ class Room:
 
     def admits(self, needs: Needs) -> bool:
         """Room for one member. Its market is not asked."""
+        if self.kind.account and (self.kind.account != needs.account or needs.nodes > 1):
+            return False
         if needs.mcpus > self.mcpus or needs.memory_mib > self.memory_mib or needs.gpus > self.gpus:
             return False
         return not needs.gpus or has_gpu(self.kind, needs.gpu)

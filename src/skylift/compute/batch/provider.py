@@ -33,6 +33,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     startup_ms: int = 0
     """What it takes until it can work, as far as is known."""
     region: str = "local"
+    account: str = ""
+    """Only attempts of this account, one machine each; empty for anybody's, gangs among them."""
     fixed: bool = False
     """It is there or not (boxes that join): cannot be started."""
 

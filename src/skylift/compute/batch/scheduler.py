@@ -16,7 +16,7 @@ from skylift.compute.batch.provider import Kind, Machine
 from skylift.compute.batch.queues import QueuePolicy, Queues
 from skylift.compute.batch.refusing import why_never
 from skylift.compute.batch.scaling import Budget, decreasing, hold, may_run_on, plan
-from skylift.compute.batch.work import Needs, Work, mcpus_of
+from skylift.compute.batch.work import Needs, Work, mcpus_of, members_in
 
 
 class PoolPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -281,6 +281,7 @@ class Scheduler:
     def _place(self, now_ms: int) -> list[Effect]:
         effects: list[Effect] = []
         head: list[Work] = []
+        first = None if self.reserved is None else self.queues.waiting.get(self.reserved[0])
 
         def attempt(work: Work) -> bool:
             rooms = self._place_one(work, now_ms)
@@ -291,6 +292,8 @@ class Scheduler:
             effects.append(Place(work, tuple(room.id for room in rooms)))
             return True
 
+        if first is not None:
+            attempt(first)  # before others of its shape, who may not have what is kept free for it
         self.queues.serve(now_ms, attempt)
         self._keep_free(head[0] if head else None, now_ms)
         return effects
@@ -408,13 +411,14 @@ class Scheduler:
     def _crowded_out(self) -> list[str]:
         """What has come to the head and fits none of our machines, while they use up the limit for others."""
         heads = [work for token in self._refused_since if (work := self.queues.waiting.get(token))]
-        return [
-            work.token
-            for work in heads
-            if not self.at_limit(work)
-            and not self.nodes.could_hold(work.needs, self.policy.kinds)
-            and hold(work.needs, work.needs.nodes, self._budget()) is None
-        ]
+        return [work.token for work in heads if not self.at_limit(work) and self._has_no_way(work.needs)]
+
+    def _has_no_way(self, needs: Needs) -> bool:
+        """Our machines, those asked for and those that the limit still allows would not hold it, were they empty."""
+        kinds = self.policy.kinds
+        asked = [kind for kind in self.pending.values() if may_run_on(needs, kind, kinds)]
+        room = self.nodes.capacity(needs, kinds) + sum(members_in(needs, kind) for kind in asked)
+        return room < needs.nodes and hold(needs, needs.nodes - room, self._budget()) is None
 
     # Questions ------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     market: Market = "on-demand"
     nodes: int = 1
     """Members that start together or not at all."""
+    account: str = ""
+    """Whose it is: machines that somebody lends run only what is theirs."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
     """It was placed before and lost: it goes before those of its share."""
 
 
-def needs_of(requirements: Requirements, market: Market = "on-demand") -> Needs:
+def needs_of(requirements: Requirements, market: Market = "on-demand", account: str = "") -> Needs:
     model, gpus = gpu_of(requirements.gpu)
     return Needs(
         mcpus=mcpus_of(requirements.cpus),
@@ -53,6 +55,7 @@ def needs_of(requirements: Requirements, market: Market = "on-demand") -> Needs:
         gpu=model,
         market=market,
         nodes=max(1, requirements.nodes),
+        account=account,
     )
 
 
