@@ -300,6 +300,7 @@ class Runtime:
             bundles=self._bundles(),
             secrets=secrets,
             withheld=tuple(withheld(self._blobs_location(), secrets.values())) if self.adopting else (),
+            resources=lambda: self.resources,
         )
 
     def _secret_sources(self) -> dict[str, str]:

@@ -177,6 +177,19 @@ def allocate(mib: int) -> int:
     return len(blocks)
 
 
+def note_and_nap(path: str, ms: float) -> None:
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(ms / 1000)
+
+
+def until_warned(longest_s: float) -> float:
+    """How many seconds were left when the warning had come."""
+    now, end = attempt(), time.monotonic() + longest_s
+    while now is not None and now.warned is None and time.monotonic() < end:
+        time.sleep(0.005)
+    return -1.0 if now is None or now.warned is None else now.warned
+
+
 def alone(folder: str, ms: float) -> bool:
     """Whether no other attempt was in here at the same time."""
     mark = Path(folder) / "inside"

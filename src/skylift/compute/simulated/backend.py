@@ -80,7 +80,8 @@ class SimulatedBackend(Basics):
         self._really = 0
         self._launches = 0
         self._pushes = 0
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._known: OrderedDict[str, int] = OrderedDict()
+        """Deliveries of tokens that ended: what ran out of memory is given out once more."""
         self._came_to: dict[str, Outcome] = {}
         """What functions came to whose machine was taken away: they need not be run again to know it."""
         self._closed = False
@@ -96,7 +97,7 @@ class SimulatedBackend(Basics):
             if self._closed:
                 return
             for call in calls:
-                if call.token not in self._held and call.token not in self._known:
+                if call.token not in self._held and call.delivery > self._known.get(call.token, 0):
                     self._accept(call)
             self._pace.attach(self)
             self._launch(self._now())
@@ -179,7 +180,7 @@ class SimulatedBackend(Basics):
         if chosen is None:
             where = f"nothing in {self._settings.region} has within the quotas"
             what = f"wants {_wish(call.requirements)}, which {where}"
-            self._remember(call.token)
+            self._remember(call)
             self._report(call.token, infeasible(call.label, self.name, (what, "lower what it asks for")))
             return
         entry = self._held[call.token] = Entry(call, chosen)
@@ -280,7 +281,7 @@ class SimulatedBackend(Basics):
         if not preempted:
             self._came_to.pop(entry.token, None)
         if not isinstance(outcome, Lost):
-            self._remember(entry.token)
+            self._remember(entry.call)
         self._let_go(entry)
         self._report(entry.token, metered(outcome, _worker(usage, entry)))
 
@@ -303,8 +304,8 @@ class SimulatedBackend(Basics):
     def _longest_ms(self, entry: Entry) -> int | None:
         return self._rule(entry).longest_ms
 
-    def _remember(self, token: str) -> None:
-        self._known[token] = None
+    def _remember(self, call: TaskCall) -> None:
+        self._known[call.token] = call.delivery
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
 
