@@ -53,6 +53,7 @@ def together(folder):
     note(folder, "at")
     while len(list(Path(folder).glob("at-*"))) < int(os.environ["WORLD_SIZE"]):
         time.sleep(0.005)
+    print("there")
     return [rank(), os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]) > 1023]
 
 
@@ -165,8 +166,12 @@ def pids(folder: Path) -> list[int]:
 
 def test_members_know_each_other_and_rank_0_answers(make: Make, tmp_path: Path) -> None:
     backend, outcomes = make()
-    outcome = ended(backend, outcomes, order("together", Requirements(nodes=4), folder=str(tmp_path)))
+    log = tmp_path / "attempt.log"
+    call = order("together", Requirements(nodes=4), folder=str(tmp_path))
+    outcome = ended(backend, outcomes, msgspec.structs.replace(call, log=str(log)))
     assert isinstance(outcome, Succeeded), outcome
+    said = sorted(line.split(" ", 2)[2] for line in log.read_text().splitlines())
+    assert said == [f"[{rank}] there" for rank in range(4)]
     assert outcome.output == [0, "127.0.0.1", True]
     assert outcome.usage is not None and outcome.usage.vcpus == 4 and len(set(pids(tmp_path))) == 4
     assert backend.poll(["x"]) == {} and len(outcomes.order) == 1

@@ -45,7 +45,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 @json_option
 def doctor(as_json: bool) -> int:
     """Say what is here, what is missing and how to get it. Exit status 1 if something needed is broken."""
-    findings = [_python(), *_project(), *_machine(), *(_optional(*row) for row in OPTIONAL)]
+    findings = [_python(), *_project(), *_machine(), *(_optional(*row) for row in OPTIONAL), _uv()]
     broken = any(f.needed and f.verdict != "ok" for f in findings)
     if as_json:
         print_json({"healthy": not broken, "findings": findings})
@@ -166,6 +166,15 @@ def _machine() -> list[Finding]:
         Finding(name="memory limits", verdict="ok", detail=limits),
         Finding(name="gpu", verdict="ok" if gpu else "missing", detail=gpu or "no nvidia-smi found"),
     ]
+
+
+def _uv() -> Finding:
+    from skylift.compute.environments.uv import find_uv
+
+    found = find_uv()
+    detail = f"packages of tasks' own ({found or 'venv and pip do it, without exact versions'})"
+    mend = "pip install 'skylift[environments]'"
+    return Finding(name="uv", verdict="ok" if found else "missing", detail=detail, mend=mend)
 
 
 def _optional(module: str, purpose: str, mend: str) -> Finding:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from skylift.asl.events import Usage
-from skylift.ports.compute import Failed, Lost, Outcome, Succeeded, TaskCall
+from skylift.ports.compute import Failed, Lost, Outcome, OutOfMemory, Succeeded, TaskCall
 
 MEMBER = "~"
 """Between an attempt's token and the rank in the token of a member."""
@@ -40,6 +40,16 @@ def _member(call: TaskCall, rank: int, size: int, address: str, port: int) -> Ta
         log=log,
         requirements=msgspec.structs.replace(needs, nodes=1, env=env),
     )
+
+
+SETTLE_S = 1.0
+"""How long a failure of one member may wait for the loss of another: those that talk to a member that vanishes fail at
+once (`Connection closed by peer`), often before anybody has seen that it is gone."""
+
+
+def outweighs(outcome: Outcome, other: Outcome) -> bool:
+    """Whether a member's end explains the end of another one that failed: then it is the attempt's."""
+    return isinstance(other, Failed) and isinstance(outcome, Lost | OutOfMemory)
 
 
 def attempt_of(member: str) -> tuple[str, int]:

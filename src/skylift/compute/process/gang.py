@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 
-from skylift.compute.gangs import GangOutcome, member_calls
+import msgspec
+
+from skylift.compute.gangs import SETTLE_S, GangOutcome, member_calls, outweighs
 from skylift.compute.process.entry import Entry
-from skylift.ports.compute import Outcome
+from skylift.ports.compute import Failed, Outcome
 
 ADDRESS = "127.0.0.1"
 
@@ -14,7 +16,7 @@ ADDRESS = "127.0.0.1"
 class Gang:
     """Members run as calls of their own on one worker each; only the attempt as a whole is known outside."""
 
-    __slots__ = ("_fold", "entry", "left", "members", "verdict")
+    __slots__ = ("_fold", "entry", "left", "members", "settles_at", "stopping", "verdict")
 
     def __init__(self, entry: Entry, members: list[Entry]) -> None:
         self.entry = entry
@@ -23,22 +25,31 @@ class Gang:
         """Ranks of those that have not ended."""
         self.verdict: Outcome | None = None
         """What the attempt has come to, also while members are still being stopped."""
+        self.settles_at: float | None = None
+        """Until when a member's failure waits for the loss of another one that may have caused it."""
+        self.stopping = False
         self._fold = GangOutcome(len(members))
 
-    def ended(self, member: Entry, outcome: Outcome) -> bool:
-        """Whether that decides something: the gang is to be stopped, or is over."""
+    def ended(self, member: Entry, outcome: Outcome, now: float) -> None:
+        """A member has come to its end; `verdict`, `settles_at` and `left` say what that means."""
         if member.rank not in self.left:
-            return False
+            return
         self.left.discard(member.rank)
-        if self.verdict is not None:
-            return not self.left
-        self.verdict = self._fold.take(member.rank, outcome)
-        return self.verdict is not None
+        if self.verdict is None:
+            self.verdict = self._fold.take(member.rank, outcome)
+            self.settles_at = now + SETTLE_S if isinstance(self.verdict, Failed) else None
+        elif not self.stopping and outweighs(outcome, self.verdict):
+            self.verdict, self.settles_at = self._fold.take(member.rank, outcome), None
+
+    def is_settled(self, now: float) -> bool:
+        """Whether members that are left can be stopped."""
+        return self.verdict is not None and (self.settles_at is None or now >= self.settles_at)
 
 
 def assemble(entry: Entry) -> Gang:
-    """The members of a call, which meet at a free port of this machine."""
-    members = [Entry(call) for call in member_calls(entry.call, ADDRESS, free_port())]
+    """The members of a call, which meet at a free port of this machine and share the attempt's log."""
+    calls = member_calls(entry.call, ADDRESS, free_port())
+    members = [Entry(msgspec.structs.replace(call, log=entry.call.log)) for call in calls]
     gang = Gang(entry, members)
     for rank, member in enumerate(members):
         member.rank, member.gang = rank, gang

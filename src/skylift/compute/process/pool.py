@@ -55,6 +55,8 @@ class Pool:
         self.queue = FairQueue()
         self.held: dict[str, Entry] = {}
         self.reports: list[tuple[str, Outcome]] = []
+        self.settling: set[Gang] = set()
+        """Gangs of which a member has failed, with others still running."""
         self.pace = Pace()
         self.spawning: Counter[str | None] = Counter()
         """Workers on their way, by environment."""
@@ -286,14 +288,31 @@ class Pool:
     def _member_ended(self, member: Entry, outcome: Outcome) -> None:
         """The attempt's outcome is known with the first member that fails; it is told when all have ended."""
         gang = member.gang
-        if gang is None or not gang.ended(member, outcome):
+        if gang is None or member.rank not in gang.left:
             return
-        if gang.left:
-            self._stop_members(gang)
-        elif gang.verdict is not None:
+        gang.ended(member, outcome, time.monotonic())
+        if gang.verdict is None:
+            return
+        if not gang.left:
+            self.settling.discard(gang)
             self.finish(gang.entry, gang.verdict)
+            return
+        self.settling.add(gang)
+        self.settle(time.monotonic())
+
+    def settle(self, now: float) -> None:
+        """Stop what is left of gangs whose end is certain."""
+        for gang in list(self.settling):
+            if gang.is_settled(now):
+                self.settling.discard(gang)
+                self._stop_members(gang)
+            elif gang.settles_at is not None:
+                self.due(gang.settles_at)
 
     def _stop_members(self, gang: Gang, grace_s: float | None = None) -> None:
+        if gang.stopping:
+            return
+        gang.stopping = True
         for member in gang.members:
             if member.rank not in gang.left:
                 continue

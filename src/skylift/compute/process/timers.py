@@ -16,6 +16,7 @@ _KILL_AGAIN_S = 1.0
 def tick(pool: Pool, now: float) -> None:
     """Act on what is due; sets the pool's `next_tick`."""
     pool.next_tick = NEVER
+    pool.settle(now)
     for worker in list(pool.workers):
         if worker.kill_at is not None:
             _kill(pool, worker, now)

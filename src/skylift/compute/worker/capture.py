@@ -23,17 +23,19 @@ _LONGEST_LINE = 65_536
 
 
 class LogFile:
-    """The log of one attempt, opened when the first line comes. Lines are appended whole, masked and stamped."""
+    """The log of one attempt, opened when the first line comes. Lines are appended whole, masked and stamped; with
+    `prefix` where several write to one log."""
 
-    def __init__(self, path: str | None, mask: Mask = NO_MASK) -> None:
+    def __init__(self, path: str | None, mask: Mask = NO_MASK, prefix: bytes = b"") -> None:
         self._path = path
         self._mask = mask
+        self._prefix = prefix
         self._fd = -1
 
     def write(self, stream: Stream, lines: list[bytes]) -> None:
         if self._path is None or not lines:
             return
-        before = stamp(stream)
+        before = stamp(stream) + self._prefix
         self._append(b"".join(before + self._mask.of_bytes(line) + b"\n" for line in lines))
 
     def note(self, stream: Stream, text: str) -> None:

@@ -18,6 +18,7 @@ from functools import partial
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from skylift.compute.gangs import MEMBER
 from skylift.compute.worker import current, failure
 from skylift.compute.worker.attempt import Runner, Stopping, catch_logging
 from skylift.compute.worker.capture import Capture, LogFile
@@ -181,10 +182,10 @@ class Worker:
         meter = Meter()
         found = self._runner.mask(call)
         if isinstance(found, Failed):
-            self._capture.begin(LogFile(call.log))
+            self._capture.begin(LogFile(call.log, prefix=_rank(call)))
             return self._ended(number, found, meter, note=failure.plain(found))
         mask, secrets = found
-        self._capture.begin(LogFile(call.log, mask))
+        self._capture.begin(LogFile(call.log, mask, _rank(call)))
         function = self._runner.load(call.code)
         if isinstance(function, Failed):
             return self._ended(number, function, meter, note=failure.plain(function))
@@ -236,6 +237,11 @@ class Worker:
         if self._blobs is None:
             self._blobs = open_blobs(self._config)
         return self._blobs
+
+
+def _rank(call: TaskCall) -> bytes:
+    """In front of what a member of a gang prints: all of them write to the log of their attempt."""
+    return b"" if MEMBER not in call.token else f"[{call.requirements.env.get('RANK', '?')}] ".encode()
 
 
 class _Beats:
