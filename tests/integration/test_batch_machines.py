@@ -14,8 +14,13 @@ import msgspec
 import pytest
 from batch_pool import LARGE, SMALL, SPOT, Pool
 
+from skylift.compute.batch.backend import BatchBackend
 from skylift.compute.batch.local_files import MachineFolder
+from skylift.compute.batch.provider import Kind
 from skylift.compute.batch.queues import QueuePolicy
+from skylift.compute.batch.real_runner import RealRunner, wall_ms
+from skylift.compute.batch.scheduler import PoolPolicy
+from skylift.compute.batch.simulated import SimulatedProvider
 from skylift.ports.compute import Lost, Requirements, Succeeded
 from skylift.testing.backend_harness import Outcomes, call, until
 
@@ -178,8 +183,27 @@ def test_what_a_killed_engine_left_running_is_adopted_and_runs_once(tmp_path: Pa
     pool = Pool(tmp_path)
     outcomes = Outcomes()
     backend = pool.make(outcomes)
+    one = call("append_after", path=str(mark), text="x", ms=1500)
+    backend.submit([msgspec.structs.replace(one, token="the-token")])
     assert backend.poll(["the-token", "another"]) == {"the-token": "running"}
     [outcome] = outcomes.wait("the-token")
     assert isinstance(outcome, Succeeded) and outcome.output == "x" and mark.read_text() == "x"
     until(lambda: not alive(pool))  # the machine was taken over, and is stopped when it is idle
     pool.close()
+
+
+def test_simulated_machines_run_user_code_for_real(tmp_path: Path) -> None:
+    runner = RealRunner("batch", str(tmp_path / "blobs"), str(tmp_path / "code"), str(tmp_path), {}, ())
+    kinds = (Kind(name="p3.2xlarge", vcpus=8, memory_mib=62_464, gpu="V100", gpus=1, startup_ms=300),)
+    policy = PoolPolicy(kinds=kinds, most_mcpus=8000, idle_ms=200)
+    outcomes = Outcomes()
+    backend = BatchBackend(outcomes, SimulatedProvider(kinds, wall_ms, runner), policy)
+    one = call("add", a=1, b=2, requirements=Requirements(gpu="V100", cpus=8))
+    try:
+        backend.submit([one])
+        [outcome] = outcomes.wait(one.token)
+        assert isinstance(outcome, Succeeded) and outcome.output == 3 and outcome.usage is not None
+        assert outcome.usage.instance_type == "p3.2xlarge" and outcome.usage.vcpus == 8
+        until(lambda: backend.leased() == [])
+    finally:
+        backend.close()

@@ -10,7 +10,10 @@ from skylift.compute.batch.entries import Entry, member_tokens
 from skylift.compute.batch.offers import work_of
 from skylift.compute.batch.provider import Machine, Provider
 from skylift.compute.gangs import MEMBER
-from skylift.ports.compute import Cancelled, Lost, TaskCall
+from skylift.ports.compute import Cancelled, Lost, OutOfMemory, TaskCall
+
+_ANEW = (Lost, Cancelled, OutOfMemory)
+"""What ended so is given out again, perhaps with other needs: its end may have been told already."""
 
 
 def adopt(
@@ -51,7 +54,7 @@ def _entry(
     members = member_tokens(entry.work)
     ended = provider.outcomes(members)
     running = [member for member in members if member in where and member not in ended]
-    if not running and (len(ended) < len(members) or any(isinstance(o, Lost | Cancelled) for o in ended.values())):
+    if not running and (len(ended) < len(members) or any(isinstance(o, _ANEW) for o in ended.values())):
         return None
     entry.put(tuple(where[member].id if member in where else "" for member in members))
     for member in members:

@@ -5,7 +5,8 @@
 | `pool-box` | `ACCOUNT/NAME` | a box: what it has, until when its lease runs, what is on it (`JoinedBox`) |
 | `pool-attempt` | the attempt's token | the call, whether it is to stop, its outcome (`BoxAttempt`) |
 
-A box knows nobody's address: it asks every second or so (`BoxSays`), and is told what to run and what to stop (`BoxOrders`).
+Nobody need know a box's address: it asks every second or so (`BoxSays`), and is told what to run and what to stop
+(`BoxOrders`).
 """
 
 from __future__ import annotations
@@ -123,6 +124,11 @@ class JoinedBoxes:
             self._try_change(account, name, lambda now: _without(now, box.id, over))
         return BoxOrders(id=box.id, run=run, stop=sorted(set(stop)), lease_ms=self._lease_ms)
 
+    def has_news(self, account: str, name: str) -> bool:
+        """Whether the box has been given something that it does not know of."""
+        stored = self._resources.get(BOX, f"{account}/{name}")
+        return stored is not None and any(not on.begun for on in _read(stored, JoinedBox).on.values())
+
     def _renewed(self, account: str, name: str, before: JoinedBox | None, says: BoxSays, now_ms: int) -> JoinedBox:
         stays = before is not None and before.id == says.id and before.until_ms > now_ms
         ended = {one.token for one in says.ended}
@@ -210,9 +216,13 @@ class JoinedBoxes:
         """Also off its box, so that it may be given to it anew."""
         found = self.attempt(token)
         self._resources.delete(ATTEMPT, token)
-        for box in self.all(0) if found is not None else ():
-            if found is not None and box.id == found.box:
-                self._try_change(box.account, box.name, lambda now: _without(now, box.id, [token]))
+        if found is not None:
+            self._take_off(found.box, token)
+
+    def _take_off(self, id: str, token: str) -> None:
+        for box in self.all(0):
+            if box.id == id:
+                self._try_change(box.account, box.name, lambda now: _without(now, id, [token]))
 
     # -- the store -----------------------------------------------------------------------------------------------------
 

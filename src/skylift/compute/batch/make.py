@@ -59,6 +59,8 @@ def make_backend(parts: Parts) -> Backend:
 def make_provider(parts: Parts, settings: BatchSettings) -> Provider:
     if settings.provider == "workers":
         return workers_provider(parts)
+    if settings.provider == "simulated":
+        return simulated_provider(parts, settings)
     return local_provider(parts, settings)
 
 
@@ -93,6 +95,22 @@ def local_provider(parts: Parts, settings: BatchSettings) -> Provider:
         withheld=parts.withheld,
         idle_ms=parse_duration_ms(settings.idle, "[backends.batch] idle"),
     )
+    return provider
+
+
+def simulated_provider(parts: Parts, settings: BatchSettings) -> Provider:
+    """Machines of any size that take their time to start; what runs on them really runs, in processes of this box."""
+    from skylift.compute.batch.real_runner import RealRunner, wall_ms
+    from skylift.compute.batch.simulated import SimulatedProvider
+
+    kinds = kinds_of(settings)
+    if not kinds:
+        raise SetupError(
+            '[backends.batch] provider = "simulated" needs machines to simulate',
+            hint="enter some as [[backends.batch.machines]]",
+        )
+    runner = RealRunner(NAME, parts.blobs, parts.bundles, str(parts.config.project), parts.secrets, parts.withheld)
+    provider: Provider = SimulatedProvider(kinds, wall_ms, runner)
     return provider
 
 

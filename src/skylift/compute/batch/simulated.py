@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from skylift.compute.batch.billing import place_usage
 from skylift.compute.batch.provider import Held, Kind, Machine, NoCapacity, Phase
 from skylift.ports.compute import Cancelled, Outcome, TaskCall
 
@@ -30,6 +31,10 @@ class Runner(Protocol):
 
     def next_ms(self) -> int | None:
         """When the next one ends, where that is known."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
         ...
 
 
@@ -57,6 +62,9 @@ class TimedRunner:
     def next_ms(self) -> int | None:
         return min((at_ms for at_ms, _ in self._ends.values()), default=None)
 
+    def close(self) -> None:
+        self._ends.clear()
+
 
 class Stock(msgspec.Struct, frozen=True, kw_only=True):
     """How a kind can be had."""
@@ -79,6 +87,7 @@ class _Machine:
         self.reason = ""
         self.preempted = False
         self.calls: dict[str, tuple[TaskCall, Held]] = {}
+        self.asked_ms: dict[str, int] = {}
 
     @property
     def ready_ms(self) -> int:
@@ -173,8 +182,8 @@ class SimulatedProvider:
             if machine.gone_ms is not None:
                 continue
             for token in [token for token in machine.calls if token in ended]:
-                del machine.calls[token]
-                self._ended[token] = ended[token]
+                _, held = machine.calls.pop(token)
+                self._ended[token] = _told(ended[token], machine, held)
             if machine.taken_ms is not None and now_ms >= machine.taken_ms:
                 machine.preempted = True
                 self._end(machine, machine.taken_ms, "the market took it away")
@@ -203,6 +212,7 @@ class SimulatedProvider:
                     continue
                 self._ended.pop(call.token, None)
                 known.calls[call.token] = call, held
+                known.asked_ms[call.token] = now_ms
                 self._runner.begin(call, now_ms)
 
     def cancel(self, machine: str, tokens: Collection[str]) -> None:
@@ -238,7 +248,7 @@ class SimulatedProvider:
         """Nothing calls."""
 
     def close(self) -> None:
-        """Nothing is held."""
+        self._runner.close()
 
     def next_ms(self) -> int | None:
         """When something happens by itself."""
@@ -249,6 +259,14 @@ class SimulatedProvider:
                 taken = machine.taken_ms
                 due += [machine.ready_ms, taken, None if taken is None else taken - machine.notice_ms]
             return min((moment for moment in due if moment is not None and moment > now_ms), default=None)
+
+
+def _told(outcome: Outcome, machine: _Machine, held: Held) -> Outcome:
+    """With what is known of the place, where it really ran."""
+    if isinstance(outcome, Cancelled) or outcome.usage is None:
+        return outcome
+    usage = place_usage(outcome.usage, machine.kind, machine.id, held, machine.asked_ms.get(held.token, 0))
+    return msgspec.structs.replace(outcome, usage=usage)
 
 
 def _seen(machine: _Machine, now_ms: int) -> Machine:
