@@ -9,10 +9,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from threading import Event
-from typing import NamedTuple
 
-from skylift.blocks.errors import SourceUnavailable
+from skylift.blocks.errors import SourceChanged, SourceUnavailable
 from skylift.blocks.extent import Extent
 from skylift.blocks.metering import FETCHED
 from skylift.blocks.opening import open_origin
@@ -35,9 +35,11 @@ _log = logging.getLogger("skylift.blocks")
 Pause = Callable[[float], None]
 
 
-class _Place(NamedTuple):
+@dataclass(slots=True)
+class _Place:
     origin: Origin
     version: str
+    used: bool = False
 
 
 class _Stopped(Exception):
@@ -70,6 +72,7 @@ def fetch_into(extent: Extent, descriptor: int, *, pause: Pause = time.sleep) ->
             stop.set()
             for future in waiting:
                 future.cancel()
+    _confirm(places)
 
 
 def stream(extent: Extent, *, pause: Pause = time.sleep) -> Iterator[bytes]:
@@ -78,6 +81,7 @@ def stream(extent: Extent, *, pause: Pause = time.sleep) -> Iterator[bytes]:
     parts = list(_parts(extent))
     if len(parts) <= 1 or local_path(extent.url) is not None:
         yield from _pieces(places, 0, extent.start, extent.end, stop=Event(), pause=pause)
+        _confirm(places)
         return
     stop = Event()
 
@@ -99,6 +103,7 @@ def stream(extent: Extent, *, pause: Pause = time.sleep) -> Iterator[bytes]:
             stop.set()
             for future in ahead:
                 future.cancel()
+    _confirm(places)
 
 
 def read(extent: Extent) -> bytes:
@@ -129,6 +134,19 @@ def _places(extent: Extent) -> list[_Place]:
     return [_Place(open_origin(url), version) for url, version in named]
 
 
+def _confirm(places: Sequence[_Place]) -> None:
+    """What has come is of the version that was asked for, also where answers do not say so."""
+    for place in places:
+        origin, version = place.origin, place.version
+        asked = place.used and version and not origin.tells
+        now = stat_of(origin.url).version if asked else version
+        if now != version:
+            raise SourceChanged(
+                f"{origin.url} has changed since it was split: {version} then, {now or 'nothing told'} now",
+                hint="split it again: start a new run, or keep versions of the source under names of their own",
+            )
+
+
 def _parts(extent: Extent) -> Iterator[tuple[int, int]]:
     if not extent.ranges:
         yield extent.start, extent.end
@@ -151,7 +169,7 @@ def _pieces(
             for piece in place.origin.read(at, end, place.version):
                 if stop.is_set():
                     raise _Stopped
-                at, failures = at + len(piece), 0
+                at, failures, place.used = at + len(piece), 0, True
                 FETCHED.add(len(piece) if "://" in place.origin.url else 0)
                 yield piece
         except Unreachable as problem:

@@ -33,6 +33,7 @@ class HttpOrigin:
                 hint="use a signed URL that ends soon, or fetch it in a task that takes the password from `secrets`",
             )
         self.url = url
+        self.tells = True
 
     def stat(self) -> Stat:
         """Asked by a range of one byte: not every server answers HEAD, and only this shows that ranges work."""

@@ -42,11 +42,14 @@ class Origin(Protocol):
     """One place of a source. Raises Unreachable; what came before that is good. May be used by many threads."""
 
     url: str
+    tells: bool
+    """Whether each answer says of which version it is. If not, it is asked for once more when all has come: a version
+    that was there before and after was there in between."""
 
     def stat(self) -> Stat: ...
 
     def read(self, start: int, end: int, version: str) -> Iterator[bytes]:
-        """The bytes of this range in pieces. Raises SourceChanged where the store says that it is another version."""
+        """The bytes of this range in pieces. Raises SourceChanged where an answer is of another version."""
         ...
 
 
@@ -56,6 +59,7 @@ class LocalOrigin:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.url = str(path)
+        self.tells = False
 
     def stat(self) -> Stat:
         try:
