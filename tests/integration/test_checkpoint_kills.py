@@ -6,19 +6,23 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from skylift.compute.attempts import AttemptFolder, AttemptFolders, launch
 from skylift.compute.process import ProcessBackend
 from skylift.compute.worker.checkpoint.place import beside
 from skylift.compute.worker.checkpoint.versions import saved_ms
+from skylift.compute.worker.solo_files import SoloOrder
+from skylift.compute.worker.wire import WorkerConfig
 from skylift.ports.compute import CodeRef, Lost, Outcome, Requirements, Succeeded, TaskCall
 from skylift.testing.backends import Outcomes
 
 HERE = Path(__file__).parent
+SOURCES = HERE.parents[1] / "src"
 KILLS = 4
 
 
@@ -32,10 +36,14 @@ class Place:
         self.backend = ProcessBackend(self.outcomes, workers=1, blobs=self.blobs, paths=[str(HERE)], grace_ms=300)
 
     def submit(self, run: str, delivery: int, function: str = "train", **arguments: Any) -> str:
+        call = self.call(run, delivery, function, **arguments)
+        self.backend.submit([call])
+        return call.token
+
+    def call(self, run: str, delivery: int, function: str = "train", **arguments: Any) -> TaskCall:
         diary = self.folder / f"{run}.txt"
-        token = f"{run}:1-{delivery}"
-        call = TaskCall(
-            token=token,
+        return TaskCall(
+            token=f"{run}:1-{delivery}",
             run_id=run,
             task=function,
             label=function,
@@ -47,8 +55,6 @@ class Place:
             delivery=delivery,
             market="spot",
         )
-        self.backend.submit([call])
-        return token
 
     def lines(self, run: str) -> list[list[str]]:
         diary = self.folder / f"{run}.txt"
@@ -131,3 +137,44 @@ def test_the_plain_form_survives_kills_without_torch(place: Place) -> None:
     begins = [int(line[3]) for line in place.lines("plain") if line[0] == "begin"]
     assert begins == sorted(begins)
     assert begins[-1] > 0
+
+
+def test_a_supervisor_passes_sigterm_on_and_tells_what_was_kept_after_a_kill(place: Place) -> None:
+    """What containers and machines are told, and how they go."""
+    folders = AttemptFolders(place.folder / "attempts", lease_ms=60_000)
+    config = WorkerConfig(name="alone", blobs=place.blobs, paths=(str(HERE),), cache_dir=str(place.folder / "cache"))
+
+    def ended(delivery: int, end: Callable[[AttemptFolder], object] | None) -> Outcome:
+        call = place.call("alone", delivery, "count", upto=150)
+        folder = folders.create(SoloOrder(call=call, config=config, asked_ms=0))
+        supervisor = launch.start(folder, {**os.environ, "PYTHONPATH": str(SOURCES)})
+        try:
+            if end is not None:
+                place.wait_for("alone", delivery, 20)
+                end(folder)
+            until = time.monotonic() + 60
+            while folder.outcome() is None and time.monotonic() < until:
+                time.sleep(0.01)
+            assert (outcome := folder.outcome()) is not None
+            return outcome
+        finally:
+            launch.kill(folder)
+            os.waitpid(supervisor, 0)
+
+    warned = ended(1, launch.warn)
+    assert isinstance(warned, Lost)
+    assert warned.preempted
+    assert warned.usage is not None
+    assert warned.usage.saved_ms is not None
+    killed = ended(2, lambda folder: os.kill(int(place.lines("alone")[-1 - _since(place)][1]), signal.SIGKILL))
+    assert isinstance(killed, Lost)
+    assert killed.usage is not None
+    assert (killed.usage.saved_ms or 0.0) >= warned.usage.saved_ms
+    assert digest(ended(3, None)) == 150 * 151 // 2
+    begins = [int(line[3]) for line in place.lines("alone") if line[0] == "begin"]
+    assert begins[1] >= 20, "nothing was lost to the warning"
+
+
+def _since(place: Place) -> int:
+    """Lines after the last beginning."""
+    return next(number for number, line in enumerate(reversed(place.lines("alone"))) if line[0] == "begin")

@@ -31,6 +31,8 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     peak_mib: float
     """Of its process, as far as the kernel or a look at it has told."""
     began_ms: int | None
+    saved_ms: float | None = None
+    """Work that its last checkpoint keeps."""
     warned: bool
     words: str
     """What the interpreter wrote when it crashed."""
@@ -77,6 +79,7 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     def _of_process(self) -> Usage:
         took_ms = None if self.began_ms is None else float(int(time.time() * 1000) - self.began_ms)
         return Usage(
+            saved_ms=self.saved_ms,
             started_ms=self.began_ms,
             duration_ms=took_ms,
             cpu_ms=round(self.cpu_ms, 3),

@@ -287,6 +287,7 @@ class Supervisor:
             cpu_ms=cpu_ms,
             peak_mib=peak_mib,
             began_ms=self._began_ms,
+            saved_ms=self._saved_ms,
             warned=self._warned,
             words=self._last_words(),
         )
