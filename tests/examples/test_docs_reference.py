@@ -13,7 +13,7 @@ import pytest
 
 from skylift import config
 from skylift.cli.main import COMMANDS, cli
-from skylift.config.backends import ComputeSettings, ContainerSettings, RaySettings
+from skylift.config.backends import ComputeSettings, ContainerSettings, RaySettings, SimulatedSettings
 from skylift.config.jobs import JobBinding
 from skylift.sdk.resources import Resources
 from skylift.sdk.task import Task
@@ -66,6 +66,7 @@ COMMANDS_IN_ORDER = (
     "resume",
     "redrive",
     "answer",
+    "rightsize",
     "replay",
     "shell",
     "register",
@@ -96,6 +97,7 @@ def test_no_command_is_left_out() -> None:
         ("`[compute]`", ComputeSettings.__struct_fields__),
         ("`[backends.container]`", ContainerSettings.__struct_fields__),
         ("`[backends.ray]`", RaySettings.__struct_fields__),
+        ("`[backends.simulated]`", SimulatedSettings.__struct_fields__),
         ("`[jobs]`", JobBinding.__struct_fields__),
         ("`[server]`", config.ServerSettings.__struct_fields__),
         ("`[services]`", config.ServiceSettings.__struct_fields__),
