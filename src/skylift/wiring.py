@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,8 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """Name → `kind:where`."""
     withheld: tuple[str, ...] = ()
     """Variables of our environment that no task may see."""
+    resources: Callable[[], ResourceStore] | None = None
+    """The store of what is kept beside runs; opened when it is asked for."""
     pace: Pace | None = None
     """How the engine's time passes, for backends that live by it; None for real time."""
 

@@ -23,20 +23,22 @@ _HANDLER = re.compile(r"[\w.]+:[\w.]+")
 
 
 @click.command()
-@click.option("--activity", required=True, metavar="NAME|ARN", help="Whose tasks to ask for.")
+@click.option("--activity", metavar="NAME|ARN", help="Whose tasks to ask for.")
+@click.option("--pool", is_flag=True, help="Instead of an activity's tasks: join the server's batch pool.")
 @click.option("--server", "url", metavar="URL", help="A Skylift server.  [default: SKYLIFT_URL]")
 @click.option("--region", metavar="REGION", help="Instead of a server: AWS Step Functions in this region.")
 @click.option("--handler", metavar="MODULE:FUNCTION", help="What runs tasks that are not Skylift's own.")
 @click.option("--at-once", type=click.IntRange(1, 1000), default=1, show_default=True, help="Tasks at the same time.")
 @click.option("--heartbeat", type=Duration(), default="60s", help="Signs of life at a third of it.  [default: 60s]")
 @click.option("--timeout", type=Duration(), help="Longest a task of --handler may take.")
-@click.option("--memory", metavar="SIZE", help="Most memory of a task of --handler.")
+@click.option("--memory", metavar="SIZE", help="Most memory of a task of --handler; with --pool, what it lends.")
 @click.option("--artifacts", metavar="URL", help="Where artifacts are.  [default: on the server]")
 @click.option("--name", help="What the worker is called in histories.  [default: this machine's name]")
 @click.option("--create", is_flag=True, help="Make the activity if there is none.")
+@click.option("--vcpus", type=click.FloatRange(min=0.1), help="With --pool: what it lends.  [default: all]")
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def worker(activity: str, url: str | None, region: str | None, create: bool, **given: Any) -> int:
-    """Run an activity's tasks on this machine until it is asked to end.
+def worker(activity: str | None, pool: bool, url: str | None, region: str | None, create: bool, **given: Any) -> int:
+    """Run an activity's tasks, or those of a batch pool, on this machine until it is asked to end.
 
     SIGTERM or Ctrl-C: no new tasks, those that run are finished and answered. A second one leaves at once.
     """
@@ -45,8 +47,12 @@ def worker(activity: str, url: str | None, region: str | None, create: bool, **g
 
     if given["handler"] is not None and not _HANDLER.fullmatch(given["handler"]):
         raise SetupError(f"--handler {given['handler']!r} names no function", hint='write it as "module:function"')
+    if (activity is None) != pool:
+        raise SetupError("a worker asks for tasks of one place", hint="give one of --activity NAME and --pool")
     leaving = _leave_in_order()
     config = load_config()
+    if activity is None:
+        return _join(url, region, config, given, leaving)
     api = _api(url, region, config)
     try:
         arn = api.find(activity)
@@ -55,6 +61,31 @@ def worker(activity: str, url: str | None, region: str | None, create: bool, **g
             raise
         arn = api.create(activity.rpartition(":")[2])
     lending = _worker(api, arn, config, given, on_server=region is None)
+    leaving.append(lending.drain)
+    lending.run()
+    return 0
+
+
+def _join(
+    url: str | None, region: str | None, config: Config, given: dict[str, Any], leaving: list[Callable[[], None]]
+) -> int:
+    from skylift.lending.parts import attempts_backend, pool_worker
+    from skylift.server.observability.logs import Log
+    from skylift.units import parse_memory_mib
+
+    server = url or config.url
+    if server is None or region is not None:
+        raise SetupError("a pool is a Skylift server's", hint="give --server URL, or SKYLIFT_URL")
+    memory = given["memory"]
+    lending = pool_worker(
+        config,
+        server,
+        attempts_backend(config, server, given["artifacts"], None),
+        name=given["name"] or socket.gethostname(),
+        vcpus=given["vcpus"],
+        memory_mib=None if memory is None else parse_memory_mib(memory, "--memory"),
+        say=Log(given["log_format"]).info,
+    )
     leaving.append(lending.drain)
     lending.run()
     return 0

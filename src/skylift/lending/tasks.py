@@ -133,9 +133,11 @@ def _failure(outcome: Outcome) -> Failure:
 def _log(rules: Rules, token: str, run_id: str) -> str | None:
     if rules.logs is None:
         return None
-    return str(Path(rules.logs) / _plain(run_id or rules.name) / f"{_plain(token.removeprefix(f'{run_id}:'))}.log")
+    return str(
+        Path(rules.logs) / plain_name(run_id or rules.name) / f"{plain_name(token.removeprefix(f'{run_id}:'))}.log"
+    )
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A file's name. Tokens of AWS are long and have slashes in them, and nobody shall choose a place by a name."""
     return name if _PLAIN.fullmatch(name) else hashlib.sha256(name.encode("utf-8", "replace")).hexdigest()[:16]

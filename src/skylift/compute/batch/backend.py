@@ -382,7 +382,7 @@ class BatchBackend(Basics):
             due = self._scheduler.next_due_ms(self._clock())
             busy = any(entry.members for entry in self._entries.values())
             changing = bool(self._scheduler.pending or self._scheduler.nodes.starting() or self._stoppers)
-            there = len(self._scheduler.nodes) > 0
+            there = len(self._scheduler.nodes) > 0 or (self._provider.open and bool(self._entries))
         self._stoppers = [thread for thread in self._stoppers if thread.is_alive()]
         if busy and time.monotonic() - self._eventful < _EVENTFUL_S:
             return self._provider.pause_s

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from skylift.asl.status import STATUSES
+from skylift.compute.batch.joined import BoxOrders, BoxSays
 from skylift.remote.wire import (
     ENTRIES_PAGE,
     Digest,
@@ -24,6 +25,8 @@ from skylift.server.api.runs import LONGEST_WAIT_S, MOST_RUNS
 from skylift.server.triggers.actions import TriggerAnswer, TriggerRequest
 
 _KINDS = (
+    BoxOrders,
+    BoxSays,
     Digest,
     ErrorBody,
     LogPositions,
@@ -271,5 +274,13 @@ OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
         "getTrigger", "One trigger, with what it has done.", [_NAME], {200: _json("TriggerAnswer")}, (404,)
     ),
     ("delete", "/v1/triggers/{name}"): _operation("deleteTrigger", "Delete it.", [_NAME], {204: {}}, (404,)),
+    ("post", "/v1/workers/{name}"): _operation(
+        "tellOfBox",
+        "A box of a pool says what it has, holds and has ended, and is told what to run.",
+        [_NAME],
+        {200: _json("BoxOrders")},
+        (400, 408, 409, 413),
+        _json("BoxSays"),
+    ),
     ("delete", "/v1/pipelines/{name}"): _operation("deletePipeline", "Delete it.", [_NAME], {204: {}}, (404,)),
 }

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from skylift.server.api import documents, logs, openapi, pipelines, runs
+from skylift.server.api import documents, logs, openapi, pipelines, runs, workers
 from skylift.server.api.answers import Handle, endpoint
 from skylift.server.api.services import Services
 from skylift.server.caller import Caller, Role
@@ -35,6 +35,7 @@ TABLE: tuple[tuple[str, str, Role, ServiceHandle], ...] = (
     ("PUT", "/v1/pipelines/{name}", Role.ADMIN, pipelines.put_pipeline),
     ("GET", "/v1/pipelines/{name}", Role.VIEWER, pipelines.get_pipeline),
     ("DELETE", "/v1/pipelines/{name}", Role.ADMIN, pipelines.delete_pipeline),
+    ("POST", "/v1/workers/{name}", Role.OPERATOR, workers.post_worker),
     ("POST", "/pipelines/{name}/runs", Role.OPERATOR, pipelines.post_pipeline_run),
 )
 """GET also answers HEAD."""
