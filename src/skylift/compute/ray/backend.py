@@ -399,7 +399,7 @@ class RayBackend(Basics):
         """How many attempts go on."""
         try:
             standing: Standing = decode(link.ask("detach", timeout=5.0), Standing)
-            return len(standing.holdings)
+            return len(standing.holdings) + standing.unheard
         except LinkLost:
             return 0
         finally:

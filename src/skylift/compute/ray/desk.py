@@ -108,6 +108,11 @@ class Desk:
                 self._hands.cancel_in(attempt.place, token)
         self.dispatch()
 
+    @property
+    def unheard(self) -> int:
+        """Ends that no engine was told of."""
+        return sum(not verdict.client for verdict in self._verdicts.values())
+
     def explain(self, tokens: Collection[str]) -> dict[str, str]:
         said = {token: self._why(self.held[token]) for token in tokens if token in self.held}
         return {token: text for token, text in said.items() if text}

@@ -36,6 +36,9 @@ _NODES_S = 2.0
 _LISTEN_S = 10.0
 _LINGER_S = 3.0
 _MOST_EVENTS = 2_000
+_ENOUGH_EVENTS = 100
+_GATHER_S = 0.004
+"""While more is to come, an answer waits so long for company."""
 
 
 class Client:
@@ -111,6 +114,8 @@ class Supervisor:
             here.news.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(here.news.wait(), min(_LISTEN_S, self._config.lease_ms / 3000))
+        if self._desk.held and len(here.events) < _ENOUGH_EVENTS:
+            await asyncio.sleep(_GATHER_S)
         self._renew(client)
         told = here.events[:_MOST_EVENTS]
         return encode(Events(told[-1][0] if told else seen, [event for _, event in told]))
@@ -272,7 +277,8 @@ class Supervisor:
 
     def _is_over(self, now: float) -> bool:
         listening = any(not client.gone for client in self._clients.values())
-        return not listening and not self._desk.held and now - self._alone_since > _LINGER_S
+        patience = self._config.lease_ms / 1000 if self._desk.unheard else _LINGER_S
+        return not listening and not self._desk.held and now - self._alone_since > patience
 
     async def _exit(self) -> None:
         import ray
@@ -317,6 +323,7 @@ class Supervisor:
             ],
             nodes=self._desk.nodes,
             clients=sum(not client.gone for client in self._clients.values()),
+            unheard=self._desk.unheard,
             places=len(self._places) + len(self._gangs),
         )
 

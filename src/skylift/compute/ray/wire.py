@@ -153,6 +153,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     nodes: list[Node]
     clients: int
     places: int
+    unheard: int = 0
+    """Attempts that have ended while no engine listened."""
 
 
 encode = msgspec.msgpack.Encoder().encode
