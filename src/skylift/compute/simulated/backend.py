@@ -185,6 +185,8 @@ class SimulatedBackend(Basics):
             return
         entry = self._held[call.token] = Entry(call, chosen)
         self._lanes.push(entry)
+        if not self._jumps:
+            self._hands.ready(call, self._really)  # also while it waits for a market: what starts here is no machine
 
     def _launch(self, now: int) -> None:
         """Everything that has room, and a market that is up."""
@@ -333,6 +335,8 @@ class SimulatedBackend(Basics):
             else:
                 self._end_now(entry, outcome)
                 self._launch(self._now())
+                if entry.taken:  # the next one begins in a new worker: it is started while the market is down
+                    self._hands.ready(entry.call, self._really)
         self._pace.wake()
 
     def _end_now(self, entry: Entry, outcome: Outcome) -> None:
