@@ -140,6 +140,32 @@ WORKS = (
         kind="own",
     ),
     Work(
+        name="container",
+        title="An attempt in a container",
+        how="From giving out a call to its outcome, on an image that is there; the median. No network.",
+        unit="ms",
+        size=15,
+        kind="own",
+    ),
+    Work(
+        name="container-bare",
+        title="podman run of the same image importing the same module",
+        how="`podman run --rm` until it returns: what the figure above stands beside.",
+        unit="ms",
+        size=15,
+        kind="own",
+    ),
+    Work(
+        name="container-added",
+        title="What Skylift adds to a container",
+        how="The median of the differences of both, run in turn. Below zero: the outcome is there before the container "
+        "is put away, and `podman run` returns after.",
+        unit="ms",
+        size=15,
+        budget=Budget(most=20, of="unit"),
+        kind="own",
+    ),
+    Work(
         name="split",
         title="Counting the records of a CSV of 100 MiB, block by block",
         how='`[count(block) for block in split(path, block="8 MiB")]`, a durable run with warm workers, one for each '

@@ -99,6 +99,15 @@ def test_a_child_that_runs_out_of_memory_is_out_of_memory(bench: Bench) -> None:
     assert (fits.usage.service, fits.usage.memory_mib, fits.usage.vcpus) == ("container", 120, 1.0)
 
 
+def test_what_was_too_small_runs_anew_with_more(bench: Bench) -> None:
+    one = ours("child_uses", mib=150, requirements=Requirements(memory_mib=100))
+    backend = bench.backend()
+    assert isinstance(bench.run(backend, one), OutOfMemory)
+    more = msgspec.structs.replace(one, delivery=2, requirements=Requirements(memory_mib=300))
+    bench.outcomes.by_token.clear()
+    assert isinstance(bench.run(bench.backend(), more), Succeeded)
+
+
 def test_a_kill_from_outside_is_no_lack_of_memory(bench: Bench) -> None:
     backend = bench.backend()
     one = call("nap", ms=60_000, requirements=Requirements(memory_mib=120))
@@ -170,6 +179,8 @@ def test_what_a_killed_engine_has_started_is_adopted(bench: Bench, engine_proces
     process.send_signal(signal.SIGKILL)
     process.wait()
     backend = bench.backend()
+    assert backend.poll([token]) == {}
+    backend.submit([msgspec.structs.replace(call("nap", ms=1), token=token)])
     assert backend.poll([token]) == {token: "running"}
     [outcome] = bench.outcomes.wait(token, timeout=WAIT_S)
     assert isinstance(outcome, Succeeded) and outcome.output == "x"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -15,14 +15,15 @@ _SIZE = "WORLD_SIZE"
 
 
 def find_left(
-    folders: AttemptFolders, tokens: Iterable[str], *, existing: Callable[[], set[str]]
+    folders: AttemptFolders, tokens: Mapping[str, int], *, existing: Callable[[], set[str]]
 ) -> dict[str, list[AttemptFolder]]:
-    """Folders by token, those of a gang's members in the order of their ranks. These are being given out once more, so
-    what was lost or cancelled is not to be found. `existing`: names of the containers there are."""
+    """Folders by token, those of a gang's members in the order of their ranks. With each token the delivery that it is
+    given out for now: what was lost or cancelled, or was an earlier delivery, is not to be found. `existing`: names of
+    the containers there are."""
     found: dict[str, list[AttemptFolder]] = {}
-    for token in tokens:
+    for token, delivery in tokens.items():
         left = _left(folders, token)
-        if left and not any(isinstance(folder.outcome(), Lost | Cancelled) for folder in left):
+        if left and not any(_runs_anew(folder, delivery) for folder in left):
             found[token] = left
     _forget_unstarted(found, existing)
     return found
@@ -37,6 +38,13 @@ def call_of(token: str, folders: Sequence[AttemptFolder]) -> tuple[TaskCall, int
     size = int(needs.env.get(_SIZE, "1")) if MEMBER in order.call.token else 1
     needs = msgspec.structs.replace(needs, nodes=size)
     return msgspec.structs.replace(order.call, token=token, requirements=needs), order.asked_ms
+
+
+def _runs_anew(folder: AttemptFolder, delivery: int) -> bool:
+    outcome, order = folder.outcome(), folder.order
+    if isinstance(outcome, Lost | Cancelled):
+        return True
+    return outcome is not None and order is not None and order.call.delivery < delivery
 
 
 def _left(folders: AttemptFolders, token: str) -> list[AttemptFolder]:

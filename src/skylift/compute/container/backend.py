@@ -7,7 +7,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -84,8 +84,8 @@ class ContainerBackend(Basics):
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
         self._by_folder: dict[AttemptFolder, Held] = {}
-        self._ended_before: dict[str, bool] = {}
-        """Tokens that were reported here, and whether they may run anew."""
+        self._ended_before: dict[str, int] = {}
+        """Tokens that were reported here, and which delivery ended for good: a later one runs anew."""
         self._closing = False
         self._clean_at = 0.0
         self._watcher = Watcher(self._ended, lease_ms=lease_ms, name=self.name, tick=self._tick)
@@ -98,8 +98,8 @@ class ContainerBackend(Basics):
 
     def submit(self, calls: Sequence[TaskCall]) -> None:
         with self._lock:
-            new = [call for call in calls if call.token not in self._held and self._ended_before.get(call.token, True)]
-        adopted = self._adopt({call.token for call in new})
+            new = [call for call in calls if call.token not in self._held and self._is_new(call)]
+        adopted = self._adopt({call.token: call.delivery for call in new})
         refused: list[tuple[str, Outcome]] = []
         with self._lock:
             if self._closing:
@@ -112,7 +112,7 @@ class ContainerBackend(Basics):
                     held = self._held[call.token] = Held(self._room.entry(call))
                     self._room.wait(held)
                 else:
-                    self._remember(call.token, again=False)
+                    self._remember(call.token, call.delivery)
                     refused.append((call.token, infeasible(call.label, self.name, misfit)))
             self._begin()
         for token, outcome in refused:
@@ -141,7 +141,7 @@ class ContainerBackend(Basics):
                 else:
                     self._room.drop(held)
                     del self._held[token]
-                    self._remember(token, again=True)
+                    self._remember(token, 0)
                     dropped.append(token)
         for token in dropped:
             self._report(token, Cancelled())
@@ -197,8 +197,11 @@ class ContainerBackend(Basics):
         for folder in held.folders:
             folder.ask_to_stop()
 
-    def _remember(self, token: str, *, again: bool) -> None:
-        self._ended_before[token] = again
+    def _is_new(self, call: TaskCall) -> bool:
+        return call.delivery > self._ended_before.get(call.token, 0)
+
+    def _remember(self, token: str, delivery: int) -> None:
+        self._ended_before[token] = delivery
         if len(self._ended_before) > _REMEMBERED:
             del self._ended_before[next(iter(self._ended_before))]
 
@@ -209,7 +212,7 @@ class ContainerBackend(Basics):
         del self._held[held.token]
         self._room.leave(held)
         outcome = held.verdict()
-        self._remember(held.token, again=isinstance(outcome, Lost | Cancelled))
+        self._remember(held.token, 0 if isinstance(outcome, Lost | Cancelled) else held.entry.call.delivery)
         self._begin()
         return None if self._closing else outcome
 
@@ -256,21 +259,22 @@ class ContainerBackend(Basics):
         environment = None if digest is None else self._place.environment(digest)
         values = {name: self._secrets.find(name) for name in call.requirements.secrets}
         values |= {f"${name}": value for name, value in self._place.cloud_variables().items()}
-        first: str | None = None
+        shared: str | None = "host" if self._settings.network == "host" else None
         for rank, member in enumerate(self._members(call)):
             with self._lock:
                 if self._closing or held.cancelled or held.outcome is not None:
                     return
             folder = self._folder(held, member, rank, values)
-            network = None if first is None or self._settings.network == "host" else f"container:{first}"
-            spec = self._place.spec(member, folder, image, environment=environment, network=network, gpus=held.gpus)
+            gpus = held.gpus_of(rank)
+            spec = self._place.spec(member, folder, image, environment=environment, network=shared, gpus=gpus)
             try:
                 self._engine.start(spec)
             except ContainerFailed:
                 self._drop_folder(held, folder)
                 raise
-            first = first or spec.name
             self._watcher.watch(folder, pid=holder_of(spec))
+            if call.requirements.nodes > 1 and shared is None:
+                shared = self._engine.network_of(spec)
 
     def _image_of(self, call: TaskCall) -> Image:
         given = call.requirements.image
@@ -348,8 +352,8 @@ class ContainerBackend(Basics):
 
     # Adoption ---------------------------------------------------------------------------------------------------
 
-    def _adopt(self, tokens: Iterable[str]) -> set[str]:
-        """Take over what engines before this one have left; which tokens that were."""
+    def _adopt(self, tokens: Mapping[str, int]) -> set[str]:
+        """Take over what engines before this one have left of these deliveries; which tokens that were."""
         found = find_left(self._folders, tokens, existing=self._existing)
         return {token for token, folders in found.items() if self._take_over(token, folders)}
 

@@ -59,7 +59,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     cpus: float | None = None
     pids: int | None = None
     network: str = "default"
-    """`default`, `none`, `host`, the name of a network, or `container:NAME`."""
+    """`default`, `none`, `host`, the name of a network, or what `network_of` says of another container."""
     gpus: tuple[int, ...] = ()
     fixed_root: bool = False
     """Nothing but the mounts can be written."""
@@ -107,6 +107,17 @@ class ContainerEngine:
         done = self._run([*self.command, "run", *self._options(spec), spec.image, *spec.command[1:]])
         if done.returncode != 0:
             raise ContainerFailed(f"{self.kind} could not start the container: {_said(done)}")
+
+    def network_of(self, spec: Spec) -> str:
+        """For containers that share the network of one just started. podman would not remove that one before them, so
+        they are given the network itself, by the first process in it. Raises ContainerFailed."""
+        if self.kind == "docker" or spec.pidfile is None:
+            return f"container:{spec.name}"
+        try:
+            with open(_first_process(spec.pidfile), encoding="ascii") as file:  # noqa: PTH123
+                return f"ns:/proc/{int(file.read())}/ns/net"
+        except (OSError, ValueError):
+            raise ContainerFailed("the first container of a gang ended before the others began") from None
 
     def kill(self, names: Sequence[str]) -> None:
         """With all that runs in them. Waits until they are gone; those that are gone already are no error."""
@@ -171,7 +182,7 @@ class ContainerEngine:
         if spec.workdir is not None:
             options += ["--workdir", spec.workdir]
         if spec.pidfile is not None and self.kind == "podman":
-            options += ["--conmon-pidfile", spec.pidfile]
+            options += ["--conmon-pidfile", spec.pidfile, "--pidfile", _first_process(spec.pidfile)]
         if spec.fixed_root:
             options.append("--read-only")
         if spec.memory_mib is not None:
@@ -218,6 +229,10 @@ class ContainerEngine:
         except subprocess.TimeoutExpired:
             asked = " ".join(words[len(self.command) : len(self.command) + 2])
             raise ContainerFailed(f"{self.kind} {asked} did not end within {timeout_s:g} seconds") from None
+
+
+def _first_process(pidfile: str) -> str:
+    return f"{pidfile}.first"
 
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:

@@ -36,6 +36,10 @@ class Held:
     def token(self) -> str:
         return self.entry.call.token
 
+    def gpus_of(self, rank: int) -> tuple[int, ...]:
+        """A member's own part of them."""
+        return self.gpus[rank * self.entry.gpus : (rank + 1) * self.entry.gpus]
+
     def ended(self, folder: AttemptFolder, outcome: Outcome) -> bool:
         """A member has ended; whether the others are to be stopped now."""
         rank = self.folders.pop(folder, 0)
