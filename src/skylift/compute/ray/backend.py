@@ -113,20 +113,13 @@ class RayBackend(Basics):
 
     def poll(self, tokens: Collection[str]) -> Mapping[str, Literal["queued", "running"]]:
         with self._lock:
-            held = {token for token in tokens if token in self._held}
-            unsent = {token for token in held if token in self._unsent}
-        asked = [token for token in tokens if token not in unsent]
-        found: dict[str, Literal["queued", "running"]] = {}
-        link = self._present() if asked else None
-        if link is not None:
-            try:
-                found = decode(link.ask("poll", encode(asked)), dict[str, Literal["queued", "running"]])
-            except LinkLost:
-                found = {}
-        with self._lock:
-            for token in found:
-                self._held.setdefault(token, None)
-        return {**dict.fromkeys(sorted(held), "queued"), **found}
+            held = [token for token in tokens if token in self._held]
+            sent, link = [token for token in held if token not in self._unsent], self._link
+        found: dict[str, Literal["queued", "running"]] = dict.fromkeys(held, "queued")
+        if link is not None and sent:
+            with contextlib.suppress(LinkLost):  # then it is not known which of them run
+                found.update(decode(link.ask("poll", encode(sent)), dict[str, Literal["queued", "running"]]))
+        return found
 
     def explain(self, tokens: Collection[str]) -> Mapping[str, str]:
         with self._lock:
@@ -308,11 +301,11 @@ class RayBackend(Basics):
             tokens = [token for token in self._held if token not in self._unsent]
         if not tokens:
             return
-        known: Mapping[str, str] = {}
+        known: list[str] = []
         try:
             with self._connecting:
                 link = self._link or self._connected(must_exist=True)
-            known = decode(link.ask("poll", encode(tokens)), dict[str, str])
+            known = decode(link.ask("known", encode(tokens)), list[str])
         except (LinkLost, SkyliftError):
             pass
         for token in tokens:

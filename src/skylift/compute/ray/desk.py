@@ -92,6 +92,15 @@ class Desk:
                 found[token] = "running" if _is_running(attempt) else "queued"
         return found
 
+    def known(self, tokens: Collection[str], client: str) -> list[str]:
+        """Those that have not vanished with a connection: they are held, or their end is told once more."""
+        found = []
+        for token in tokens:
+            verdict = self._verdicts.get(token)
+            if token in self.held or (verdict is not None and self._hands.tell(client, verdict.event)):
+                found.append(token)
+        return found
+
     def cancel(self, tokens: Collection[str], outcome: Outcome | None = None) -> None:
         for token in tokens:
             attempt = self.held.get(token)

@@ -99,6 +99,11 @@ class Supervisor:
         self._renew(client)
         return encode(self._desk.poll(decode(body, list[str]), client))
 
+    async def known(self, client: str, body: bytes) -> bytes:
+        """After its connection broke: what is told of is told, or will be."""
+        self._renew(client)
+        return encode(self._desk.known(decode(body, list[str]), client))
+
     async def cancel(self, client: str, body: bytes) -> bytes:
         self._desk.cancel(decode(body, list[str]))
         return b""
