@@ -68,7 +68,7 @@ def requests(vault: Vault | None) -> list[tuple[str, str, Any]]:
     ids = NOTHING if vault is None else {**NOTHING, "run": vault.open, "name": f"vault-{MARK}"}
     found: list[tuple[str, str, Any]] = []
     for method, path, _, _ in TABLE:
-        if "{" not in path or method == "PUT":
+        if "{" not in path or method == "PUT" or path == "/v1/workers/{name}":  # makes it
             continue
         digest = ids["digest"] if vault is None else vault.blob if "blobs" in path else vault.document
         where = path.format(**{**ids, "digest": digest})

@@ -147,6 +147,9 @@ def test_boxes_run_their_accounts_attempts_only_and_no_gangs() -> None:
     assert not room.admits(Needs(account=ACCOUNT, nodes=2))
     other = pool.says(account="999999999999")
     assert {machine.kind.account for machine in pool.provider.look()} == {ACCOUNT, "999999999999"}
+    pool.run(other.id, "theirs")
+    assert pool.says(id=other.id).run == [], "knowing the id of another account's box gives nothing"
+    assert [call.token for call in pool.says(account="999999999999", id=other.id).run] == ["theirs"]
     assert other.id not in {pool.says(id=other.id).id}, "the id of another account's box joins as a new one"
 
 
