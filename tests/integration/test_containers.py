@@ -20,6 +20,8 @@ from podman import containers, podman, podman_variables  # noqa: F401  # a fixtu
 
 from skylift.compute.attempts import AttemptFolders
 from skylift.compute.container.backend import ContainerBackend
+from skylift.compute.worker.solo_files import ALIVE, SoloOrder
+from skylift.compute.worker.wire import WorkerConfig
 from skylift.ports.compute import CodeRef, Failed, Lost, OutOfMemory, Requirements, Succeeded, TaskCall
 from skylift.testing.backend_harness import Outcomes, call, until, with_log
 
@@ -197,6 +199,18 @@ def test_with_nobody_alive_the_lease_ends_it(bench: Bench, engine_process: Any) 
     assert folder is not None
     outcome = folder.outcome()
     assert isinstance(outcome, Lost) and "lease" in outcome.reason
+
+
+def test_what_nobody_heard_the_end_of_is_cleaned_away(bench: Bench) -> None:
+    backend = bench.backend()
+    folders = AttemptFolders(bench.folder / "state" / "attempts", lease_ms=1)
+    order = SoloOrder(call=call("nap", ms=1), config=WorkerConfig(name="n"), asked_ms=0)
+    killed, unborn = folders.create(order), folders.create(order)
+    (killed.path / ALIVE).touch()  # its supervisor came up, and lives no more
+    until(lambda: max(killed.until_ms, unborn.until_ms) < time.time() * 1000, WAIT_S)
+    assert backend.leased() == []
+    assert isinstance(killed.outcome(), Lost) and not unborn.path.exists()
+    assert backend.leased() == [] and list(folders) == []
 
 
 def test_another_process_sees_what_is_there_and_ends_it(bench: Bench, engine_process: Any) -> None:

@@ -399,9 +399,14 @@ class ContainerBackend(Basics):
         )
 
     def _clean(self) -> None:
-        """Forget what ended long ago; what never got a container, and is nobody's any more, goes too."""
+        """Forget what ended long ago. What never got a container, and is nobody's any more, goes too; what was killed
+        while nobody listened has ended now."""
         for folder in self._folders.clean():
-            if not folder.started and folder not in self._by_folder:
+            if folder in self._by_folder or folder.alive:
+                continue
+            if folder.started:
+                folder.give_outcome(silent_end(folder))
+            else:
                 folder.remove()
 
 
