@@ -74,7 +74,7 @@ def usage_of(
     startup_ms = began_ms - entry.launched_ms
     duration_ms = float(end.at_ms - began_ms) if end.duration_ms is None else end.duration_ms
     price = cost(place, startup_ms, duration_ms, catalogue)
-    stretch = speed if speed is not None else (1.0 if entry.call.requirements.work_ms is None else None)
+    stretch = _stretch(entry, duration_ms, measured, speed)
     cpu_ms = None if measured.cpu_ms is None or stretch is None else round(measured.cpu_ms * stretch, 3)
     saved_ms = None if measured.saved_ms is None else round(measured.saved_ms * (speed or 1.0), 3)
     return msgspec.structs.replace(
@@ -95,3 +95,13 @@ def usage_of(
         nodes=place.nodes,
         cost_usd_micro=None if price is None else whole_micro(price),
     )
+
+
+def _stretch(entry: Entry, duration_ms: float, measured: Usage, speed: float | None) -> float | None:
+    """How much of the cloud's time one of ours stands for; None where work that is declared says nothing of ours. Of
+    what did not last to its end only a part was used."""
+    if speed is not None:
+        return speed
+    if entry.call.requirements.work_ms is not None:
+        return None
+    return min(1.0, duration_ms / measured.duration_ms) if measured.duration_ms else 1.0
