@@ -40,7 +40,7 @@ class Parts(Protocol):
 
 
 def make_backend(parts: Parts) -> Backend:
-    """Raises SetupError for settings that cannot be."""
+    """Raises InvalidConfig or SetupError for settings that cannot be."""
     from skylift.compute.batch.backend import BatchBackend
 
     settings: BatchSettings = parts.config.backends.batch

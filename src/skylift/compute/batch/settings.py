@@ -8,13 +8,13 @@ from skylift.compute.batch.provider import Kind, Provider
 from skylift.compute.batch.queues import DEFAULT, QueuePolicy
 from skylift.compute.batch.scheduler import PoolPolicy
 from skylift.compute.batch.work import gpu_of, mcpus_of
+from skylift.config import InvalidConfig
 from skylift.config.backends import BatchSettings, MachineType
-from skylift.errors import SetupError
 from skylift.units import parse_duration_ms, parse_memory_mib
 
 
 def kinds_of(settings: BatchSettings) -> tuple[Kind, ...]:
-    """The machines that the settings allow; empty for what the provider has. Raises SetupError."""
+    """The machines that the settings allow; empty for what the provider has. Raises InvalidConfig."""
     names = [machine.name for machine in settings.machines]
     for name in names:
         if names.count(name) > 1:
@@ -39,7 +39,7 @@ def _kind(machine: MachineType) -> Kind:
 
 
 def policy_of(settings: BatchSettings, provider: Provider) -> PoolPolicy:
-    """Raises SetupError."""
+    """Raises InvalidConfig."""
     most = settings.most_vcpus if settings.most_vcpus is not None else provider.most_vcpus
     queues = {
         name: QueuePolicy(
@@ -59,7 +59,7 @@ def policy_of(settings: BatchSettings, provider: Provider) -> PoolPolicy:
 
 
 def queue_names(settings: BatchSettings) -> Mapping[str, str]:
-    """Which task goes to which queue, `*` for all others. Raises SetupError."""
+    """Which task goes to which queue, `*` for all others. Raises InvalidConfig."""
     known = {DEFAULT, *settings.queues}
     for task, queue in settings.queue.items():
         if queue not in known:
@@ -69,5 +69,5 @@ def queue_names(settings: BatchSettings) -> Mapping[str, str]:
     return settings.queue
 
 
-def _wrong(problem: str, hint: str) -> SetupError:
-    return SetupError(problem, hint=hint, code="CONFIG")
+def _wrong(problem: str, hint: str) -> InvalidConfig:
+    return InvalidConfig(problem, hint=hint)
