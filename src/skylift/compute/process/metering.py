@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import msgspec
 
@@ -16,27 +17,27 @@ from skylift.ports.compute import Lost, Outcome, OutOfMemory, TimedOut
 SERVICE = "process"
 
 
-def of_done(done: Done, entry: Entry, given_ms: float, gauge: Gauge | None, place: tuple[str, str]) -> Usage:
-    """Of an attempt that succeeded; `place` is backend and worker. This is on the path of every call: one struct."""
-    return Usage(
+def of_done(done: Done, entry: Entry, given_ms: int, gauge: Gauge | None, place: tuple[str, str]) -> Usage:
+    """Of an attempt that succeeded; `place` is backend and worker. This is on the path of every call."""
+    startup_ms = done.started_ms - given_ms
+    usage = Usage(
         started_ms=done.started_ms,
         duration_ms=done.duration_ms,
         cpu_ms=done.cpu_ms,
         peak_memory_mib=done.peak_mib,
         backend=place[0],
         worker=place[1],
-        startup_ms=_startup(done.started_ms, given_ms),
+        startup_ms=startup_ms if startup_ms > 0 else 0,
         in_bytes=done.in_bytes or None,
         out_bytes=done.out_bytes or None,
         vcpus=entry.cpus,
         memory_mib=entry.limit_mib,
         service=SERVICE,
-        gpu_ms=None if gauge is None else round(gauge.busy_ms, 3),
-        gpu_memory_mib=None if gauge is None else gauge.peak_mib,
     )
+    return usage if gauge is None else msgspec.structs.replace(usage, **_of_gpus(gauge))
 
 
-def completed(outcome: Outcome, entry: Entry, given_ms: float, gauge: Gauge | None) -> Outcome:
+def completed(outcome: Outcome, entry: Entry, given_ms: int, gauge: Gauge | None) -> Outcome:
     """What the worker measured of an attempt that ended otherwise, with what only the backend knows."""
     usage = getattr(outcome, "usage", None)
     if usage is None:
@@ -44,12 +45,11 @@ def completed(outcome: Outcome, entry: Entry, given_ms: float, gauge: Gauge | No
     started_ms = usage.started_ms
     known = msgspec.structs.replace(
         usage,
-        startup_ms=None if started_ms is None else _startup(started_ms, given_ms),
+        startup_ms=None if started_ms is None else max(0, started_ms - given_ms),
         vcpus=entry.cpus,
         memory_mib=entry.limit_mib,
         service=SERVICE,
-        gpu_ms=None if gauge is None else round(gauge.busy_ms, 3),
-        gpu_memory_mib=None if gauge is None else gauge.peak_mib,
+        **_of_gpus(gauge),
     )
     return msgspec.structs.replace(outcome, usage=known)
 
@@ -58,7 +58,7 @@ def unfinished(backend: str, worker: WorkerProcess, entry: Entry, peak_mib: floa
     """Of an attempt whose worker can say nothing any more."""
     gauge = worker.gauge
     return Usage(
-        started_ms=int(worker.head_ms),
+        started_ms=worker.head_ms,
         duration_ms=round((time.monotonic() - worker.head_since) * 1000, 3),
         peak_memory_mib=peak_mib,
         backend=backend,
@@ -66,8 +66,7 @@ def unfinished(backend: str, worker: WorkerProcess, entry: Entry, peak_mib: floa
         vcpus=entry.cpus,
         memory_mib=entry.limit_mib,
         service=SERVICE,
-        gpu_ms=None if gauge is None else round(gauge.busy_ms, 3),
-        gpu_memory_mib=None if gauge is None else gauge.peak_mib,
+        **_of_gpus(gauge),
     )
 
 
@@ -83,5 +82,5 @@ def with_saved(outcome: Outcome, entry: Entry) -> Outcome:
     return msgspec.structs.replace(outcome, usage=msgspec.structs.replace(usage, saved_ms=max(saved)))
 
 
-def _startup(started_ms: float, given_ms: float) -> float:
-    return max(0.0, round(started_ms - given_ms, 3))
+def _of_gpus(gauge: Gauge | None) -> dict[str, Any]:
+    return {} if gauge is None else {"gpu_ms": round(gauge.busy_ms, 3), "gpu_memory_mib": gauge.peak_mib}

@@ -20,7 +20,7 @@ from skylift.compute.process.queue import FairQueue
 from skylift.compute.process.resources import Resources
 from skylift.compute.process.worker import Phase, WorkerProcess
 from skylift.compute.worker.wire import order_frame
-from skylift.ports.compute import Cancelled, Lost, Outcome, TaskCall
+from skylift.ports.compute import Cancelled, Lost, Outcome, Succeeded, TaskCall
 
 _REMEMBERED = 10_000
 _SPAWN_BACKLOG_MS = 20.0
@@ -263,7 +263,7 @@ class Pool:
     def watch_head(self, worker: WorkerProcess) -> None:
         """A call came to the head of its worker: its times count from now."""
         worker.head_since = time.monotonic()
-        worker.head_ms = time.time() * 1000
+        worker.head_ms = int(time.time() * 1000)
         worker.beat_deadline = None
         entry = worker.window[0]
         worker.deadline = worker.head_since + self.settings.load_timeout_s if entry.watched else None
@@ -277,10 +277,13 @@ class Pool:
             self._member_ended(entry, outcome)
             return
         token = entry.call.token
-        outcome = with_saved(outcome, entry)
         del self.held[token]
-        if not isinstance(outcome, Lost | Cancelled):
+        if type(outcome) is Succeeded:  # on the path of every call
             self._remember(token, entry.call.delivery)
+        else:
+            outcome = with_saved(outcome, entry)
+            if not isinstance(outcome, Lost | Cancelled):
+                self._remember(token, entry.call.delivery)
         if entry.number:
             self._left(entry)
         self.reports.append((token, outcome))

@@ -72,7 +72,7 @@ class WorkerProcess:
         self.settled_mib = 0.0
         """Memory after the last first call of a task: what loaded code and models take."""
         self.head_since = 0.0
-        self.head_ms = 0.0
+        self.head_ms = 0
         """The same by the clock on the wall."""
         self.deadline: float | None = None
         self.beat_deadline: float | None = None
