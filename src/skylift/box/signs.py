@@ -175,7 +175,7 @@ class Attempts:
         self._processes = processes or _titles
 
     def look(self, now_ms: int) -> Sign:
-        count = sum(f"-m {_WORKER}" in title for title in self._processes())
+        count = sum(_WORKER in title for title in self._processes())
         return Sign(source="skylift", busy=count > 0, note=f"{count} workers" if count else "no workers")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -206,6 +207,23 @@ def test_logins(tmp_path: Path) -> None:
 def test_attempts_of_skylift() -> None:
     assert not Attempts(lambda: ["python -m skylift.cli server"]).look(0).busy
     assert Attempts(lambda: ["/usr/bin/python3 -m skylift.compute.worker"]).look(0).busy
+
+
+def test_real_workers_are_seen() -> None:
+    from skylift.compute.process import ProcessBackend
+
+    backend = ProcessBackend(lambda token, outcome: None, workers=1)
+    try:
+        backend.warm()
+        end = time.monotonic() + 20
+        while not Attempts().look(0).busy:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+    finally:
+        backend.close()
+
+
+def test_supervisors_of_skylift() -> None:
     assert Attempts(lambda: ["python -m skylift.compute.worker.solo /x"]).look(0).busy
 
 
