@@ -155,7 +155,8 @@ def test_a_supervisor_passes_sigterm_on_and_tells_what_was_kept_after_a_kill(pla
             until = time.monotonic() + 60
             while folder.outcome() is None and time.monotonic() < until:
                 time.sleep(0.01)
-            assert (outcome := folder.outcome()) is not None
+            outcome = folder.outcome()
+            assert outcome is not None
             return outcome
         finally:
             launch.kill(folder)
