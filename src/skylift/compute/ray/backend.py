@@ -208,7 +208,9 @@ class RayBackend(Basics):
         with self._connecting:
             link, self._link = self._link, None
         left = 0 if link is None else self._leave(link)
-        if self._cluster is not None and not left:
+        if self._cluster is not None and left:
+            self._cluster.leave()
+        elif self._cluster is not None:
             self._cluster.release()
 
     def connect(self) -> Standing:

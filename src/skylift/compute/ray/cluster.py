@@ -24,6 +24,7 @@ from skylift.errors import SetupError
 _START_S = 90.0
 _END_S = 20.0
 _POLL_S = 0.05
+_LEFT = "left-"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,9 +67,16 @@ class Cluster:
         fresh.write_text(str(int(time.time() * 1000) + lease_ms))
         fresh.replace(self._lease)
 
+    def leave(self) -> None:
+        """This engine goes, and what it gave out runs on: the lease stays, until whoever adopts that is done with it."""
+        with contextlib.suppress(FileNotFoundError):
+            self._lease.rename(self._lease.with_name(f"{_LEFT}{self._lease.name}"))
+
     def release(self) -> None:
-        """This engine needs it no more; without leases it ends, which is waited for."""
+        """This engine needs it no more, and nothing is left in it; without leases it ends, which is waited for."""
         self._lease.unlink(missing_ok=True)
+        for left in self._lease.parent.glob(f"{_LEFT}*"):
+            left.unlink(missing_ok=True)
         facts = self.facts()
         if facts is not None and time.time() * 1000 > last_lease_ms(self.folder):
             wait_gone(facts)
