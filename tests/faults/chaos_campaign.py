@@ -6,6 +6,7 @@ python -m tests.faults.chaos_campaign --backend container --tasks 500 --seed 3
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -24,6 +25,9 @@ HERE = Path(__file__).parent
 MARK = "SKYLIFT_CHAOS"
 """In the environment of everything that a campaign starts, so that what is left behind can be found."""
 
+_SPARED = 0.9
+"""Share of Ray's kills that spare the supervisor."""
+
 Kill = Callable[[random.Random, "Campaign"], str | None]
 """Kills something of the backend; what, or None when there was nothing to kill."""
 
@@ -38,6 +42,7 @@ class Found(msgspec.Struct, kw_only=True):
     """Lives of the engine."""
     killed: dict[str, int]
     status: str
+    cause: str | None
     output: int | None
     recorded: int
     """Outcomes of steps in the journal."""
@@ -96,8 +101,7 @@ class Campaign:
         while not said:
             lives += 1
             said = self._one_life(killed, began)
-        status, output, _cause = said
-        found = self._look(str(status), output if isinstance(output, int) else None)
+        found = self._look(*said)
         return msgspec.structs.replace(
             found, seconds=round(time.monotonic() - began, 1), engines=lives, killed=dict(killed)
         )
@@ -144,7 +148,7 @@ class Campaign:
             return False
         return True
 
-    def _look(self, status: str, output: int | None) -> Found:
+    def _look(self, status: object, output: object, cause: object) -> Found:
         """At the journal, and at what is left."""
         from skylift.asl.events import TaskRedelivered, TaskSucceeded
         from skylift.config import load_config
@@ -158,15 +162,16 @@ class Campaign:
                     if isinstance(entry.event, TaskSucceeded):
                         outcomes[entry.event.token] += 1
                     elif isinstance(entry.event, TaskRedelivered):
-                        again[entry.event.reason] += 1
+                        again[f"{entry.event.reason}: {entry.event.cause[:120]}"] += 1
         return Found(
             backend=self.backend,
             tasks=self._tasks,
             seconds=0,
             engines=0,
             killed={},
-            status=status,
-            output=output,
+            status=str(status),
+            cause=None if cause is None else str(cause),
+            output=output if isinstance(output, int) else None,
             recorded=len(outcomes),
             twice=sum(count > 1 for count in outcomes.values()),
             redelivered=dict(again),
@@ -184,7 +189,7 @@ class Campaign:
                 continue
         return found
 
-    def left(self, patience_s: float = 30) -> list[str]:
+    def left(self, patience_s: float = 45) -> list[str]:
         """What still runs or exists, once the sweeper has had its turn."""
         end = time.monotonic() + patience_s
         while True:
@@ -215,7 +220,48 @@ def kill_worker(rng: random.Random, campaign: Campaign) -> str | None:
     return "worker"
 
 
-KILLS: dict[str, Kill] = {"process": kill_worker}
+def kill_container(rng: random.Random, campaign: Campaign) -> str | None:
+    """As an operator, or a machine out of memory, would."""
+    listed = subprocess.run(["podman", "ps", "--quiet"], env=campaign.environ, capture_output=True, text=True)
+    names = listed.stdout.split()
+    if not names:
+        return None
+    subprocess.run(["podman", "kill", rng.choice(names)], env=campaign.environ, capture_output=True)
+    return "container"
+
+
+def kill_machine(rng: random.Random, campaign: Campaign) -> str | None:
+    """A machine of the batch backend's local pool, with everything on it."""
+    agents = [p for p in campaign.processes() if "skylift.compute.batch" in " ".join(p.cmdline())]
+    if not agents:
+        return None
+    agent = rng.choice(agents)
+    for process in (*agent.children(recursive=True), agent):
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    return "machine"
+
+
+def kill_ray_worker(rng: random.Random, campaign: Campaign) -> str | None:
+    """A worker process of the cluster; seldom the supervisor, with which all attempts go."""
+    folder = campaign.environ.get("RAY_TMPDIR")
+    workers = []
+    for process in psutil.process_iter(["name", "cmdline"]):
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            if line.startswith("ray::") and "Agent" not in line and process.environ().get("RAY_TMPDIR") == folder:
+                workers.append(process)
+    if not workers:
+        return None
+    places = [process for process in workers if "Supervisor" not in " ".join(process.cmdline())]
+    if places and rng.random() < _SPARED:
+        rng.choice(places).kill()
+        return "ray worker"
+    rng.choice(workers).kill()
+    return "ray worker or supervisor"
+
+
+KILLS: dict[str, Kill] = {"process": kill_worker, "container": kill_container, "batch": kill_machine}
 
 
 def main() -> int:

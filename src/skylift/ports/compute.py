@@ -227,7 +227,8 @@ class Backend(Protocol):
 
     def submit(self, calls: Sequence[TaskCall]) -> None:
         """Accept attempts. Never raises for what is wrong with a call: that is reported. A known token is ignored,
-        unless the attempt ended Lost or Cancelled: then it runs anew.
+        unless it comes with a higher `delivery` (whatever came of the one before), or ended Lost or Cancelled: then it
+        runs anew.
 
         After a restart the engine submits what it waits for again. A backend whose attempts outlive the engine adopts
         what it finds of them: it renews the lease and reports the outcome, also one that came while nobody listened.

@@ -195,6 +195,18 @@ class BackendConformance(BackendAbilities):
         assert isinstance(outcomes[0], OutOfMemory) and outcomes[0].limit_mib == 150, outcomes[0]
         assert isinstance(outcomes[1], Succeeded) and isinstance(outcomes[2], Succeeded)
 
+    def test_what_ran_out_of_memory_may_be_given_again_with_more(self, harness: Harness) -> None:
+        import msgspec
+
+        skip_unless(harness.backend.capabilities.limits_memory, "limits memory")
+        one = call("allocate", mib=300, requirements=Requirements(memory_mib=150))
+        [outcome] = harness.run(one)
+        assert isinstance(outcome, OutOfMemory), outcome
+        harness.outcomes.by_token.clear()
+        larger = msgspec.structs.replace(one.requirements, memory_mib=600)
+        [again] = harness.run(msgspec.structs.replace(one, delivery=2, requirements=larger))
+        assert isinstance(again, Succeeded), again
+
     def test_concurrency_of_a_task_is_limited(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.limits_concurrency, "limits concurrency")
         folder = str(harness.folder)
