@@ -68,7 +68,7 @@ class Cluster:
         fresh.replace(self._lease)
 
     def leave(self) -> None:
-        """This engine goes, and what it gave out runs on: the lease stays, until whoever adopts that is done with it."""
+        """This engine goes, and what it gave out runs on: the lease stays, until whoever adopts that is done."""
         with contextlib.suppress(FileNotFoundError):
             self._lease.rename(self._lease.with_name(f"{_LEFT}{self._lease.name}"))
 
