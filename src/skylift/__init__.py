@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from skylift.version import VERSION
+
 if TYPE_CHECKING:
     from skylift import checkpoint
     from skylift.blocks.block import Block
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from skylift.sdk.task import Task, task
     from skylift.values.files import Directory, File
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _MODULES = frozenset({"checkpoint"})
 """Public names that are modules of this package."""

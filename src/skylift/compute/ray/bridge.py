@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from skylift.compute.ray.wire import LENGTH, BridgeConfig, Down, Events, Up, decode, encode, framed
+from skylift.version import VERSION
 
 NAMESPACE = "skylift"
 _ATTACH_S = 60.0
@@ -162,20 +163,16 @@ class Bridge:
     def _prepare_nodes(self) -> None:
         import ray
 
-        import skylift
-
         seen = self._looked()
-        other = sorted({version or "none" for version, _ in seen.values() if version != skylift.__version__})
+        other = sorted({version or "none" for version, _ in seen.values() if version != VERSION})
         if other:
-            self._note(
-                f"the cluster has skylift {', '.join(other)}: skylift {skylift.__version__} is sent to its nodes"
-            )
+            self._note(f"the cluster has skylift {', '.join(other)}: skylift {VERSION} is sent to its nodes")
             ray.shutdown()
-            self._init(runtime_env={"py_modules": [str(Path(skylift.__file__).parent)], "uv": _our_requirements()})
+            self._init(runtime_env={"py_modules": [str(Path(__file__).parents[2])], "uv": _our_requirements()})
             seen = self._looked()
         for version, problem in seen.values():
-            if version != skylift.__version__:
-                raise Refused(f"a node cannot load skylift {skylift.__version__}: {problem}")
+            if version != VERSION:
+                raise Refused(f"a node cannot load skylift {VERSION}: {problem}")
             if problem is not None:
                 raise Refused(
                     f"{problem} (every node must: give a URL that all of them reach as `artifacts`, or a folder that "
@@ -213,12 +210,12 @@ class Bridge:
 def _look(config: bytes) -> tuple[str, str | None]:
     """Travels by value, for it runs where this package may not be."""
     try:
-        import skylift
         from skylift.compute.ray.place import blindness
         from skylift.compute.ray.wire import HostConfig, decode
+        from skylift.version import VERSION as THEIRS
     except Exception as problem:  # noqa: BLE001  # missing, or without what it needs
         return "", f"{type(problem).__name__}: {problem}"
-    return skylift.__version__, blindness(decode(config, HostConfig))
+    return THEIRS, blindness(decode(config, HostConfig))
 
 
 def _our_requirements() -> list[str]:
