@@ -98,10 +98,15 @@ class Crew:
 class Verdict:
     """How an attempt ended, kept for an engine that has not heard it yet."""
 
-    __slots__ = ("client", "event", "repeats")
+    __slots__ = ("_delivery", "_repeats", "client", "event")
 
-    def __init__(self, event: bytes, client: str, outcome: Outcome) -> None:
+    def __init__(self, event: bytes, client: str, outcome: Outcome, delivery: int) -> None:
         self.event = event
         self.client = client
-        self.repeats = isinstance(outcome, Lost | Cancelled)
-        """Given again, it runs anew."""
+        self._repeats = isinstance(outcome, Lost | Cancelled)
+        self._delivery = delivery
+
+    def is_of(self, call: TaskCall) -> bool:
+        """Whether the call has ended so. What was lost or cancelled runs anew when it is given again, and whatever its
+        end was, a later delivery of it does, perhaps with more memory."""
+        return not self._repeats and call.delivery <= self._delivery

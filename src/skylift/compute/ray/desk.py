@@ -78,7 +78,7 @@ class Desk:
             call = head_of(body)
             if call.token in self.held:
                 self._adopt(self.held[call.token], client)
-            elif (verdict := self._verdicts.get(call.token)) is not None and not verdict.repeats:
+            elif (verdict := self._verdicts.get(call.token)) is not None and verdict.is_of(call):
                 self._retell(verdict, client)
             else:
                 self._accept(call, body, client)
@@ -363,7 +363,7 @@ class Desk:
         event = event or pack_outcome(token, outcome)
         for piece in attempt.unheard:
             self._hands.tell(attempt.client, piece)
-        verdict = self._verdicts[token] = Verdict(event, attempt.client, outcome)
+        verdict = self._verdicts[token] = Verdict(event, attempt.client, outcome, attempt.call.delivery)
         self._kept_bytes += len(event)
         while len(self._verdicts) > 1 and (len(self._verdicts) > KEPT_VERDICTS or self._kept_bytes > KEPT_BYTES):
             self._kept_bytes -= len(self._verdicts.popitem(last=False)[1].event)
