@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import msgspec
 
+from skylift.compute.ended import EndedCalls
 from skylift.compute.process.entry import Entry
 from skylift.compute.process.gang import Gang, assemble
 from skylift.compute.process.gpus import GpuSampler
@@ -22,7 +23,6 @@ from skylift.compute.process.worker import Phase, WorkerProcess
 from skylift.compute.worker.wire import order_frame
 from skylift.ports.compute import Cancelled, Lost, Outcome, Succeeded, TaskCall
 
-_REMEMBERED = 10_000
 _SPAWN_BACKLOG_MS = 20.0
 NEVER = float("inf")
 
@@ -69,15 +69,14 @@ class Pool:
         self.next_tick = NEVER
         """When something is due by the clock."""
         self._touched: set[WorkerProcess] = set()
-        self._recent: OrderedDict[str, int] = OrderedDict()
-        """Attempts that have ended, and as which delivery."""
+        self._ended = EndedCalls()
 
     # Calls in, calls out to workers -----------------------------------------------------------------------------
 
     def accept(self, calls: Iterable[TaskCall]) -> None:
-        held, recent, machine = self.held, self._recent, self.resources.machine
+        held, ended, machine = self.held, self._ended, self.resources.machine
         for call in calls:
-            if call.token in held or recent.get(call.token, 0) >= call.delivery:
+            if call.token in held or ended.has(call.token, call.delivery):
                 continue
             entry = held[call.token] = Entry(call)
             misfit = machine.misfit(call.requirements)
@@ -279,11 +278,11 @@ class Pool:
         token = entry.call.token
         del self.held[token]
         if type(outcome) is Succeeded:  # on the path of every call
-            self._remember(token, entry.call.delivery)
+            self._ended.add(token, entry.call.delivery)
         else:
             outcome = with_saved(outcome, entry)
             if not isinstance(outcome, Lost | Cancelled):
-                self._remember(token, entry.call.delivery)
+                self._ended.add(token, entry.call.delivery)
         if entry.number:
             self._left(entry)
         self.reports.append((token, outcome))
@@ -323,13 +322,6 @@ class Pool:
                 self.finish(member, Cancelled())
             else:
                 self.stop(member.worker, Cancelled(), grace_s=grace_s)
-
-    def _remember(self, token: str, delivery: int) -> None:
-        """An attempt that has an outcome of its own runs again only as another delivery (with more memory); one that
-        was lost may be given again."""
-        self._recent[token] = delivery
-        if len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
 
     def answered(self, worker: WorkerProcess, number: int) -> Entry | None:
         """The call at the head, which `number` answers; None when the answer came too late."""

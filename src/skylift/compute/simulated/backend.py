@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ import msgspec
 
 from skylift.asl.events import Usage
 from skylift.compute.basics import Basics
+from skylift.compute.ended import EndedCalls
 from skylift.compute.process.machine import infeasible
 from skylift.compute.simulated.capabilities import CAPABILITIES
 from skylift.compute.simulated.ending import GONE, Ending, ending, metered, usage_in, usage_of, within_memory
@@ -80,8 +80,7 @@ class SimulatedBackend(Basics):
         self._really = 0
         self._launches = 0
         self._pushes = 0
-        self._known: OrderedDict[str, int] = OrderedDict()
-        """Deliveries of tokens that ended: what ran out of memory is given out once more."""
+        self._ended = EndedCalls(_REMEMBERED)
         self._came_to: dict[str, Outcome] = {}
         """What functions came to whose machine was taken away: they need not be run again to know it."""
         self._closed = False
@@ -97,7 +96,7 @@ class SimulatedBackend(Basics):
             if self._closed:
                 return
             for call in calls:
-                if call.token not in self._held and call.delivery > self._known.get(call.token, 0):
+                if call.token not in self._held and not self._ended.has(call.token, call.delivery):
                     self._accept(call)
             self._pace.attach(self)
             self._launch(self._now())
@@ -180,7 +179,7 @@ class SimulatedBackend(Basics):
         if chosen is None:
             where = f"nothing in {self._settings.region} has within the quotas"
             what = f"wants {_wish(call.requirements)}, which {where}"
-            self._remember(call)
+            self._ended.add(call.token, call.delivery)
             self._report(call.token, infeasible(call.label, self.name, (what, "lower what it asks for")))
             return
         entry = self._held[call.token] = Entry(call, chosen)
@@ -283,7 +282,7 @@ class SimulatedBackend(Basics):
         if not preempted:
             self._came_to.pop(entry.token, None)
         if not isinstance(outcome, Lost):
-            self._remember(entry.call)
+            self._ended.add(entry.token, entry.call.delivery)
         self._let_go(entry)
         self._report(entry.token, metered(outcome, _worker(usage, entry)))
 
@@ -305,11 +304,6 @@ class SimulatedBackend(Basics):
 
     def _longest_ms(self, entry: Entry) -> int | None:
         return self._rule(entry).longest_ms
-
-    def _remember(self, call: TaskCall) -> None:
-        self._known[call.token] = call.delivery
-        if len(self._known) > _REMEMBERED:
-            self._known.popitem(last=False)
 
     def _said_of(self, entry: Entry, now: int) -> str:
         place = entry.place
