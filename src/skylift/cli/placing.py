@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from skylift.errors import SetupError
@@ -14,6 +14,8 @@ _ACTIVITY = re.compile(r"""[^\s<>{}\[\]?*"#%\\^|~`$&,;:/]{1,80}""")
 """What the protocol lets an activity be called."""
 
 if TYPE_CHECKING:
+    from skylift.config import Config
+    from skylift.ports.tasks import TaskSpec
     from skylift.runtime import Runtime
 
 
@@ -29,7 +31,7 @@ def placement(places: Sequence[str]) -> dict[str, str]:
     for place in places:
         task, named, backend = place.rpartition("=")
         key = f"on.{task}" if named else "on"
-        _check(backend, place)
+        _check(backend, repr(place))
         if named and not task:
             raise PlacementInvalid(f"--on {place!r} names no task", hint="write --on TASK=BACKEND, or --on BACKEND")
         if attributes.get(key, backend) != backend:
@@ -38,27 +40,48 @@ def placement(places: Sequence[str]) -> dict[str, str]:
     return attributes
 
 
-def _check(backend: str, place: str) -> None:
+def check_tasks(attributes: Mapping[str, str], tasks: Mapping[str, TaskSpec], config: Config) -> None:
+    """Whether `--on` names tasks of this run, and [placement] and the tasks themselves name places that there are.
+    Raises PlacementInvalid."""
+    for key in attributes:
+        if key.startswith("on.") and tasks and key[3:] not in {*tasks, *config.functions, *config.jobs}:
+            _no_task(key[3:], f"--on {key[3:]}={attributes[key]}", tasks)
+    if config.url is not None:  # a server has places and settings of its own
+        return
+    for name, backend in config.placement.items():
+        _check(backend, f"{name} = {backend!r}", where=f"{config.source}: [placement]")
+    for spec in tasks.values():
+        if spec.on is not None:
+            _check(spec.on, f"on={spec.on!r}", where=f"task {spec.name}:")
+
+
+def _no_task(name: str, place: str, tasks: Collection[str]) -> None:
+    near = difflib.get_close_matches(name, tasks, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"its tasks are: {', '.join(sorted(tasks))}"
+    raise PlacementInvalid(f"{place}: the run has no task {name!r}", hint=hint)
+
+
+def _check(backend: str, place: str, where: str = "--on") -> None:
     from skylift.wiring import backend_names
 
     kind, named, activity = backend.partition(":")
     if kind == "activity" and named:
-        _check_activity(activity, place)
+        _check_activity(activity, f"{where} {place}")
         return
     names = [*backend_names(), "activity:NAME"]
     if backend in names[:-1]:
         return
     near = difflib.get_close_matches(backend, names, n=1)
     hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(names)}"
-    raise PlacementInvalid(f"--on {place!r}: there is no backend {backend!r}", hint=hint)
+    raise PlacementInvalid(f"{where} {place}: there is no backend {backend!r}", hint=hint)
 
 
 def _check_activity(activity: str, place: str) -> None:
     name = activity.rpartition(":activity:")[2] if activity.startswith("arn:") else activity
     if not _ACTIVITY.fullmatch(name):
         raise PlacementInvalid(
-            f"--on {place!r}: {activity!r} is no name of an activity",
-            hint="write --on activity:gpu-box, or the activity's ARN after `activity:`",
+            f"{place}: {activity!r} is no name of an activity",
+            hint="write activity:gpu-box, or the activity's ARN after `activity:`",
         )
 
 

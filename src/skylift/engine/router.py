@@ -24,6 +24,7 @@ import msgspec
 from skylift.asl.commands import StartTask
 from skylift.config.jobs import JobBinding
 from skylift.engine.jobs import BoundJob, bound_job, spec_of
+from skylift.engine.no_offer import no_offer
 from skylift.errors import SkyliftError
 from skylift.ports.compute import Backend, Requirements
 from skylift.ports.journal import RunRecord
@@ -271,11 +272,8 @@ class Router:
             have = ", ".join(sorted(self._backends)) or "none"
             return Refused("Skylift.NoBackend", f"Task {spec.name} wants backend {name!r}; there are: {have}.")
         if not self.can_run(name, spec.requirements):
-            return Refused(
-                "Skylift.NoOffer",
-                f"Backend {name} has no way to run task {spec.name}, which needs {_wanted(spec.requirements)}. "
-                "Lower what the task asks for or choose another backend.",
-            )
+            cause = no_offer(spec.name, name, self._backends.get(name), spec.requirements)
+            return Refused("Skylift.NoOffer", cause)
         return WorkerRoute(spec=spec, backend=name, callback=callback, payload=payload)
 
     def _placed(self, spec: TaskSpec, record: RunRecord) -> str:
@@ -385,11 +383,6 @@ def _no_function(name: str) -> Refused:
         f"Function not found: {name}. Map it to a handler under [functions] in skylift.toml: "
         f'{_plain_name(name)} = "module:function".',
     )
-
-
-def _wanted(requirements: Requirements) -> str:
-    fields = msgspec.to_builtins(requirements)
-    return ", ".join(f"{key}={value}" for key, value in fields.items()) or "nothing special"
 
 
 def limits_of(command: StartTask, spec: TaskSpec) -> Requirements:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from skylift.cli.placing import PlacementInvalid, placement
+import pytest
+from msgspec.structs import replace
+
+from skylift.cli.placing import PlacementInvalid, check_tasks, placement
+from skylift.config import load_config
+from skylift.ports.tasks import TaskSpec
 
 ARN = "arn:aws:states:us-east-1:123456789012:activity:gpu-box"
 
@@ -22,3 +27,35 @@ def test_what_is_no_name_of_an_activity(place: str) -> None:
         placement([place])
     assert repr(place) in caught.value.message
     assert "activity:" in (caught.value.hint or "")
+
+
+def tasks_of(**on: str | None) -> dict[str, TaskSpec]:
+    return {name: TaskSpec(name=name, target=f"m:{name}", on=place) for name, place in on.items()}
+
+
+def refused(attributes: dict[str, str], tasks: dict[str, TaskSpec], **settings: object) -> str:
+    config = replace(load_config(Path("/"), environ={}), **settings)
+    with pytest.raises(PlacementInvalid) as caught:
+        check_tasks(attributes, tasks, config)
+    return f"{caught.value.message}; {caught.value.hint}"
+
+
+def test_a_task_that_the_run_does_not_have() -> None:
+    tasks = tasks_of(train=None, load=None)
+    told = refused({"on.trian": "ray"}, tasks)
+    assert "--on trian=ray" in told and "did you mean train?" in told
+    assert "its tasks are: load, train" in refused({"on.x": "ray"}, tasks)
+
+
+def test_places_of_the_settings_and_the_tasks_are_looked_at_before_the_run() -> None:
+    told = refused({}, tasks_of(train=None), placement={"train": "contaner"}, source=Path("skylift.toml"))
+    assert "skylift.toml: [placement] train = 'contaner'" in told and "did you mean container?" in told
+    assert "task train: on='moon'" in refused({}, tasks_of(train="moon"))
+
+
+def test_what_suits_is_not_refused() -> None:
+    config = replace(load_config(Path("/"), environ={}), placement={"*": "batch", "of_another_pipeline": "ray"})
+    check_tasks({"on.train": "container", "on": "process"}, tasks_of(train="activity:gpu-box"), config)
+    elsewhere = replace(config, url="https://skylift.example.org", placement={"train": "theirs"})
+    check_tasks({}, tasks_of(train="theirs"), elsewhere)
+    check_tasks({"on.anything": "ray"}, {}, config)  # a document: its tasks are known by resource

@@ -65,7 +65,7 @@ def make_backend(parts: Parts) -> ContainerBackend:
         engine=find_engine(settings.engine),
         image=settings.image,
         secrets=parts.secrets,
-        lease_ms=parse_duration_ms(settings.lease),
+        lease_ms=parse_duration_ms(settings.lease, "[backends.container] lease"),
     )
 
 

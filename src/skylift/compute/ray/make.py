@@ -102,7 +102,7 @@ def supervisor_config(parts: Parts, folder: Path) -> SupervisorConfig:
     )
     return SupervisorConfig(
         name=f"skylift-{hashlib.sha256(text.encode()).hexdigest()[:16]}",
-        lease_ms=parse_duration_ms(settings.lease),
+        lease_ms=parse_duration_ms(settings.lease, "[backends.ray] lease"),
         host=host,
         gangs=settings.gangs,
         grows=settings.grows,
