@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,9 @@ from ray_cluster import Namespace, lonely
 
 from skylift.compute.ray.backend import RayBackend
 from skylift.compute.ray.cluster import Cluster, wait_gone
+from skylift.compute.ray.remains import processes_of
 from skylift.ports.compute import Succeeded
+from skylift.sweeping import sweep
 from skylift.testing.backend_harness import until
 from skylift.testing.backends import Outcomes, call
 
@@ -78,6 +81,40 @@ def test_a_cluster_ends_with_its_last_lease(tmp_path: Path, lonely: Namespace) -
     assert not _rays()
 
 
+def test_a_cluster_whose_keeper_is_killed_is_ended_by_the_keepers_fork(tmp_path: Path, lonely: Namespace) -> None:
+    cluster = Cluster(tmp_path / "ray", "an-engine")
+    facts, _ = cluster.ensure(1, 300_000)
+    temps = _temps(cluster)
+    os.kill(facts.pid, signal.SIGKILL)
+    until(lambda: not _rays(), 30)
+    until(lambda: not any(temp.exists() for temp in temps), 10)
+    assert temps and cluster.facts() is None and not cluster.left()
+
+
+def test_what_is_left_when_keeper_and_fork_are_killed_is_listed_and_swept(tmp_path: Path, lonely: Namespace) -> None:
+    parts = RayParts(tmp_path / "home", settings={"cpus": 1})
+    backend = _announced(parts, Outcomes(), [])
+    one = call("nap", ms=600_000)
+    backend.submit([one])
+    until(lambda: backend.poll([one.token]).get(one.token) == "running", 90)
+    backend.abandon()
+    cluster = Cluster(tmp_path / "home/attempts/ray", "looks")
+    [temp] = _temps(cluster)
+    killed = [process for process in psutil.process_iter(["cmdline"]) if _is_keeper_of(process, cluster)]
+    assert len(killed) == 2
+    killed += [process for process in processes_of(temp) if process.name() == "raylet"]
+    for process in sorted(killed, key=lambda each: -each.create_time()):
+        process.kill()
+    psutil.wait_procs(killed, timeout=10)
+    sweeper = _announced(RayParts(tmp_path / "home"), Outcomes(), said := [])
+    assert sweep({"ray": sweeper}, 0).left and _rays(), "within its lease it stays"
+    swept = sweep({"ray": sweeper}, sys.maxsize)
+    assert [leased.id for leased in swept.over] == [f"remains:{temp}"] and not swept.troubles
+    assert not _rays() and not temp.exists() and not sweeper.leased()
+    sweeper.close()
+    assert not said, "a question started a cluster"
+
+
 def test_the_sweeper_of_another_process_ends_a_cluster_that_is_in_use(tmp_path: Path, lonely: Namespace) -> None:
     parts = RayParts(tmp_path / "home", settings={"cpus": 1})
     outcomes = Outcomes()
@@ -112,6 +149,24 @@ def _announced(parts: RayParts, outcomes: Outcomes, said: list[str]) -> RayBacke
     backend = make(parts, outcomes)
     backend._announce = said.append
     return backend
+
+
+def _temps(cluster: Cluster) -> list[Path]:
+    facts = cluster.facts()
+    assert facts is not None
+    return [folder for folder in Path("/tmp").glob("skylift-ray-*") if f'"pid":{facts.pid},' in _owner(folder)]
+
+
+def _owner(temp: Path) -> str:
+    try:
+        return (temp / "skylift.json").read_text()
+    except OSError:
+        return ""
+
+
+def _is_keeper_of(process: psutil.Process, cluster: Cluster) -> bool:
+    line = process.info["cmdline"] or []
+    return "skylift.compute.ray.keeper" in line and str(cluster.folder) in line
 
 
 def _rays() -> list[str]:

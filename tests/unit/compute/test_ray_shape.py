@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from skylift.compute.ray.shape import misfit, nodes_of, offers_of, shape_of
-from skylift.compute.ray.wire import Node, Packages
+from skylift.compute.ray.wire import Node
 from skylift.ports.compute import Requirements
 
 SMALL = Node(id="a", address="10.0.0.1", cpus=4, memory_mib=8_192)
@@ -11,18 +11,18 @@ GPU = Node(id="b", address="10.0.0.2", cpus=8, memory_mib=32_768, gpus=2, accele
 
 
 def test_a_gpu_is_a_count_a_model_or_both() -> None:
-    options = [shape_of(Requirements(gpu=gpu), None).options(None) for gpu in ("2", "V100", "A100:4")]
+    options = [shape_of(Requirements(gpu=gpu), None).options() for gpu in ("2", "V100", "A100:4")]
     assert [one["num_gpus"] for one in options] == [2, 1, 4]
     assert [one.get("accelerator_type") for one in options] == [None, "V100", "A100"]
 
 
-def test_memory_and_environment_are_asked_of_ray() -> None:
+def test_memory_is_asked_of_ray_and_each_environment_has_places_of_its_own() -> None:
     shape = shape_of(Requirements(cpus=0.5, memory_mib=100, environment="d"), "bundle")
-    options = shape.options(Packages(("numpy==2",)))
+    options = shape.options()
     assert options["memory"] == 100 * 2**20 and options["num_cpus"] == 0.5
-    assert options["runtime_env"] == {"uv": {"packages": ["numpy==2"]}}
     assert shape.resources == {"CPU": 0.5, "memory": 100.0 * 2**20}
     assert shape != shape_of(Requirements(cpus=0.5, memory_mib=100, environment="d"), "another")
+    assert shape != shape_of(Requirements(cpus=0.5, memory_mib=100, environment="e"), "bundle")
 
 
 def test_what_does_not_fit_is_said_with_what_there_is() -> None:

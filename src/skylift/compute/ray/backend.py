@@ -21,7 +21,6 @@ from skylift.compute.ray.shape import offers_of
 from skylift.compute.ray.wire import (
     BridgeConfig,
     Events,
-    Packages,
     Standing,
     Submit,
     SupervisorConfig,
@@ -47,14 +46,16 @@ from skylift.ports.compute import (
 _MOST_CALLS = 500
 _NODES_S = 5.0
 _STARTING_MS = 180_000
+_REMAINS = "remains:"
 
 
 class RayBackend(Basics):
     """`address` None: a cluster of this machine that is started when it is needed, kept in `folder`.
 
     Attempts belong to the supervisor, an actor of the cluster that outlives the engine: `close` leaves what runs, and
-    the next engine adopts it when it submits it again. `packages` gives the document of an environment by its
-    digest; `keep_probe` puts the blob again that nodes look for, so that no clean-up takes it away.
+    the next engine adopts it when it submits it again. `check_environment` is given the digest of an environment and
+    raises SkyliftError for one that no node can make; `keep_probe` puts the blob again that nodes look for, so that no
+    clean-up takes it away.
     """
 
     capabilities = CAPABILITIES
@@ -67,7 +68,7 @@ class RayBackend(Basics):
         folder: Path,
         address: str | None = None,
         cpus: int | None = None,
-        packages: Callable[[str], Packages] | None = None,
+        check_environment: Callable[[str], object] | None = None,
         keep_probe: Callable[[], object] | None = None,
         announce: Callable[[str], None] | None = None,
     ) -> None:
@@ -76,7 +77,7 @@ class RayBackend(Basics):
         self._config = config
         self._address = address
         self._cpus = cpus
-        self._packages = packages
+        self._check_environment = check_environment or (lambda digest: None)
         self._keep_probe = keep_probe or (lambda: None)
         self._announce = announce or _to_stderr
         self._client = f"{os.uname().nodename}-{os.getpid()}-{os.urandom(4).hex()}"
@@ -181,7 +182,7 @@ class RayBackend(Basics):
     def end(self, leased: Sequence[Leased]) -> None:
         attempts = [one.token for one in leased if one.id.startswith("attempt:") and one.token is not None]
         whole = any(one.id.startswith("supervisor:") for one in leased)
-        ours = self._cluster is not None and any(one.kind == "cluster" for one in leased)
+        ours = self._cluster is not None and any(one.id.startswith("cluster:") for one in leased)
         link = self._present() if attempts or whole else None
         try:
             if link is not None and attempts:
@@ -191,6 +192,8 @@ class RayBackend(Basics):
                 self._wait_for_loss(link)
         except LinkLost:
             pass  # gone: that was wanted
+        if self._cluster is not None and any(one.id.startswith(_REMAINS) for one in leased):
+            self._cluster.end_left()
         if ours and self._cluster is not None:
             self._cluster.end()
             if link is not None:
@@ -280,22 +283,20 @@ class RayBackend(Basics):
                 self._finish(call.token, refused)
 
     def _packed(self, calls: list[TaskCall]) -> bytes:
-        bodies, environments = [], {}
+        bodies: list[bytes] = []
+        checked: set[str] = set()
         for call in calls:
             digest = call.requirements.environment
             try:
-                if digest is not None and digest not in environments:
-                    environments[digest] = self._packages_of(digest)
+                if digest is not None and digest not in checked:
+                    self._check_environment(digest)
+                    checked.add(digest)
                 bodies.append(pack_call(call))
             except (TypeError, ValueError, RecursionError, OverflowError) as error:
                 self._finish(call.token, unsendable(call.label, error))
             except SkyliftError as problem:
                 self._finish(call.token, cannot_start(f"{problem} ({problem.hint})" if problem.hint else str(problem)))
-        return encode(Submit(bodies, environments))
-
-    def _packages_of(self, digest: str) -> Packages:
-        assert self._packages is not None, "a backend without a way to read environments got a call with one"
-        return self._packages(digest)
+        return encode(Submit(bodies))
 
     def _recover(self, reason: str) -> None:
         """The link has ended. What the supervisor still holds goes on; the rest is lost."""
@@ -416,17 +417,12 @@ class RayBackend(Basics):
         return standing
 
     def _leased_cluster(self, cluster: Cluster) -> list[Leased]:
-        facts = cluster.facts()
-        if facts is None:
-            return []
+        facts, until_ms = cluster.facts(), cluster.until_ms()
+        found = {} if facts is None else {f"cluster:{facts.pid}": f"Ray at {facts.address}"}
+        found |= {f"{_REMAINS}{temp}": "Ray without its keeper" for temp in cluster.left()}
         return [
-            Leased(
-                backend=self.name,
-                kind="cluster",
-                id=f"cluster:{facts.pid}",
-                until_ms=cluster.until_ms(),
-                note=f"Ray at {facts.address}",
-            )
+            Leased(backend=self.name, kind="cluster", id=name, until_ms=until_ms, note=note)
+            for name, note in found.items()
         ]
 
 

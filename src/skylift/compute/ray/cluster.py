@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from skylift.compute.ray.remains import alive, end_remains, left_behind
 from skylift.errors import SetupError
 
 _START_S = 90.0
@@ -59,7 +60,10 @@ class Cluster:
         with locked(self.folder):
             self.renew(lease_ms)
             facts = self.facts()
-            return (facts, False) if facts is not None else (self._start(cpus), True)
+            if facts is not None:
+                return facts, False
+            self.end_left()
+            return self._start(cpus), True
 
     def renew(self, lease_ms: int) -> None:
         self._lease.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -91,6 +95,14 @@ class Cluster:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(facts.pid, signal.SIGTERM)
             wait_gone(facts)
+
+    def left(self) -> list[Path]:
+        """Of clusters whose keeper was killed, with the fork that should have ended them: their temporary folders."""
+        return left_behind(self.folder)
+
+    def end_left(self) -> None:
+        for temp in self.left():
+            end_remains(temp)
 
     def environment(self) -> dict[str, str]:
         """Of whoever speaks with it."""
@@ -171,15 +183,6 @@ def last_lease_ms(folder: Path) -> int:
             with contextlib.suppress(OSError, ValueError):
                 found.append(int(file.read_text()))
     return max(found)
-
-
-def alive(pid: int, started: float) -> bool:
-    import psutil  # type: ignore[import-untyped, unused-ignore]
-
-    with contextlib.suppress(psutil.Error):
-        process = psutil.Process(pid)
-        return bool(abs(process.create_time() - started) < 1.0) and process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def _did_not_start(words: Path) -> SetupError:

@@ -49,7 +49,8 @@ class Host:
         if problem is None:
             self._worker = f"{here.get_node_id()[:12]}/{self._name}"
             self._place = Place(self._config, self._shape, self._report, self._worker)
-            self._place.warm()
+            if self._shape.environment is None:
+                self._place.warm()
             self._logs = None if sees_engine(self._config) else RemoteLogs(self._wrote)
             self._sending = [asyncio.ensure_future(self._send())]
             if self._logs is not None:

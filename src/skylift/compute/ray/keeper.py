@@ -1,25 +1,25 @@
 """The process that a cluster started here belongs to: it starts Ray, and ends it when no engine has a lease on it.
 
-It never calls `ray stop`, which ends every Ray of the machine: it ends the processes it started, and theirs.
+It never calls `ray stop`, which ends every Ray of the machine: it ends the processes it started, and theirs. A fork of
+it waits for nothing but its death, and then does the same; should both be killed, the next engine or a sweeper does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
 from skylift.compute.ray.cluster import Facts, facts_in, last_lease_ms, locked
+from skylift.compute.ray.remains import born, end_remains, make_temp
 
 _POLL_S = 0.1
 _UP_S = 80.0
@@ -31,19 +31,46 @@ def main() -> None:
     folder, cpus = Path(sys.argv[1]), int(sys.argv[2])
     keeper = Keeper(folder, cpus)
     signal.signal(signal.SIGTERM, keeper.stop)
+    second = Second(keeper.temp)
     try:
         keeper.start()
         keeper.keep()
     finally:
         keeper.end()
+        second.dismiss()
+
+
+class Second:
+    """A fork of this process, in a session of its own, that sees to the cluster's end if this one is killed."""
+
+    def __init__(self, temp: Path) -> None:
+        reading, self._alive = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._alive)
+            self._wait(reading, temp)
+        os.close(reading)
+
+    def dismiss(self) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+    def _wait(self, reading: int, temp: Path) -> NoReturn:
+        os.setsid()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
+        os.read(reading, 1)  # ends when nobody holds the other end any more
+        try:
+            end_remains(temp)
+        finally:
+            os._exit(0)
 
 
 class Keeper:
     def __init__(self, folder: Path, cpus: int) -> None:
         self._folder = folder
         self._cpus = cpus
-        # Paths of Unix sockets are short, and Ray puts long ones into this folder.
-        self._temp = Path(tempfile.mkdtemp(prefix="skylift-ray-", dir="/tmp" if Path("/tmp").is_dir() else None))
+        self.temp = make_temp(folder)
         self._stopping = False
         self._ray: subprocess.Popen[bytes] | None = None
         self._seen: dict[int, Any] = {}
@@ -57,12 +84,12 @@ class Keeper:
         command += ["--node-ip-address=127.0.0.1", "--port=0", "--include-dashboard=false", "--disable-usage-stats"]
         command += [
             f"--ray-client-server-port={_free_port()}",
-            f"--temp-dir={self._temp}",
+            f"--temp-dir={self.temp}",
             f"--object-store-memory={_STORE_BYTES}",
         ]
         if self._cpus:
             command.append(f"--num-cpus={self._cpus}")
-        environment = {**os.environ, "RAY_TMPDIR": str(self._temp), "RAY_USAGE_STATS_ENABLED": "0"}
+        environment = {**os.environ, "RAY_TMPDIR": str(self.temp), "RAY_USAGE_STATS_ENABLED": "0"}
         environment.pop("RAY_ADDRESS", None)
         self._ray = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
         self._write_facts(self._address())
@@ -93,8 +120,9 @@ class Keeper:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._forget()
         self._note_processes()
-        self._kill()
-        shutil.rmtree(self._temp, ignore_errors=True)
+        end_remains(self.temp, self._seen.values())
+        if self._ray is not None:
+            self._ray.wait()
 
     def _forget(self) -> None:
         """Nobody shall be sent to a cluster that ends; what another keeper wrote since is its own."""
@@ -105,7 +133,7 @@ class Keeper:
     def _address(self) -> str:
         """Ray writes it when its control process is up; the node is up when it has said so in its output too."""
         until = time.monotonic() + _UP_S
-        file = self._temp / "ray_current_cluster"
+        file = self.temp / "ray_current_cluster"
         while time.monotonic() < until and not self._stopping:
             assert self._ray is not None
             if self._ray.poll() is not None:
@@ -116,17 +144,14 @@ class Keeper:
         raise RuntimeError(f"Ray was not up after {_UP_S:g} s")
 
     def _write_facts(self, address: str) -> None:
-        import psutil  # type: ignore[import-untyped, unused-ignore]
-
-        started = psutil.Process().create_time()
-        facts = Facts(address=address, pid=os.getpid(), started=started, listens=self._listens())
+        facts = Facts(address=address, pid=os.getpid(), started=born(os.getpid()), listens=self._listens())
         fresh = self._folder / "facts.new"
         fresh.write_bytes(msgspec.json.encode(facts))
         fresh.replace(self._folder / "facts.json")
 
     def _listens(self) -> tuple[str, ...]:
         """Every address that a process of the cluster listens on."""
-        import psutil
+        import psutil  # type: ignore[import-untyped, unused-ignore]
 
         self._note_processes()
         found = set()
@@ -145,17 +170,6 @@ class Keeper:
             for process in psutil.Process().children(recursive=True):
                 self._seen.setdefault(process.pid, process)
         self._seen = {pid: process for pid, process in self._seen.items() if process.is_running()}
-
-    def _kill(self) -> None:
-        """There is nothing to be drained or saved, which is what Ray would take seconds for."""
-        import psutil
-
-        for process in self._seen.values():
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(list(self._seen.values()), timeout=5.0)
-        if self._ray is not None:
-            self._ray.wait()
 
 
 def _free_port() -> int:

@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 import msgspec
 
+from skylift.compute.environments.building import read_spec, refuse_python
 from skylift.compute.process.machine import cpu_count, memory_mib
 from skylift.compute.ray.shape import offers_of, unknown_offer
-from skylift.compute.ray.wire import HostConfig, Node, Packages, SupervisorConfig
+from skylift.compute.ray.wire import HostConfig, Node, SupervisorConfig
 from skylift.compute.worker.main import open_blobs
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.errors import SetupError
 from skylift.ports.compute import Backend, Offer, Report, Requirements
-from skylift.ports.environments import EnvironmentSpec
 from skylift.units import parse_duration_ms
 
 NAME = "ray"
@@ -59,7 +59,7 @@ def make_backend(parts: Parts) -> Backend:
         folder=folder,
         address=settings.address,
         cpus=settings.cpus,
-        packages=lambda digest: _packages(parts.blobs, digest),
+        check_environment=lambda digest: _check_environment(parts.blobs, digest),
         keep_probe=lambda: _store(config.host.blobs).put(_probe(config.host.mark_text)),
     )
 
@@ -113,9 +113,9 @@ def _probe(mark: str) -> bytes:
     return f"Skylift looks whether this can be read: {mark}".encode()
 
 
-def _packages(blobs: str, digest: str) -> Packages:
-    spec = msgspec.json.decode(_store(blobs).get(digest), type=EnvironmentSpec)
-    return Packages(spec.requirements, spec.python)
+def _check_environment(blobs: str, digest: str) -> None:
+    """Ray wants the same Python on every node as here, so an environment of another one fits none of them."""
+    refuse_python(read_spec(digest, _store(blobs)))
 
 
 def _store(blobs: str) -> Any:

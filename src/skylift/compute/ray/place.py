@@ -34,7 +34,8 @@ class Place(ProcessBackend):
             name=config.backend,
             blobs=config.blobs,
             blobs_factory=config.blobs_factory,
-            cache_dir=config.bundles if here else _own_bundles(),
+            cache_dir=config.bundles if here else _own_folder("bundles"),
+            environments=None if here else _own_folder("environments"),
             workers=1,
             machine=Machine(cpus=1.0, memory_mib=max(memory_mib(), shape.memory_mib or 0)),
             secrets=config.secrets,
@@ -79,14 +80,12 @@ def blindness(config: HostConfig) -> str | None:
 
 
 def _without_claims(call: TaskCall) -> TaskCall:
-    needs = msgspec.structs.replace(
-        call.requirements, cpus=1.0, gpu=None, environment=None, image=None, nodes=1, concurrency=None
-    )
+    needs = msgspec.structs.replace(call.requirements, cpus=1.0, gpu=None, image=None, nodes=1, concurrency=None)
     return msgspec.structs.replace(call, requirements=needs)
 
 
-def _own_bundles() -> str:
-    folder = Path(tempfile.gettempdir()) / f"skylift-bundles-{os.getuid()}"
+def _own_folder(name: str) -> str:
+    folder = Path(tempfile.gettempdir()) / f"skylift-{name}-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     return str(folder)
 

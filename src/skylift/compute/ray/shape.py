@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from skylift.compute.process.machine import gpu_count
-from skylift.compute.ray.wire import Node, Packages
+from skylift.compute.ray.wire import Node
 from skylift.ports.compute import Offer, Requirements
 
 _MIB = 2**20
@@ -39,15 +39,13 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
             wanted[f"accelerator_type:{self.model}"] = 0.001
         return wanted
 
-    def options(self, packages: Packages | None) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
         """As an actor wants it."""
         options: dict[str, Any] = {"num_cpus": self.cpus, "num_gpus": self.gpus}
         if self.memory_mib is not None:
             options["memory"] = self.memory_mib * _MIB
         if self.model is not None:
             options["accelerator_type"] = self.model
-        if packages is not None:
-            options["runtime_env"] = {"uv": {"packages": list(packages.requirements)}}
         return options
 
     def __str__(self) -> str:

@@ -22,7 +22,6 @@ from skylift.compute.ray.wire import (
     Began,
     Events,
     Holding,
-    Packages,
     Standing,
     Submit,
     SupervisorConfig,
@@ -72,7 +71,6 @@ class Supervisor:
         self._clients: dict[str, Client] = {}
         self._places: dict[str, PlaceState] = {}
         self._gangs: dict[str, Gang] = {}
-        self._environments: dict[str, Packages] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._made = 0
         self._alone_since = time.monotonic()
@@ -91,7 +89,6 @@ class Supervisor:
     async def submit(self, client: str, body: bytes) -> bytes:
         self._renew(client)
         given: Submit = decode(body, Submit)
-        self._environments.update(given.environments)
         self._desk.submit(given.calls, client)
         return b""
 
@@ -210,8 +207,7 @@ class Supervisor:
             self._places[place.name] = place
         else:
             self._gangs[place.name] = gang
-        packages = None if shape.environment is None else self._environments.get(shape.environment)
-        made = ray.remote(Host).options(max_restarts=0, max_concurrency=100, **shape.options(packages), **options)
+        made = ray.remote(Host).options(max_restarts=0, max_concurrency=100, **shape.options(), **options)
         place.actor = made.remote(encode(self._config.host), encode(shape), place.name)
         return place.actor
 

@@ -74,17 +74,8 @@ class Up(msgspec.Struct, frozen=True, array_like=True):
     body: bytes = b""
 
 
-class Packages(msgspec.Struct, frozen=True, array_like=True):
-    """An environment, as much of it as a node needs to build it."""
-
-    requirements: tuple[str, ...]
-    python: str | None = None
-
-
 class Submit(msgspec.Struct, frozen=True, array_like=True):
     calls: list[bytes]
-    environments: dict[str, Packages] = {}
-    """By digest, those that the calls name."""
 
 
 class Told(msgspec.Struct, frozen=True, array_like=True, tag=0):
