@@ -10,6 +10,8 @@ from container_parts import container_backend
 from podman import podman_variables  # noqa: F401  # a fixture
 
 from skylift.compute.container.backend import ContainerBackend
+from skylift.ports.compute import OutOfMemory, Requirements
+from skylift.testing.backend_harness import call
 from skylift.testing.backends import BackendConformance, Harness, Outcomes
 
 
@@ -35,3 +37,14 @@ class TestContainerBackend(BackendConformance):
         last.end(last.leased())
         for backend in backends:
             backend.close()
+
+    def test_nothing_is_left_where_the_engine_was_started(
+        self, harness: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """podman leaves a file there by itself when an attempt meets its memory limit."""
+        here = tmp_path / "here"
+        here.mkdir()
+        monkeypatch.chdir(here)
+        [outcome] = harness.run(call("allocate", mib=400, requirements=Requirements(memory_mib=100)))
+        assert isinstance(outcome, OutOfMemory), outcome
+        assert list(here.iterdir()) == []

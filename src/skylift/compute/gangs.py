@@ -47,11 +47,6 @@ SETTLE_S = 1.0
 once (`Connection closed by peer`), often before anybody has seen that it is gone."""
 
 
-def outweighs(outcome: Outcome, other: Outcome) -> bool:
-    """Whether a member's end explains the end of another one that failed: then it is the attempt's."""
-    return isinstance(other, Failed) and isinstance(outcome, Lost | OutOfMemory)
-
-
 def attempt_of(member: str) -> tuple[str, int]:
     """The attempt's token and the rank, from a member's token."""
     token, _, rank = member.rpartition(MEMBER)
@@ -75,6 +70,36 @@ class GangOutcome:
             return None
         first = self._ended[0]
         return msgspec.structs.replace(first, usage=_summed([self._ended[n].usage for n in range(self._size)]))
+
+
+class GangVerdict:
+    """What a gang has come to, also while its members are still being stopped. Times are seconds of one clock."""
+
+    def __init__(self, size: int, *, settle_s: float = SETTLE_S) -> None:
+        self.verdict: Outcome | None = None
+        self.settles_at: float | None = None
+        """Until when a member's failure waits for the loss of another one that may have caused it."""
+        self.stopping = False
+        """The others are being stopped: how they end explains nothing any more."""
+        self._settle_s = settle_s
+        self._fold = GangOutcome(size)
+
+    def take(self, rank: int, outcome: Outcome, now: float) -> None:
+        """A member has come to its end."""
+        if self.verdict is None:
+            self.verdict = self._fold.take(rank, outcome)
+            self.settles_at = now + self._settle_s if isinstance(self.verdict, Failed) else None
+        elif not self.stopping and _outweighs(outcome, self.verdict):
+            self.verdict, self.settles_at = self._fold.take(rank, outcome), None
+
+    def is_settled(self, now: float) -> bool:
+        """Whether members that are left can be stopped."""
+        return self.verdict is not None and (self.settles_at is None or now >= self.settles_at)
+
+
+def _outweighs(outcome: Outcome, other: Outcome) -> bool:
+    """Whether a member's end explains the end of another one that failed: then it is the attempt's."""
+    return isinstance(other, Failed) and isinstance(outcome, Lost | OutOfMemory)
 
 
 def _of_member(rank: int, outcome: Outcome) -> Outcome:

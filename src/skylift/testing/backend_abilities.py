@@ -112,6 +112,17 @@ class BackendAbilities:
         assert isinstance(outcome, Lost), outcome
         until(lambda: not _alive(harness.folder), 10 * harness.patience)
 
+    def test_what_fails_because_another_member_vanished_is_lost(self, harness: Harness) -> None:
+        skip_unless(harness.backend.capabilities.gangs, "runs gangs")
+        needs = Requirements(nodes=2, cpus=0.5, timeout_ms=60_000)
+        [outcome] = harness.run(call("abandoned_in_gang", requirements=needs))
+        assert isinstance(outcome, Lost) and "member 1" in outcome.reason, outcome
+
+    def test_a_member_that_fails_by_itself_fails_the_gang(self, harness: Harness) -> None:
+        skip_unless(harness.backend.capabilities.gangs, "runs gangs")
+        [outcome] = harness.run(call("fail_in_gang", requirements=Requirements(nodes=2, cpus=0.5)))
+        assert isinstance(outcome, Failed) and outcome.error == "TooSmall", outcome
+
     def test_a_gang_that_can_never_meet_is_refused(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.gangs, "runs gangs")
         needs = Requirements(nodes=5_000)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -63,8 +64,6 @@ def append_after(path: str, text: str, ms: float) -> str:
 
 def meet() -> dict[str, Any]:
     """Every member of a gang sends its rank to rank 0, at the address it was told."""
-    import socket
-
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     where = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     heard = {rank}
@@ -81,14 +80,16 @@ def meet() -> dict[str, Any]:
 
 
 def _tell(where: tuple[str, int], text: bytes) -> None:
-    import socket
+    with _connected(where) as connection:
+        connection.sendall(text)
 
+
+def _connected(where: tuple[str, int]) -> socket.socket:
+    """Once somebody listens there."""
     end = time.monotonic() + 30
     while True:
         try:
-            with socket.create_connection(where, timeout=5) as connection:
-                connection.sendall(text)
-                return
+            return socket.create_connection(where, timeout=5)
         except OSError:
             if time.monotonic() > end:
                 raise
@@ -105,6 +106,28 @@ def die_in_gang(folder: str) -> None:
     while True:
         alive.touch()
         time.sleep(0.02)
+
+
+def abandoned_in_gang() -> None:
+    """Rank 1 is killed in the midst of talking to rank 0, which fails of that before anybody can know why."""
+    address = (os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    if os.environ["RANK"] == "1":
+        with _connected(address):
+            os.kill(os.getpid(), signal.SIGKILL)
+    with socket.create_server(address) as server:
+        server.settimeout(30)
+        peer, _ = server.accept()
+        with peer:
+            peer.settimeout(30)
+            if not peer.recv(1):
+                raise ConnectionError("Connection closed by peer")
+
+
+def fail_in_gang() -> None:
+    """Rank 1 fails; rank 0 would go on for ever."""
+    if os.environ["RANK"] == "1":
+        raise TooSmall("no")
+    time.sleep(60)
 
 
 async def later(value: int) -> int:

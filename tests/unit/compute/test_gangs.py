@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
+
 from skylift.asl.events import Usage
-from skylift.compute.gangs import GangOutcome, attempt_of, member_calls
-from skylift.ports.compute import CodeRef, Lost, Requirements, Succeeded, TaskCall
+from skylift.compute.gangs import SETTLE_S, GangOutcome, GangVerdict, attempt_of, member_calls
+from skylift.ports.compute import (
+    CodeRef,
+    Failed,
+    Lost,
+    Outcome,
+    OutOfMemory,
+    Requirements,
+    Succeeded,
+    TaskCall,
+    TimedOut,
+)
+
+FAILED = Failed(error="ConnectionError", cause="Connection closed by peer")
 
 
 def gang(nodes: int) -> TaskCall:
@@ -35,6 +49,34 @@ def test_the_result_is_rank_zeros_once_all_have_succeeded() -> None:
     assert ended.take(1, Succeeded(output="one", usage=Usage(cpu_ms=5, peak_memory_mib=9))) is None
     outcome = ended.take(0, Succeeded(output="zero", usage=Usage(cpu_ms=7, peak_memory_mib=3, duration_ms=1)))
     assert outcome == Succeeded(output="zero", usage=Usage(cpu_ms=12, peak_memory_mib=9, duration_ms=1))
+
+
+@pytest.mark.parametrize(
+    ("ends", "verdict"),
+    [
+        ([(0, FAILED, 1.0), (1, Lost(reason="SIGKILL"), 1.5)], Lost(reason="member 1 of the gang: SIGKILL")),
+        ([(0, FAILED, 1.0), (1, OutOfMemory(limit_mib=9), 1.5)], OutOfMemory(limit_mib=9)),
+        ([(0, FAILED, 1.0), (1, Succeeded(output=1), 1.5)], FAILED),
+        ([(1, Lost(reason="SIGKILL"), 1.0), (0, FAILED, 1.5)], Lost(reason="member 1 of the gang: SIGKILL")),
+        ([(0, TimedOut(), 1.0), (1, Lost(reason="SIGKILL"), 1.5)], TimedOut()),
+    ],
+)
+def test_the_loss_of_a_member_explains_the_failure_of_another(
+    ends: list[tuple[int, Outcome, float]], verdict: Outcome
+) -> None:
+    gang = GangVerdict(3)
+    for rank, outcome, now in ends:
+        gang.take(rank, outcome, now)
+    assert gang.verdict == verdict
+    assert gang.is_settled(1.6) == (verdict is not FAILED) and gang.is_settled(1.0 + SETTLE_S)
+
+
+def test_what_members_say_while_they_are_stopped_explains_nothing() -> None:
+    gang = GangVerdict(2)
+    gang.take(0, FAILED, 1.0)
+    gang.stopping = True
+    gang.take(1, Lost(reason="SIGTERM"), 1.5)
+    assert gang.verdict is FAILED
 
 
 def test_one_lost_member_ends_the_gang() -> None:

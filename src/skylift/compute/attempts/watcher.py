@@ -41,6 +41,7 @@ class Watcher:
         the same thread, while anything was ever watched."""
         self._tell = ended
         self._tick = tick
+        self._tick_at = float("inf")
         self._lease_ms = lease_ms
         self._lock = threading.Lock()
         self._watched: dict[AttemptFolder, _Watched] = {}
@@ -59,7 +60,7 @@ class Watcher:
         end of the attempt (its supervisor, or what holds its container), for it may die before it can ring."""
         watched = _Watched(folder)
         with contextlib.suppress(OSError):
-            watched.bell = os.open(folder.bell, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            watched.bell = folder.hear()
         if pid is not None and hasattr(os, "pidfd_open"):
             with contextlib.suppress(OSError):
                 watched.pidfd = os.pidfd_open(pid)
@@ -81,6 +82,11 @@ class Watcher:
         """Nothing is told of it any more, and its lease not renewed."""
         with self._lock:
             self._drop(folder)
+
+    def tick_by(self, moment: float) -> None:
+        """Call `tick` then at the latest, by the monotonic clock."""
+        self._tick_at = min(self._tick_at, moment)
+        self._ring()
 
     def close(self) -> None:
         """Nothing is told afterwards. What runs goes on until its lease ends or somebody adopts it."""
@@ -110,9 +116,12 @@ class Watcher:
                 with self._lock:
                     everything = list(self._watched.values())
                 self._look_at(everything, now)
+                self._tick_at = now
+            if now >= self._tick_at:
+                self._tick_at = float("inf")
                 if self._tick is not None:
                     self._tick()
-            for key, _ in self._selector.select(max(0.0, look_at - time.monotonic())):
+            for key, _ in self._selector.select(max(0.0, min(look_at, self._tick_at) - time.monotonic())):
                 if key.data is None:
                     self._look_at(self._taken_new(), time.monotonic())
                 else:

@@ -17,7 +17,7 @@ _ANEW = (Lost, Cancelled, OutOfMemory)
 
 
 def adopt(
-    tokens: Collection[str], provider: Provider, queue_of: Mapping[str, str]
+    tokens: Collection[str], provider: Provider, queue_of: Mapping[str, str], now_ms: int
 ) -> Iterator[tuple[Entry, list[Machine]]]:
     """Each with the machines that it is on. One that has ended meanwhile is on none, and has its outcome."""
     calls = [call for token in tokens if (call := _call(token, provider)) is not None]
@@ -28,7 +28,7 @@ def adopt(
         if machine.phase != "gone":
             where.update((held.token, machine) for held in machine.holds)
     for call in calls:
-        entry = _entry(call, where, provider, queue_of)
+        entry = _entry(call, where, provider, queue_of, now_ms)
         if entry is not None:
             yield entry, _machines(entry, where)
 
@@ -47,7 +47,7 @@ def _call(token: str, provider: Provider) -> TaskCall | None:
 
 
 def _entry(
-    call: TaskCall, where: Mapping[str, Machine], provider: Provider, queue_of: Mapping[str, str]
+    call: TaskCall, where: Mapping[str, Machine], provider: Provider, queue_of: Mapping[str, str], now_ms: int
 ) -> Entry | None:
     """None for one of which nothing runs and not all have ended well or badly by themselves: it has to run anew."""
     entry = Entry(work_of(call, queue_of), call)
@@ -59,7 +59,7 @@ def _entry(
     entry.put(tuple(where[member].id if member in where else "" for member in members))
     for member in members:
         if member not in running:
-            entry.ended(member, ended.get(member) or Lost(reason="its machine is gone"))
+            entry.ended(member, ended.get(member) or Lost(reason="its machine is gone"), now_ms)
     return entry
 
 

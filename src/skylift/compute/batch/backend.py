@@ -6,7 +6,6 @@ import secrets
 import sys
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Literal
 
@@ -37,11 +36,11 @@ from skylift.compute.batch.scheduler import (
     Withdrawn,
 )
 from skylift.compute.batch.work import Work
+from skylift.compute.ended import EndedCalls
 from skylift.compute.gangs import member_calls
 from skylift.compute.process.machine import infeasible, unsendable
 from skylift.ports.compute import Cancelled, Leased, Lost, Offer, Outcome, OutOfMemory, Report, Requirements, TaskCall
 
-_REMEMBERED = 10_000
 _LOOK_S = 0.05
 """Between two looks at the machines; outcomes are looked for more often."""
 _QUIET_S = 0.5
@@ -87,8 +86,7 @@ class BatchBackend(Basics):
         self._scheduler = Scheduler(policy)
         self._lock = threading.Lock()
         self._entries: dict[str, Entry] = {}
-        self._recent: OrderedDict[str, int] = OrderedDict()
-        """Attempts that have an outcome of their own, with the number of that delivery."""
+        self._ended = EndedCalls()
         self._reports: list[tuple[str, Outcome]] = []
         self._forget: list[str] = []
         self._drop: list[str] = []
@@ -109,8 +107,7 @@ class BatchBackend(Basics):
         with self._lock:
             if self._closing:
                 return
-            known = self._entries.keys() | self._recent.keys()
-            self._adopt([call.token for call in calls if call.token not in known])
+            self._adopt([token for call in calls if not self._knows(token := call.token)])
             works = [work for call in calls if (work := self._accept(call)) is not None]
             self._carry(self._scheduler.advance(Submitted(works), self._clock()))
         self._wake.set()
@@ -157,14 +154,17 @@ class BatchBackend(Basics):
 
     # Under the lock ---------------------------------------------------------------------------------------------
 
+    def _knows(self, token: str) -> bool:
+        return token in self._entries or self._ended.has(token, 1)
+
     def _accept(self, call: TaskCall) -> Work | None:
-        if call.token in self._entries or self._recent.get(call.token, 0) >= call.delivery:
+        if call.token in self._entries or self._ended.has(call.token, call.delivery):
             return None
-        self._recent.pop(call.token, None)
+        self._ended.forget(call.token)
         refused = misfit(call)
         if refused is not None:
             self._reports.append((call.token, infeasible(call.label, self.name, refused)))
-            self._remember(call.token, call.delivery)
+            self._ended.add(call.token, call.delivery)
             return None
         work = work_of(call, self._queue_of)
         self._entries[call.token] = Entry(work, call)
@@ -180,7 +180,7 @@ class BatchBackend(Basics):
     def _adopt(self, tokens: list[str]) -> None:
         """What an engine before this one has left on machines, or has left of outcomes."""
         now_ms = self._clock()
-        for entry, machines in adopt(tokens, self._provider, self._queue_of):
+        for entry, machines in adopt(tokens, self._provider, self._queue_of, now_ms):
             self._entries[entry.work.token] = entry
             for machine in machines:
                 self._provider.renew(machine.id, now_ms + self._lease_ms, self._holder)
@@ -199,13 +199,8 @@ class BatchBackend(Basics):
         else:
             self._forget += entry.tokens
         if not isinstance(outcome, Lost | Cancelled):
-            self._remember(token, entry.call.delivery)
+            self._ended.add(token, entry.call.delivery)
         self._reports.append((token, outcome))
-
-    def _remember(self, token: str, delivery: int) -> None:
-        self._recent[token] = delivery
-        if len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
 
     def _carry(self, effects: Sequence[Effect]) -> list[Place | Start | Stop]:
         """What needs no provider is done; the rest is returned."""
@@ -215,11 +210,11 @@ class BatchBackend(Basics):
                 entry = self._entries.pop(effect.work.token)
                 refused = infeasible(entry.call.label, self.name, (effect.wants, effect.mend))
                 self._reports.append((entry.work.token, refused))
-                self._remember(entry.work.token, entry.call.delivery)
+                self._ended.add(entry.work.token, entry.call.delivery)
             elif isinstance(effect, Lose):
                 lost = self._entries.get(effect.token)
                 if lost is not None:
-                    lost.lost(effect.machine, effect.reason, preempted=effect.preempted)
+                    lost.lost(effect.machine, effect.reason, self._clock(), preempted=effect.preempted)
             else:
                 rest.append(effect)
         return rest
@@ -268,7 +263,7 @@ class BatchBackend(Basics):
             self._eventful = time.monotonic()
         for entry in list(self._entries.values()):
             for member in [member for member in entry.members if member in ended]:
-                entry.ended(member, ended[member])
+                entry.ended(member, ended[member], self._clock())
         if machines is not None:
             now_ms = self._clock()
             if self._provider.open:
@@ -339,6 +334,8 @@ class BatchBackend(Basics):
 
     def _stop_members(self) -> None:
         with self._lock:
+            for entry in self._entries.values():
+                entry.settle(self._clock())
             asked = [entry for entry in self._entries.values() if entry.stop == "asked" and entry.members]
             told = by_machine(asked)
             for entry in asked:

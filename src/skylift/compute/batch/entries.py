@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from skylift.compute.batch.work import Work
-from skylift.compute.gangs import MEMBER, GangOutcome, attempt_of
+from skylift.compute.gangs import MEMBER, GangVerdict, attempt_of
 from skylift.ports.compute import Cancelled, Lost, Outcome, TaskCall
 
 
@@ -22,32 +22,39 @@ class Entry:
         """Of all members."""
         self.stop: Literal["", "asked", "told"] = ""
         self.verdict: Outcome | None = None
-        self._gang = GangOutcome(work.needs.nodes) if work.needs.nodes > 1 else None
+        self._gang = GangVerdict(work.needs.nodes) if work.needs.nodes > 1 else None
 
     def put(self, machines: tuple[str, ...]) -> None:
         """It was placed, member by member."""
         self.tokens = member_tokens(self.work)
         self.members = dict(zip(self.tokens, machines, strict=True))
 
-    def ended(self, member: str, outcome: Outcome) -> None:
-        """A member has ended; the first bad end is that of all, and the others are to be stopped."""
+    def ended(self, member: str, outcome: Outcome, now_ms: int) -> None:
+        """A member has ended, and perhaps the gang with it: see `settle`."""
         if self.members.pop(member, None) is None:
             return
-        verdict = outcome if self._gang is None else self._gang.take(attempt_of(member)[1], outcome)
-        if self.verdict is None and verdict is not None:
-            self.verdict = verdict
-            if self.members and not self.stop:
-                self.stop = "asked"
+        if self._gang is None:
+            self.verdict = self.verdict or outcome
+        elif self.verdict is self._gang.verdict:
+            self._gang.take(attempt_of(member)[1], outcome, now_ms / 1000)
+            self.verdict = self._gang.verdict
 
-    def lost(self, machine: str, reason: str, *, preempted: bool) -> None:
+    def settle(self, now_ms: int) -> None:
+        """Once its end is certain, the members that are left are to be stopped."""
+        if self._gang is not None and self.members and self._gang.is_settled(now_ms / 1000):
+            self.cancel()
+
+    def lost(self, machine: str, reason: str, now_ms: int, *, preempted: bool) -> None:
         """A machine is gone with all members on it."""
         outcome = Lost(reason=f"machine {machine}: {reason}", preempted=preempted)
         for member in [member for member, where in self.members.items() if where == machine]:
-            self.ended(member, outcome)
+            self.ended(member, outcome, now_ms)
 
     def cancel(self) -> None:
         if not self.stop:
             self.stop = "asked"
+        if self._gang is not None:
+            self._gang.stopping = True
 
     @property
     def outcome(self) -> Outcome:

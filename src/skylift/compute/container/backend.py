@@ -193,9 +193,14 @@ class ContainerBackend(Basics):
             self._hands.submit(self._start, held)
 
     def _stop(self, held: Held) -> None:
-        held.kill_at = time.monotonic() + self._settings.grace_ms / 1000 + _KILL_AFTER_S
-        for folder in held.folders:
-            folder.ask_to_stop()
+        held.stop(time.monotonic() + self._settings.grace_ms / 1000 + _KILL_AFTER_S)
+
+    def _settle(self, held: Held, now: float) -> None:
+        """Of a gang that has ended otherwise than well, stop what is left."""
+        if held.stops_at <= now:
+            self._stop(held)
+        elif held.stops_at != float("inf"):
+            self._watcher.tick_by(held.stops_at)
 
     def _is_new(self, call: TaskCall) -> bool:
         return call.delivery > self._ended_before.get(call.token, 0)
@@ -315,8 +320,9 @@ class ContainerBackend(Basics):
             held = self._by_folder.pop(folder, None)
             if held is None:
                 return
-            if held.ended(folder, outcome):
-                self._stop(held)
+            now = time.monotonic()
+            held.ended(folder, outcome, now)
+            self._settle(held, now)
             told = self._finished(held) if held.started else None
         if told is not None:
             self._report(held.token, told)
@@ -327,6 +333,8 @@ class ContainerBackend(Basics):
     def _tick(self) -> None:
         now = time.monotonic()
         with self._lock:
+            for held in self._held.values():
+                self._settle(held, now)
             overdue = [folder for held in self._held.values() if now >= held.kill_at for folder in held.folders]
             since = time.time() * 1000 - _SILENT_S * 1000
             silent = [folder for folder, held in self._by_folder.items() if held.started and held.asked_ms < since]

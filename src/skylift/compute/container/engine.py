@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any, Literal
 
 import msgspec
@@ -15,6 +17,8 @@ from skylift.errors import SetupError
 
 Kind = Literal["podman", "docker"]
 
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,500}")
+_ARCHIVE = re.compile(r"(dir|oci|oci-archive|docker-archive|docker-daemon|containers-storage|sif|ostree|tarball):.*/")
 _PATIENCE_S = 120.0
 _PULL_S = 3_600.0
 
@@ -104,7 +108,9 @@ class ContainerEngine:
     def start(self, spec: Spec) -> None:
         """Returns when it runs. Raises ContainerFailed in the engine's own words. What is called like it already is
         left as it is, and is an error."""
-        done = self._run([*self.command, "run", *self._options(spec), spec.image, *spec.command[1:]])
+        words = [*self.command, "run", *self._options(spec), spec.image, *spec.command[1:]]
+        # What holds the container leaves an empty file `oom` in its working folder when the memory limit is met.
+        done = self._run(words, folder=None if spec.pidfile is None else Path(spec.pidfile).parent)
         if done.returncode != 0:
             raise ContainerFailed(f"{self.kind} could not start the container: {_said(done)}")
 
@@ -143,7 +149,10 @@ class ContainerEngine:
         return [*self.command, "exec", "-i", "-t", name, *command]
 
     def image_id(self, image: str) -> str | None:
-        """None where it is not on this machine."""
+        """None where it is not on this machine. Raises ImageMissing for what can be no image's name: nothing that the
+        engine would take for an option, or for a file of this machine."""
+        if _IMAGE.fullmatch(image) is None or _ARCHIVE.match(image) is not None:
+            raise ImageMissing(f"{image[:200]!r} is no image's name", hint="write it like docker.io/library/python:3.12")
         done = self._run([*self.command, "image", "inspect", "--format", "{{.Id}}", image])
         return done.stdout.decode().strip() or None if done.returncode == 0 else None
 
@@ -219,11 +228,16 @@ class ContainerEngine:
         return [word for number in gpus for word in ("--device", f"nvidia.com/gpu={number}")]
 
     def _run(
-        self, words: Sequence[str], *, stdin: IO[bytes] | None = None, timeout_s: float = _PATIENCE_S
+        self,
+        words: Sequence[str],
+        *,
+        stdin: IO[bytes] | None = None,
+        timeout_s: float = _PATIENCE_S,
+        folder: Path | None = None,
     ) -> subprocess.CompletedProcess[bytes]:
         source = subprocess.DEVNULL if stdin is None else stdin
         try:
-            return subprocess.run(words, stdin=source, capture_output=True, timeout=timeout_s, check=False)
+            return subprocess.run(words, stdin=source, capture_output=True, timeout=timeout_s, check=False, cwd=folder)
         except OSError as problem:
             raise ContainerFailed(f"{words[0]} cannot be run: {problem.strerror or problem}") from None
         except subprocess.TimeoutExpired:

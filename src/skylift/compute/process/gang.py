@@ -6,44 +6,28 @@ import socket
 
 import msgspec
 
-from skylift.compute.gangs import SETTLE_S, GangOutcome, member_calls, outweighs
+from skylift.compute.gangs import GangVerdict, member_calls
 from skylift.compute.process.entry import Entry
-from skylift.ports.compute import Failed, Outcome
+from skylift.ports.compute import Outcome
 
 ADDRESS = "127.0.0.1"
 
 
-class Gang:
+class Gang(GangVerdict):
     """Members run as calls of their own on one worker each; only the attempt as a whole is known outside."""
 
-    __slots__ = ("_fold", "entry", "left", "members", "settles_at", "stopping", "verdict")
-
     def __init__(self, entry: Entry, members: list[Entry]) -> None:
+        super().__init__(len(members))
         self.entry = entry
         self.members = members
         self.left = set(range(len(members)))
         """Ranks of those that have not ended."""
-        self.verdict: Outcome | None = None
-        """What the attempt has come to, also while members are still being stopped."""
-        self.settles_at: float | None = None
-        """Until when a member's failure waits for the loss of another one that may have caused it."""
-        self.stopping = False
-        self._fold = GangOutcome(len(members))
 
     def ended(self, member: Entry, outcome: Outcome, now: float) -> None:
-        """A member has come to its end; `verdict`, `settles_at` and `left` say what that means."""
-        if member.rank not in self.left:
-            return
-        self.left.discard(member.rank)
-        if self.verdict is None:
-            self.verdict = self._fold.take(member.rank, outcome)
-            self.settles_at = now + SETTLE_S if isinstance(self.verdict, Failed) else None
-        elif not self.stopping and outweighs(outcome, self.verdict):
-            self.verdict, self.settles_at = self._fold.take(member.rank, outcome), None
-
-    def is_settled(self, now: float) -> bool:
-        """Whether members that are left can be stopped."""
-        return self.verdict is not None and (self.settles_at is None or now >= self.settles_at)
+        """`verdict`, `settles_at` and `left` say what that means."""
+        if member.rank in self.left:
+            self.left.discard(member.rank)
+            self.take(member.rank, outcome, now)
 
 
 def assemble(entry: Entry) -> Gang:

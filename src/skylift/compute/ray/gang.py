@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from skylift.compute.gangs import GangOutcome, attempt_of, member_calls
+from skylift.compute.gangs import GangVerdict, attempt_of, member_calls
 from skylift.compute.ray.crew import Attempt, PlaceState
 from skylift.compute.ray.deaths import outcome_of_death
 from skylift.compute.ray.shape import Shape, shape_of
@@ -21,13 +21,15 @@ from skylift.compute.ray.wire import (
     pack_call,
     unpack_call,
 )
-from skylift.ports.compute import Lost, Outcome
+from skylift.ports.compute import Outcome
 
 if TYPE_CHECKING:
     from skylift.compute.ray.desk import Desk
 
 _STRATEGIES = {"pack": "PACK", "spread": "SPREAD", "strict-spread": "STRICT_SPREAD"}
 _CLOSING_S = 3.0
+_SETTLE_S = 3.0
+"""Ray takes its time to say that an actor has died."""
 
 
 class Gang:
@@ -42,9 +44,12 @@ class Gang:
         self._me = me
         self._config = config
         self._size = attempt.call.requirements.nodes
-        self._ends = GangOutcome(self._size)
+        self._ends = GangVerdict(self._size, settle_s=_SETTLE_S)
+        self._left = set(range(self._size))
+        """Ranks of those that have not ended."""
         self._over = asyncio.Event()
-        self._outcome: Outcome | None = None
+        self._failure: Outcome | None = None
+        """Why it could not begin."""
         self._group: Any = None
         self._members: list[Any] = []
         self._watches: list[asyncio.Future[None]] = []
@@ -58,19 +63,20 @@ class Gang:
         try:
             await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
             if working.done() and not working.cancelled() and (error := working.exception()) is not None:
-                self._outcome = self._outcome or outcome_of_death(error, shape)
+                self._failure = outcome_of_death(error, shape)
             elif working.done():
                 await ending
         finally:
             working.cancel()
             self._desk.gangs_since.pop(token, None)
             await self._give_back()
-        outcome = self._outcome or self._attempt.verdict
+        outcome = self._ends.verdict or self._failure or self._attempt.verdict
         if outcome is not None:
             self._desk.gang_told(self._attempt, outcome)
 
     def end(self) -> None:
         """It is cancelled, or is over."""
+        self._ends.stopping = True
         self._over.set()
 
     def told(self, data: bytes) -> None:
@@ -83,10 +89,15 @@ class Gang:
             self._take(rank, outcome_of(event))
 
     def _take(self, rank: int, outcome: Outcome) -> None:
-        if self._outcome is None:
-            self._outcome = self._ends.take(rank, outcome)
-        if self._outcome is not None:
-            self._over.set()
+        if rank not in self._left:
+            return
+        loop = asyncio.get_running_loop()
+        self._left.discard(rank)
+        self._ends.take(rank, outcome, loop.time())
+        if not self._left or self._ends.is_settled(loop.time()):
+            self.end()
+        elif self._ends.settles_at is not None:
+            loop.call_at(self._ends.settles_at, self.end)
 
     async def _work(self, shape: Shape) -> None:
         from ray.util.placement_group import placement_group
@@ -116,9 +127,7 @@ class Gang:
             await member.watch.remote()
         except Exception as error:  # noqa: BLE001  # its death, or that of the gang
             if not self._over.is_set():
-                death = outcome_of_death(error, shape)
-                reason = f"rank {rank}: {death.reason}" if isinstance(death, Lost) else ""
-                self._take(rank, Lost(reason=reason) if reason else death)
+                self._take(rank, outcome_of_death(error, shape))
 
     async def _give_back(self) -> None:
         import ray
