@@ -80,3 +80,24 @@ def test_a_misspelt_setting_suggests_the_right_one(tmp_path: Path) -> None:
     with pytest.raises(InvalidConfig) as caught:
         load_config(tmp_path, environ={})
     assert caught.value.hint == "did you mean skylift.workers?"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[backends.container]\nlase = '1m'", "did you mean lease?"),
+        ("[backends.conainer]\nlease = '1m'", "did you mean container?"),
+        (
+            "[[backends.batch.machines]]\nname = 'a'\nvcpus = 1\nmemry = '1 GiB'\nmemory = '1 GiB'",
+            "did you mean memory?",
+        ),
+        ("[backends.batch.queues.urgent]\npriorty = 2", "did you mean priority?"),
+        ("[jobs.prepare]\ncomand = ['x']", "did you mean command?"),
+        ("[compute]\nxyz = 1", "known: escalate, memory_steps"),
+    ],
+)
+def test_a_misspelt_setting_is_told_which_was_meant(tmp_path: Path, text: str, hint: str) -> None:
+    (tmp_path / "skylift.toml").write_text(text)
+    with pytest.raises(InvalidConfig) as caught:
+        load_config(tmp_path, environ={})
+    assert caught.value.hint == hint

@@ -165,7 +165,7 @@ def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
                 record = runtime.resume(runtime.reader.record(record.run_id))
     if ended.status == "PAUSED":
         return _say_paused(ended, as_json)
-    return report(ended, as_json, bill_of(runtime, ended))
+    return report(ended, as_json, bill_of(runtime, ended), late=_late(runtime, ended))
 
 
 def _length_ms(length: str | None, every: str | None) -> int | None:
@@ -176,7 +176,7 @@ def _length_ms(length: str | None, every: str | None) -> int | None:
     return None if length is None else parse_duration_ms(length, "--for")
 
 
-def report(record: RunRecord, as_json: bool, bill: Bill | None = None) -> int:
+def report(record: RunRecord, as_json: bool, bill: Bill | None = None, late: str | None = None) -> int:
     """Print a finished run. Progress and errors go to standard error, the output alone to standard output."""
     from skylift.values.plain import plain
 
@@ -196,7 +196,7 @@ def report(record: RunRecord, as_json: bool, bill: Bill | None = None) -> int:
     took = duration((record.stopped_ms or record.created_ms) - record.created_ms)
     click.echo(f"{record.run_id} {record.status} in {took}", err=True)
     if failed:
-        click.echo(f"error[{record.error or record.status}]: {_reason(record)}", err=True)
+        click.echo(f"error[{record.error or record.status}]: {_reason(record, late)}", err=True)
         click.echo(f"  help: skylift show {record.run_id}; skylift logs {record.run_id};", err=True)
         click.echo(f"        once mended: skylift redrive {record.run_id}", err=True)
     if bill is not None:
@@ -206,12 +206,24 @@ def report(record: RunRecord, as_json: bool, bill: Bill | None = None) -> int:
     return int(failed)
 
 
-def _reason(record: RunRecord) -> str:
+def _late(runtime: Runtime, record: RunRecord) -> str | None:
+    """Which step it was, where a timeout ended the run: the service gives no cause."""
+    if record.error != "States.Timeout" or record.cause:
+        return None
+    late = [attempt for attempt in runtime.reader.view(record).attempts if attempt.status == "TIMED_OUT"]
+    if not late:
+        return None
+    last = late[-1]
+    took = duration((last.ended_ms or last.scheduled_ms) - last.scheduled_ms)
+    return f"{last.label} took longer than its timeout: attempt {last.number} was ended after {took}"
+
+
+def _reason(record: RunRecord, late: str | None = None) -> str:
     """The cause on one screen; `skylift show` and the log have the rest."""
     text = message_of(record.cause)
     if len(text) > LONGEST_REASON:
         text = f"{text[:LONGEST_REASON]}… ({len(text) - LONGEST_REASON} more characters)"
-    return text or _SAID_OF.get(record.error or record.status, "no cause given")
+    return text or late or _SAID_OF.get(record.error or record.status, "no cause given")
 
 
 def _prepare(

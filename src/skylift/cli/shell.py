@@ -68,5 +68,8 @@ def _why_not(attempt: Attempt, able: Sequence[str]) -> str:
 
 def _mend(attempt: Attempt) -> str:
     if attempt.status != "RUNNING":
-        return "start the run with --keep-on-failure 30m; `skylift replay` runs the attempt again here"
+        return (
+            "containers can be kept: start the run with --on container --keep-on-failure 30m; "
+            "`skylift replay` runs the attempt again here"
+        )
     return "worker processes have no place of their own: run the step with `--on container`"

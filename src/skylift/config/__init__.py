@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from skylift.config.backends import BackendsSettings, ComputeSettings
 from skylift.config.box import BoxSettings
+from skylift.config.fields import meant
 from skylift.config.jobs import JobBinding
 from skylift.errors import SetupError
 
@@ -280,7 +281,8 @@ def _convert(value: Any, kind: type[Kind], key: str, source: Path | None) -> Kin
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as problem:
-        raise InvalidConfig(f"{_where(source)}: {key}: {problem}; the value is {value!r}") from None
+        said = f"{_where(source)}: {key}: {problem}; the value is {value!r}"
+        raise InvalidConfig(said, hint=meant(str(problem), kind)) from None
 
 
 def _where(source: Path | None) -> str:

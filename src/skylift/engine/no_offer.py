@@ -67,4 +67,4 @@ def _processors(count: float) -> str:
 
 
 def _memory(mib: int) -> str:
-    return f"{mib / 1024:.4g} GiB of memory" if mib >= 1024 else f"{mib} MiB of memory"
+    return f"{round(mib / 1024, 1):,g} GiB of memory" if mib >= 1024 else f"{mib} MiB of memory"

@@ -26,6 +26,7 @@ from skylift.compute.environments import (
 )
 from skylift.compute.environments.ours import conflicts, needed_for, our_places, surroundings
 from skylift.compute.environments.resolving import resolve
+from skylift.compute.environments.uv import ToolFailed
 from skylift.ports.environments import EnvironmentSpec
 from skylift.stores.files import FileBlobStore
 
@@ -206,3 +207,13 @@ def test_without_uv_venv_and_pip_do_it(tmp_path: Path, blobs: FileBlobStore, mon
     assert resolve([line], tmp_path / "cache") == (line,)
     python = environment_python(spec_of(blobs, line), blobs, tmp_path / "environments")
     assert said(python, "import tinyone, skylift; print(tinyone.VERSION)") == "1.0"
+
+
+def test_an_index_that_cannot_be_reached_is_no_fault_of_the_requirement(monkeypatch: Any) -> None:
+    def away(*_: Any, **__: Any) -> str:
+        raise ToolFailed("Failed to fetch: `https://index.invalid/humanize/`\ncause: client error (Connect)")
+
+    monkeypatch.setattr("skylift.compute.environments.resolving.run_tool", away)
+    with pytest.raises(EnvironmentFailed) as caught:
+        resolve(["humanize==4.9.0"], None)
+    assert "index.invalid" in caught.value.message and "lock file" in (caught.value.hint or "")

@@ -12,6 +12,9 @@ from skylift.compute.environments.building import EnvironmentFailed, this_python
 from skylift.compute.environments.ours import conflicts, pinned
 from skylift.compute.environments.uv import ToolFailed, find_uv, run_tool
 
+_OFFLINE = ("dns error", "client error (Connect)", "timed out", "Failed to fetch")
+"""What uv says where it cannot reach an index."""
+
 
 def resolve(lines: Sequence[str], cache_dir: Path | None) -> tuple[str, ...]:
     """Requirements with exact versions of all packages they need, on any platform, for this Python. Sorted.
@@ -79,9 +82,16 @@ def _ask(uv: str, lines: tuple[str, ...]) -> tuple[str, ...]:
     try:
         said = run_tool([*command, "--python-version", this_python(), "-"], given="\n".join(lines))
     except ToolFailed as problem:
-        raise EnvironmentFailed(str(problem)) from None
+        raise EnvironmentFailed(str(problem), hint=_unreachable(str(problem))) from None
     found = [line.strip() for line in said.splitlines() if not line.startswith("#")]
     return tuple(sorted({line for line in (*found, *(asked for asked in lines if asked.startswith("-"))) if line}))
+
+
+def _unreachable(said: str) -> str | None:
+    """What to do where nothing is wrong with the requirement: nobody could be asked."""
+    if not any(sign in said for sign in _OFFLINE):
+        return None
+    return "try again with a network, or name a lock file (every line with --hash) or wheels (name @ file:///…)"
 
 
 def _keep(kept: Path, lines: tuple[str, ...]) -> None:
