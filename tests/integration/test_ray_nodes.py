@@ -10,6 +10,7 @@ from ray_backends import RayParts, make
 from ray_cluster import RayCluster, lonely, ray_cluster
 from tiny_wheels import make_wheel
 
+import skylift.version
 from skylift.compute.environments import write_spec
 from skylift.compute.environments.uv import find_uv
 from skylift.compute.ray.backend import RayBackend
@@ -17,6 +18,7 @@ from skylift.ports.compute import CodeRef, Failed, Outcome, Requirements, Succee
 from skylift.ports.environments import EnvironmentSpec
 from skylift.stores.files import FileBlobStore
 from skylift.testing.backends import Outcomes
+from skylift.version import VERSION
 
 __all__ = ["lonely", "ray_cluster"]
 
@@ -37,7 +39,7 @@ def has(name):
 def skylift():
     import skylift.version
 
-    return skylift.version.VERSION
+    return [skylift.version.VERSION, skylift.__file__]
 """
 _count = iter(range(10**6))
 
@@ -93,11 +95,32 @@ def test_packages_that_cannot_be_installed_fail_the_call_in_the_words_of_the_too
     assert isinstance(outcome, Failed) and "cannot be installed" in outcome.cause
 
 
+def test_a_node_with_another_version_of_skylift_is_sent_ours(
+    parts: RayParts, outcomes: Outcomes, ray_cluster: RayCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "version.py").write_text('VERSION = "0.0.7"\n')
+    theirs = Path(skylift.version.__file__)
+    older = f'mount --make-rprivate / && mount --bind {tmp_path / "version.py"} {theirs} && exec "$@"'
+    node = ray_cluster.add_node(cpus=3, prefix=["unshare", "-m", "sh", "-c", older, "sh"])
+    backend = make(parts, outcomes)
+    backend._announce = (said := []).append
+    try:
+        own = _environment(parts, make_wheel(tmp_path, "tinyone", "1.0"))
+        calls = [_order("skylift", cpus=3), _order("version", own, cpus=3)]
+        [[version, file], packaged] = _outputs(backend, outcomes, *calls)
+        assert version == VERSION and Path(file).parents[1] != theirs.parents[1] and packaged == "1.0"
+        assert said == [f"ray: the cluster has skylift 0.0.7: skylift {VERSION} is sent to its nodes"]
+    finally:
+        backend.end(backend.leased())
+        backend.close()
+        ray_cluster.lose(node)
+
+
 def _environment(parts: RayParts, *lines: str, python: str | None = None) -> str:
     return write_spec(EnvironmentSpec(requirements=lines, python=python), FileBlobStore(parts.blobs))
 
 
-def _order(target: str, environment: str | None = None, **arguments: object) -> TaskCall:
+def _order(target: str, environment: str | None = None, *, cpus: float = 0.5, **arguments: object) -> TaskCall:
     return TaskCall(
         token=f"n{next(_count)}",
         run_id="run",
@@ -106,7 +129,7 @@ def _order(target: str, environment: str | None = None, **arguments: object) -> 
         attempt=1,
         code=CodeRef(bundle=None, target=f"far_tasks:{target}"),
         arguments=arguments,
-        requirements=Requirements(cpus=0.5, environment=environment),
+        requirements=Requirements(cpus=cpus, environment=environment),
     )
 
 

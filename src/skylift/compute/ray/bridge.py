@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from skylift.compute.ray.parcel import Seen, parcel_for, requirements, words_for
 from skylift.compute.ray.wire import LENGTH, BridgeConfig, Down, Events, Up, decode, encode, framed
 from skylift.version import VERSION
 
@@ -164,39 +165,40 @@ class Bridge:
         import ray
 
         seen = self._looked()
-        other = sorted({version or "none" for version, _ in seen.values() if version != VERSION})
-        if other:
-            self._note(f"the cluster has skylift {', '.join(other)}: skylift {VERSION} is sent to its nodes")
+        parcel = parcel_for(seen)
+        if parcel is not None:
+            self._note(words_for(seen))
             ray.shutdown()
-            self._init(runtime_env={"py_modules": [str(Path(__file__).parents[2])], "uv": _our_requirements()})
+            self._init(runtime_env=parcel)
             seen = self._looked()
-        for version, problem in seen.values():
-            if version != VERSION:
-                raise Refused(f"a node cannot load skylift {VERSION}: {problem}")
-            if problem is not None:
+        for node in seen:
+            if node.lacks:
+                raise Refused(f"a node cannot load skylift {VERSION}: {node.problem or ', '.join(node.missing)}")
+            if node.problem is not None:
                 raise Refused(
-                    f"{problem} (every node must: give a URL that all of them reach as `artifacts`, or a folder that "
-                    "they share, see the guide to Ray)"
+                    f"{node.problem} (every node must: give a URL that all of them reach as `artifacts`, or a folder "
+                    "that they share, see the guide to Ray)"
                 )
 
-    def _looked(self) -> dict[str, tuple[str, str | None]]:
-        """What each node answers: its version of this package, and why it cannot read the artifacts."""
+    def _looked(self) -> list[Seen]:
+        """What each node answers."""
         import ray
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-        config = encode(self._config.supervisor.host)
-        look = ray.remote(_look)
-        asked = {
-            row["NodeID"]: look.options(
+        config, look = encode(self._config.supervisor.host), ray.remote(_look)
+        asked = [
+            look.options(
                 num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(row["NodeID"], soft=False)
-            ).remote(config)
+            ).remote(VERSION, requirements(), config)
             for row in ray.nodes()
             if row["Alive"]
-        }
-        seen: dict[str, tuple[str, str | None]] = {}
-        for node, ref in asked.items():
+        ]
+        seen: list[Seen] = []
+        for ref in asked:
             try:
-                seen[node] = ray.get(ref, timeout=_ATTACH_S * 5)
+                seen.append(Seen(*ray.get(ref, timeout=_ATTACH_S * 5)))
+            except ray.exceptions.RuntimeEnvSetupError as problem:
+                raise Refused(f"a node cannot be given skylift {VERSION}: {_text(problem)}") from None
             except (ray.exceptions.RayError, ValueError) as problem:  # gone since: the others count
                 missed = problem
         if asked and not seen:
@@ -207,22 +209,32 @@ class Bridge:
         self.say(Up(0, "note", text.encode()))
 
 
-def _look(config: bytes) -> tuple[str, str | None]:
-    """Travels by value, for it runs where this package may not be."""
+def _look(ours: str, needs: tuple[str, ...], config: bytes) -> tuple[str, tuple[str, ...], str | None]:
+    """What a node has, see `Seen`. Travels by value, for it runs where this package may not be."""
+    import importlib.metadata as metadata
+
+    from packaging.requirements import Requirement  # Ray needs it too
+
+    missing = []
+    for line in needs:
+        wanted = Requirement(line)
+        if wanted.marker is None or wanted.marker.evaluate():
+            try:
+                met = wanted.specifier.contains(metadata.version(wanted.name), prereleases=True)
+            except metadata.PackageNotFoundError:
+                met = False
+            missing += [] if met else [line]
     try:
-        from skylift.compute.ray.place import blindness
-        from skylift.compute.ray.wire import HostConfig, decode
         from skylift.version import VERSION as THEIRS
-    except Exception as problem:  # noqa: BLE001  # missing, or without what it needs
-        return "", f"{type(problem).__name__}: {problem}"
-    return THEIRS, blindness(decode(config, HostConfig))
+    except Exception as problem:  # noqa: BLE001  # missing, broken, or older than that module
+        return "", tuple(missing), f"{type(problem).__name__}: {problem}"
+    if missing or ours != THEIRS:
+        return THEIRS, tuple(missing), None
 
+    from skylift.compute.ray.place import blindness
+    from skylift.compute.ray.wire import HostConfig, decode
 
-def _our_requirements() -> list[str]:
-    """What this package needs wherever it runs; its extras are the cluster's own matter."""
-    from importlib.metadata import requires
-
-    return [line for line in requires("skylift") or () if "extra ==" not in line]
+    return THEIRS, (), blindness(decode(config, HostConfig))
 
 
 def _reach(address: str) -> None:
