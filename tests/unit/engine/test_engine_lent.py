@@ -72,6 +72,7 @@ def test_the_worker_is_given_the_whole_call_and_its_answer_is_the_outcome() -> N
         arguments={"rate": 10**30},
         requirements=Requirements(timeout_ms=5_000, memory_mib=64),
         account=ACCOUNT,
+        pipeline=PIPELINE,
         visit="1-1",
     )
     assert world.engine.in_flight(run_id)[0].what == "running"

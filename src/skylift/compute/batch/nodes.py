@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from skylift.compute.batch.packing import Room
@@ -172,10 +172,10 @@ class Nodes:
             members += members_in(needs, node.machine.kind)
         return frozenset(chosen) if members >= needs.nodes else frozenset()
 
-    def drain(self) -> None:
-        """Give nothing more to machines that we may stop, so that their share of the limit comes free."""
+    def drain(self, useless: Callable[[Kind], bool]) -> None:
+        """Give nothing more to machines of such kinds that we may stop, so that their share of the limit comes free."""
         for node in self._nodes.values():
-            if node.ours and _stoppable(node):
+            if node.ours and _stoppable(node) and useless(node.machine.kind):
                 node.draining = True
 
 

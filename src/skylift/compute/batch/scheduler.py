@@ -341,7 +341,7 @@ class Scheduler:
                 self.reserved = (head.token, machines)
 
     def _start(self, now_ms: int) -> list[Effect]:
-        if not self.queues.backlog:
+        if not self.queues.backlog or self._is_blocked(now_ms):
             return []
         rooms = [*self._spare_rooms(), *(Room("", kind) for kind in self.pending.values())]
         effects: list[Effect] = []
@@ -350,6 +350,12 @@ class Scheduler:
             self.pending[self._number] = kind
             effects.append(Start(self._number, kind))
         return effects
+
+    def _is_blocked(self, now_ms: int) -> bool:
+        """What has waited longest has waited for too long, and only the end of other machines makes room for it: every
+        machine for somebody else would be in its way."""
+        overdue = self._overdue(now_ms)
+        return bool(overdue) and self._has_no_way(overdue[0].needs)
 
     def _out_of_stock(self, now_ms: int) -> list[str]:
         return [name for name, backoff in self.backoff.items() if backoff.until_ms > now_ms]
@@ -391,27 +397,37 @@ class Scheduler:
     def _overdue(self, now_ms: int) -> list[Work]:
         """What has waited at the head of all for too long; the longest first."""
         patience = self.policy.patience_ms
-        overdue = [token for token, since in self._refused_since.items() if now_ms - since >= patience]
-        return [work for token in overdue if (work := self.queues.waiting.get(token)) and not self.at_limit(work)]
+        return [work for work in self._heads() if now_ms - self._refused_since[work.token] >= patience]
+
+    def _heads(self) -> list[Work]:
+        """What has come to the head and found no room; the longest first, of equals the more important."""
+        heads = [work for token in self._refused_since if (work := self.queues.waiting.get(token))]
+        free = [work for work in heads if not self.at_limit(work)]
+        return sorted(free, key=lambda work: (self._refused_since[work.token], -self.queues.priority(work), work.token))
 
     def _stop(self, now_ms: int) -> list[Effect]:
         """Machines that are idle for too long; and at once, when another kind needs their share of the limit."""
         kept = self.reserved[1] if self.reserved is not None else frozenset()
         crowded = self._crowded_out()
-        if any(now_ms - self._refused_since[token] >= self.policy.patience_ms for token in crowded):
-            self.nodes.drain()
+
+        def in_the_way(kind: Kind) -> bool:
+            return crowded is not None and not may_run_on(crowded.needs, kind, self.policy.kinds)
+
+        if crowded is not None and now_ms - self._refused_since[crowded.token] >= self.policy.patience_ms:
+            self.nodes.drain(in_the_way)
         stopped: list[Effect] = []
         for node in self.nodes.idle():
-            due = node.draining or crowded or now_ms - node.idle_since >= self.policy.idle_ms
+            due = node.draining or in_the_way(node.machine.kind) or now_ms - node.idle_since >= self.policy.idle_ms
             if due and node.machine.id not in kept:
                 node.stopping = True
                 stopped.append(Stop(node.machine.id))
         return stopped
 
-    def _crowded_out(self) -> list[str]:
-        """What has come to the head and fits none of our machines, while they use up the limit for others."""
-        heads = [work for token in self._refused_since if (work := self.queues.waiting.get(token))]
-        return [work.token for work in heads if not self.at_limit(work) and self._has_no_way(work.needs)]
+    def _crowded_out(self) -> Work | None:
+        """The first that has come to the head, where it fits none of our machines while they use up the limit. Only the
+        first: what makes room for a second one would take it from machines that are coming for the first."""
+        first = next(iter(self._heads()), None)
+        return first if first is not None and self._has_no_way(first.needs) else None
 
     def _has_no_way(self, needs: Needs) -> bool:
         """Our machines, those asked for and those that the limit still allows would not hold it, were they empty."""
