@@ -314,3 +314,19 @@ def test_what_is_refused_could_not_run_and_is_told_what_is_near(wanted: Needs) -
     else:
         assert told[0].startswith("needs ") and told[1]
         assert not possible or wanted.nodes > 1
+
+
+def test_two_gangs_that_crowd_each_other_out_run_one_after_the_other() -> None:
+    """Each needs most of the pool's limit, in machines that the other cannot use; nothing could be had at first."""
+    pool = Pool()
+    pool.begin()
+    submit, answer = Pool.submit, Pool.answer
+    spot = Needs(mcpus=250, memory_mib=2048, gpus=0, market="spot", nodes=3)
+    large = Needs(mcpus=250, memory_mib=8192, gpus=0, market="on-demand", nodes=2)
+    submit(pool, wanted=spot, queue="low", share="a", run="x", most=None, count=1)
+    answer(pool, comes=False)
+    submit(pool, wanted=large, queue="high", share="a", run="x", most=None, count=1)
+    answer(pool, comes=False)
+    answer(pool, comes=False)
+    pool.teardown()
+    assert pool.over == {"t1", "t2"}
