@@ -280,6 +280,35 @@ def test_tasks_of_ours_run_on_the_box_with_code_and_artifacts_from_the_server(se
     assert ended(worker)[0] == 0
 
 
+CHECKPOINTS = """
+from skylift import checkpoint, pipeline, task
+
+
+@task(retry=1)
+def trained() -> int:
+    state = checkpoint.load({"done": 0})
+    if state["done"] == 0:
+        checkpoint.save({"done": 7})
+        raise ValueError("once")
+    return state["done"]
+
+
+@pipeline
+def training() -> int:
+    return trained()
+"""
+
+
+def test_checkpoints_lie_on_the_box_where_the_server_has_the_artifacts(server: ApiServer, box: Box) -> None:
+    (box.folder / "training.py").write_text(CHECKPOINTS)
+    worker = box.worker()
+    ran = box.run("run", "training.py", "--on", "activity:gpu-box")
+    assert (ran.returncode, ran.stdout.strip()) == (0, "7"), ran.stderr
+    assert list((box.folder / ".skylift" / "worker" / "checkpoints").iterdir())
+    worker.send_signal(signal.SIGTERM)
+    assert ended(worker)[0] == 0
+
+
 def test_an_answer_longer_than_the_protocol_takes(server: ApiServer, box: Box) -> None:
     """5,000 texts of 100 characters stay JSON, since the graph looks at them."""
     (box.folder / "long.py").write_text(

@@ -32,6 +32,7 @@ def attempts_backend(
             report,
             blobs=artifacts or here,
             blobs_factory=OPEN if artifacts else FACTORY,
+            checkpoints=None if artifacts else str(home / "checkpoints"),  # a server keeps none
             cache_dir=str(home / "bundles"),
             workers=at_once,
             secrets={name: secret_source(one, config.project) for name, one in config.secrets.items()},
