@@ -23,6 +23,7 @@ from skylift.compute.container.images import Image, Images
 from skylift.compute.container.offers import offers_of
 from skylift.compute.container.place import Place, PlaceSettings, container_name, holder_of, scratch_of
 from skylift.compute.container.room import Room
+from skylift.compute.ended import EndedCalls
 from skylift.compute.gangs import MEMBER, member_calls
 from skylift.compute.process.machine import Machine, infeasible, unsendable
 from skylift.compute.worker import failure
@@ -39,7 +40,6 @@ from skylift.ports.compute import (
     TaskCall,
 )
 
-_REMEMBERED = 10_000
 _KILL_AFTER_S = 4.0
 """A supervisor that has not stopped its attempt so long after its grace is ended with its container."""
 _SILENT_S = 20.0
@@ -84,8 +84,7 @@ class ContainerBackend(Basics):
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
         self._by_folder: dict[AttemptFolder, Held] = {}
-        self._ended_before: dict[str, int] = {}
-        """Tokens that were reported here, and which delivery ended for good: a later one runs anew."""
+        self._over = EndedCalls()
         self._closing = False
         self._clean_at = 0.0
         self._watcher = Watcher(self._ended, lease_ms=lease_ms, name=self.name, tick=self._tick)
@@ -98,7 +97,7 @@ class ContainerBackend(Basics):
 
     def submit(self, calls: Sequence[TaskCall]) -> None:
         with self._lock:
-            new = [call for call in calls if call.token not in self._held and self._is_new(call)]
+            new = [call for call in calls if not self._knows(call)]
         adopted = self._adopt({call.token: call.delivery for call in new})
         refused: list[tuple[str, Outcome]] = []
         with self._lock:
@@ -112,7 +111,7 @@ class ContainerBackend(Basics):
                     held = self._held[call.token] = Held(self._room.entry(call))
                     self._room.wait(held)
                 else:
-                    self._remember(call.token, call.delivery)
+                    self._over.add(call.token, call.delivery)
                     refused.append((call.token, infeasible(call.label, self.name, misfit)))
             self._begin()
         for token, outcome in refused:
@@ -141,7 +140,7 @@ class ContainerBackend(Basics):
                 else:
                     self._room.drop(held)
                     del self._held[token]
-                    self._remember(token, 0)
+                    self._over.forget(token)
                     dropped.append(token)
         for token in dropped:
             self._report(token, Cancelled())
@@ -195,20 +194,15 @@ class ContainerBackend(Basics):
     def _stop(self, held: Held) -> None:
         held.stop(time.monotonic() + self._settings.grace_ms / 1000 + _KILL_AFTER_S)
 
+    def _knows(self, call: TaskCall) -> bool:
+        return call.token in self._held or self._over.has(call.token, call.delivery)
+
     def _settle(self, held: Held, now: float) -> None:
         """Of a gang that has ended otherwise than well, stop what is left."""
         if held.stops_at <= now:
             self._stop(held)
         elif held.stops_at != float("inf"):
             self._watcher.tick_by(held.stops_at)
-
-    def _is_new(self, call: TaskCall) -> bool:
-        return call.delivery > self._ended_before.get(call.token, 0)
-
-    def _remember(self, token: str, delivery: int) -> None:
-        self._ended_before[token] = delivery
-        if len(self._ended_before) > _REMEMBERED:
-            del self._ended_before[next(iter(self._ended_before))]
 
     def _finished(self, held: Held) -> Outcome | None:
         """Forget a call of which nothing runs any more; its outcome, if that is to be told."""
@@ -217,7 +211,10 @@ class ContainerBackend(Basics):
         del self._held[held.token]
         self._room.leave(held)
         outcome = held.verdict()
-        self._remember(held.token, 0 if isinstance(outcome, Lost | Cancelled) else held.entry.call.delivery)
+        if isinstance(outcome, Lost | Cancelled):
+            self._over.forget(held.token)
+        else:
+            self._over.add(held.token, held.entry.call.delivery)
         self._begin()
         return None if self._closing else outcome
 
