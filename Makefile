@@ -27,11 +27,12 @@ unit: setup
 	$(PY) -m pytest tests/unit -m "not slow" -n $(JOBS)
 
 test: setup lint            ## set up, all checks and all tests
-	$(PY) -m pytest -n $(JOBS) --dist worksteal
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup
 
-bench: setup            ## the measurements, written to bench/RESULTS.md and bench/SERVICE.md
+bench: setup            ## the measurements, written to bench/RESULTS.md, bench/SERVICE.md and bench/RAY.md
 	$(PY) -m bench
 	$(PY) -m bench.service
+	$(PY) -m bench.ray
 
 clean:            ## remove what the tools leave behind; .venv and .skylift stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 from moto_server import _aws, aws
 from podman import podman_variables
@@ -27,3 +28,18 @@ __all__ = [
 settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+_HEAVY = {"ray_cluster": "ray", "lonely": "ray", "podman_variables": "containers"}
+"""Fixtures that start something big, and the group of tests that shares it."""
+_PLACES = {"ray": "ray", "container": "containers", "mixed": "containers"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share something big run in one process, one after the other, instead of starting it in each."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        params = item.callspec.params if hasattr(item, "callspec") else {}
+        place = params.get("place")
+        found = next((_HEAVY[name] for name in names if name in _HEAVY), _PLACES.get(place) if place else None)
+        if found is not None:
+            item.add_marker(pytest.mark.xdist_group(found))
