@@ -9,7 +9,7 @@ import pytest
 
 from skylift.compute.batch.jobs import Dependency, ExitRule, JobRequest, Jobs, Over, Retry, Run, Stop
 from skylift.compute.batch.queue import BatchQueue, JobDescription
-from skylift.compute.batch.submit_job import request_of
+from skylift.compute.batch.submit_job import request_of, retry_of
 from skylift.compute.inline.backend import InlineBackend
 from skylift.errors import AuthorError
 from skylift.ports.compute import Cancelled, CodeRef, Failed, Lost, OutOfMemory, Succeeded, TaskCall, TimedOut
@@ -168,6 +168,18 @@ def test_the_parameters_of_submit_job_become_a_request() -> None:
 def test_wrong_parameters_name_their_place(parameters: dict[str, object], place: str) -> None:
     with pytest.raises(AuthorError, match=place):
         request_of(parameters, call("job-1"))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "place"),
+    [
+        ({"Attempts": 0}, "RetryStrategy.Attempts is 0"),
+        ({"EvaluateOnExit": [{"OnReason": "*"}]}, "RetryStrategy.*Action"),
+    ],
+)
+def test_a_retry_strategy_of_its_own_is_checked_as_well(strategy: dict[str, object], place: str) -> None:
+    with pytest.raises(AuthorError, match=place):
+        retry_of(strategy)
 
 
 def _inline(report: Callable[[str, object], None]) -> InlineBackend:

@@ -15,6 +15,7 @@ from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, OutOfMemory,
 
 Status = Literal["PENDING", "RUNNABLE", "SUCCEEDED", "FAILED"]
 TIMED_OUT = "Job attempt duration exceeded timeout"
+EXITED = "Essential container in task exited"
 INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
 
 
@@ -123,7 +124,7 @@ class Jobs:
         job, child = found
         child.outcome = outcome
         if isinstance(outcome, Succeeded):
-            child.status, child.reason = "SUCCEEDED", "Essential container in task exited"
+            child.status, child.reason = "SUCCEEDED", EXITED
         else:
             self._not_well(job, child, outcome)
         return list(self._settle())
@@ -228,11 +229,11 @@ def exit_of(outcome: Outcome) -> Exit:
         return Exit(status_reason=reason, reason=outcome.reason, counts=not outcome.preempted)
     if isinstance(outcome, OutOfMemory):
         reason = "OutOfMemoryError: Container killed due to memory usage"
-        return Exit(status_reason="Essential container in task exited", reason=reason, exit_code=137)
+        return Exit(status_reason=EXITED, reason=reason, exit_code=137)
     if isinstance(outcome, TimedOut):
         return Exit(status_reason=TIMED_OUT)
     if isinstance(outcome, Cancelled):
         return Exit(status_reason="Job was terminated")
     if isinstance(outcome, Failed):
-        return Exit(status_reason="Essential container in task exited", reason=outcome.error, exit_code=1)
-    return Exit(status_reason="Essential container in task exited", exit_code=0)
+        return Exit(status_reason=EXITED, reason=outcome.error, exit_code=1)
+    return Exit(status_reason=EXITED, exit_code=0)

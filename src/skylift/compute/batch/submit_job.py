@@ -11,7 +11,8 @@ from skylift.compute.batch.jobs import Dependency, ExitRule, JobRequest, Retry
 from skylift.errors import AuthorError
 from skylift.ports.compute import Requirements, TaskCall
 
-_MOST_CHILDREN = 10_000
+MOST_CHILDREN = 10_000
+"""Of an array job, as at the service."""
 _MOST_TRIES = 10
 
 
@@ -57,7 +58,6 @@ class _Overrides(msgspec.Struct, frozen=True, rename="pascal"):
 
 class _SubmitJob(msgspec.Struct, frozen=True, rename="pascal"):
     job_name: str
-    job_queue: str = ""
     array_properties: _Array = _Array()
     depends_on: tuple[_Depends, ...] = ()
     retry_strategy: _Strategy = _Strategy()
@@ -72,18 +72,31 @@ def request_of(parameters: Mapping[str, Any], call: TaskCall) -> JobRequest:
         given = msgspec.convert(parameters, _SubmitJob)
     except msgspec.ValidationError as problem:
         raise AuthorError(f"submitJob: {problem}", code="JOB") from problem
-    size, attempts = given.array_properties.size, given.retry_strategy.attempts
-    if size is not None and not 2 <= size <= _MOST_CHILDREN:
-        raise AuthorError(f"submitJob: ArrayProperties.Size is {size}; it is from 2 to {_MOST_CHILDREN}", code="JOB")
-    if not 1 <= attempts <= _MOST_TRIES:
-        raise AuthorError(f"submitJob: RetryStrategy.Attempts is {attempts}; it is from 1 to {_MOST_TRIES}", code="JOB")
+    size = given.array_properties.size
+    if size is not None and not 2 <= size <= MOST_CHILDREN:
+        raise AuthorError(f"submitJob: ArrayProperties.Size is {size}; it is from 2 to {MOST_CHILDREN}", code="JOB")
     return JobRequest(
         id=call.token,
         call=msgspec.structs.replace(call, label=given.job_name, requirements=_needs(given, call.requirements)),
         size=size,
         after=tuple(_dependency(each) for each in given.depends_on),
-        retry=Retry(attempts=attempts, rules=tuple(_rule(each) for each in given.retry_strategy.evaluate_on_exit)),
+        retry=_retry(given.retry_strategy),
     )
+
+
+def retry_of(strategy: Mapping[str, Any]) -> Retry:
+    """Of its RetryStrategy alone. Raises AuthorError, which names the place."""
+    try:
+        return _retry(msgspec.convert(strategy, _Strategy))
+    except msgspec.ValidationError as problem:
+        raise AuthorError(f"submitJob: RetryStrategy: {problem}", code="JOB") from problem
+
+
+def _retry(strategy: _Strategy) -> Retry:
+    attempts = strategy.attempts
+    if not 1 <= attempts <= _MOST_TRIES:
+        raise AuthorError(f"submitJob: RetryStrategy.Attempts is {attempts}; it is from 1 to {_MOST_TRIES}", code="JOB")
+    return Retry(attempts=attempts, rules=tuple(_rule(each) for each in strategy.evaluate_on_exit))
 
 
 def _dependency(each: _Depends) -> Dependency:

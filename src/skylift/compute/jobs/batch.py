@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from fnmatch import fnmatchcase
 from typing import Any
 
+from skylift.compute.batch import jobs
+from skylift.compute.batch.submit_job import MOST_CHILDREN, retry_of
 from skylift.compute.jobs.containers import command_of, environment_of, folder_of, log_stream, pairs
 from skylift.compute.jobs.order import JobFailed, JobOrder, read_order
 from skylift.compute.jobs.program import Exit, end_all, run
 from skylift.errors import SetupError
 
-MOST_CHILDREN = 10_000
-"""Of an array job, as at the service."""
 _AT_ONCE = 8
 
 
@@ -53,12 +52,11 @@ def _run_array(order: JobOrder, size: int) -> list[list[Exit]]:
 
 def _tries(order: JobOrder, index: int | None) -> list[Exit]:
     """One job, or one child of an array, tried as its retry strategy says."""
-    strategy = order.parameters.get("RetryStrategy") or {}
-    most = max(1, min(10, int(strategy.get("Attempts", 1))))
+    retry = retry_of(order.parameters.get("RetryStrategy") or {})
     exits: list[Exit] = []
     while True:
         exits.append(_run(order, index, len(exits) + 1))
-        if exits[-1].code == 0 or len(exits) >= most or not _again(strategy, exits[-1]):
+        if exits[-1].code == 0 or len(exits) >= retry.attempts or not jobs.again(retry, _seen(exits[-1])):
             return exits
 
 
@@ -81,24 +79,13 @@ def _run(order: JobOrder, index: int | None, number: int) -> Exit:
     )
 
 
-def _again(strategy: dict[str, Any], ended: Exit) -> bool:
-    """EvaluateOnExit: the first rule whose patterns all match decides; without a match it is tried again."""
-    if ended.timed_out:
-        return False
-    reason = _reason(ended)
-    for rule in strategy.get("EvaluateOnExit") or ():
-        patterns = {
-            "OnExitCode": str(ended.code),
-            "OnStatusReason": reason,
-            "OnReason": reason,
-        }
-        if all(fnmatchcase(seen, str(rule[key])) for key, seen in patterns.items() if key in rule):
-            return str(rule.get("Action", "")).upper() == "RETRY"
-    return True
+def _seen(ended: Exit) -> jobs.Exit:
+    """In the words that the rules of a retry strategy match."""
+    return jobs.Exit(status_reason=_reason(ended), exit_code=ended.code)
 
 
 def _reason(ended: Exit) -> str:
-    return "Job attempt duration exceeded timeout" if ended.timed_out else "Essential container in task exited"
+    return jobs.TIMED_OUT if ended.timed_out else jobs.EXITED
 
 
 def _description(order: JobOrder, created: int, tries: list[list[Exit]], size: int) -> dict[str, Any]:
