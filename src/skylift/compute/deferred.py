@@ -34,7 +34,7 @@ class DeferredBackend:
     ) -> None:
         """`offers` answers before there is a backend; without it whatever is asked for is taken to be possible."""
         self.name = name
-        self.capabilities = capabilities or Capabilities()
+        self._capabilities = capabilities or Capabilities()
         self._make = make
         self._offers = offers
         self._report = report
@@ -44,6 +44,13 @@ class DeferredBackend:
         """Calls that came before there was a backend, by token."""
         self._making: threading.Thread | None = None
         self._closed = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it may do, and once it is made, what it does: that can depend on its settings."""
+        with self._lock:
+            inner = self._inner
+        return self._capabilities if inner is None else inner.capabilities
 
     def offers(self, requirements: Requirements) -> Sequence[Offer]:
         with self._lock:

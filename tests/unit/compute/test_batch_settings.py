@@ -40,6 +40,15 @@ FULL = settings(
 )
 
 
+def test_a_backend_says_of_itself_what_its_machines_allow(tmp_path: Path) -> None:
+    local = make_provider(parts(tmp_path, FULL), FULL).capabilities
+    rehearsed = msgspec.structs.replace(FULL, provider="simulated")
+    simulated = make_provider(parts(tmp_path, rehearsed), rehearsed).capabilities
+    assert (local.outlives_engine, local.leases, local.warns) == (True, True, True)
+    assert (simulated.outlives_engine, simulated.leases, simulated.warns) == (False, False, False)
+    assert simulated.gangs and simulated.environments
+
+
 def test_settings_become_kinds_a_policy_and_queues(tmp_path: Path) -> None:
     assert kinds_of(FULL) == (
         Kind(name="small", vcpus=2, memory_mib=4096),

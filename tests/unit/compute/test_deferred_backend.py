@@ -9,7 +9,7 @@ import pytest
 
 from skylift.compute.deferred import DeferredBackend
 from skylift.errors import SetupError
-from skylift.ports.compute import Cancelled, CodeRef, Failed, Succeeded, TaskCall
+from skylift.ports.compute import Cancelled, Capabilities, CodeRef, Failed, Succeeded, TaskCall
 from skylift.testing.clock import VirtualClock
 from skylift.testing.simulation import VirtualBackend
 
@@ -49,6 +49,14 @@ class Slow:
     def report(self, token: str, outcome: Any) -> None:
         self.told.append((token, outcome))
         self.heard.set()
+
+
+def test_it_can_do_what_the_backend_can_that_was_made() -> None:
+    inner = VirtualBackend(VirtualClock(), {}, lambda token, outcome: None, longest_ms=0)
+    maybe = Capabilities(outlives_engine=True, keeps=True)
+    backend = DeferredBackend("slow", lambda: inner, lambda token, outcome: None, capabilities=maybe)
+    assert backend.capabilities == maybe
+    assert backend.made is inner and backend.capabilities == inner.capabilities != maybe
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ from typing import Literal
 
 from skylift.compute.basics import Basics
 from skylift.compute.batch.adopting import adopt
-from skylift.compute.batch.capabilities import CAPABILITIES
 from skylift.compute.batch.entries import Entry, by_machine
 from skylift.compute.batch.explaining import explain
 from skylift.compute.batch.nodes import attempt_token
@@ -63,8 +62,6 @@ class BatchBackend(Basics):
     to queues, `*` stands for all others.
     """
 
-    capabilities = CAPABILITIES
-
     def __init__(
         self,
         report: Report,
@@ -79,6 +76,7 @@ class BatchBackend(Basics):
         self.name = name
         self._report = report
         self._provider = provider
+        self.capabilities = provider.capabilities
         self._queue_of = dict(queue_of or {})
         self._lease_ms = lease_ms
         self._clock = clock

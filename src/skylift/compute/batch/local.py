@@ -17,6 +17,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from skylift.compute.attempts.folders import AttemptFolder, AttemptFolders
+from skylift.compute.batch.capabilities import CAPABILITIES
 from skylift.compute.batch.local_files import (
     CRASH,
     HOLDER,
@@ -78,6 +79,7 @@ class LocalProvider:
     """The Provider port. Everything lies under `root`: machines, and the folders of attempts."""
 
     name = "local"
+    capabilities = CAPABILITIES
     open = False
     pause_s = 0.005
 

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from skylift.errors import ComputeError
-from skylift.ports.compute import Market, Outcome, TaskCall
+from skylift.ports.compute import Capabilities, Market, Outcome, TaskCall
 
 
 class NoCapacity(ComputeError):
@@ -84,6 +84,8 @@ class Provider(Protocol):
     """
 
     name: str
+    capabilities: Capabilities
+    """Of a backend on these machines."""
     open: bool
     """Other kinds may turn up later (boxes that join), so that what fits none is not refused but waits."""
     most_vcpus: float | None

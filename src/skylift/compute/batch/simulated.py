@@ -10,6 +10,7 @@ from typing import Protocol
 import msgspec
 
 from skylift.compute.batch.billing import place_usage
+from skylift.compute.batch.capabilities import OF_THIS_PROCESS
 from skylift.compute.batch.provider import Held, Kind, Machine, NoCapacity, Phase
 from skylift.ports.compute import Cancelled, Outcome, TaskCall
 
@@ -105,6 +106,7 @@ class SimulatedProvider:
     """The Provider port, as if everything happened. What it knows lies in this object only."""
 
     name = "simulated"
+    capabilities = OF_THIS_PROCESS
     open = False
     pause_s = 0.005
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from skylift.compute.batch.capabilities import OF_BOXES
 from skylift.compute.batch.joined import JoinedBox, JoinedBoxes
 from skylift.compute.batch.provider import Held, Kind, Machine, NoCapacity, Phase
 from skylift.ports.compute import Outcome, TaskCall
@@ -16,6 +17,7 @@ class WorkersProvider:
     """The Provider port. All lies in the store, where the servers write what the boxes say."""
 
     name = "workers"
+    capabilities = OF_BOXES
     open = True
     pause_s = 0.1
     most_vcpus: float | None = None
