@@ -139,5 +139,5 @@ def _text(at_ms: int) -> str:
 def _time(text: str | None) -> int | None:
     try:
         return None if text is None else int(datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -21,6 +21,7 @@ from skylift.errors import SkyliftError
 from skylift.units import parse_duration_ms
 
 ASK_S = 5.0
+_LONGEST_ANSWER = 4 * 1024 * 1024
 KEEP_AWAKE = "~/.skylift-keep-awake"
 _WORKER = "skylift.compute.worker"
 
@@ -110,6 +111,8 @@ def _servers(folder: Path) -> list[dict[str, Any]]:
     found = []
     for file in sorted([*folder.glob("jpserver-*.json"), *folder.glob("nbserver-*.json")]):
         try:
+            if not file.is_file():
+                continue
             server = json.loads(file.read_text(encoding="utf-8"))
             alive = psutil.pid_exists(int(server["pid"])) and str(server["url"]).startswith("http")
         except (OSError, ValueError, KeyError, TypeError):
@@ -124,8 +127,8 @@ def _asked(server: dict[str, Any], path: str) -> list[dict[str, Any]]:
     request = urllib.request.Request(f"{str(server['url']).rstrip('/')}/{path}", headers=headers)
     try:
         with urllib.request.urlopen(request, timeout=ASK_S) as answer:
-            found: list[dict[str, Any]] = json.load(answer)
-            return found
+            found = json.loads(answer.read(_LONGEST_ANSWER))
+            return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
     except urllib.error.HTTPError as problem:
         with problem:
             if problem.code == 404:

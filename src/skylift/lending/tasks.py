@@ -72,7 +72,7 @@ def read(given: GivenTask, rules: Rules) -> Work:
         return Work(
             given=given, call=None, refusal=Failure("Skylift.BadTask", f"this worker cannot read it: {problem}")
         )
-    if call is not None:
+    if call is not None and call.token == given.token:  # else it only looks like one: data may come from anywhere
         return Work(
             given=given, call=msgspec.structs.replace(call, log=_log(rules, call.token, call.run_id)), ours=True
         )

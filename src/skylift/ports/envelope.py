@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from skylift.ports.compute import Outcome, TaskCall
+from skylift.ports.foreign import sound
 
 VERSION = 1
 
@@ -61,7 +62,7 @@ def open_answer(value: Any) -> Answer | None:
         found: Answer | None = _open(value, Answer, "outcome")
     except ValueError:
         return None
-    return found
+    return None if found is None else msgspec.structs.replace(found, outcome=sound(found.outcome))
 
 
 def open_elsewhere(value: Any) -> str | None:

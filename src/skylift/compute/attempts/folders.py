@@ -26,9 +26,11 @@ from skylift.compute.worker.solo_files import (
     WARNED,
     SoloOrder,
     mark,
+    open_pipe,
     read_moment,
     read_order,
     read_outcome,
+    read_start,
     there,
     until_ms,
     write_moment,
@@ -68,6 +70,14 @@ class AttemptFolder:
     def bell(self) -> str:
         return os.path.join(self._folder, BELL)
 
+    def hear(self) -> int:
+        """The bell, opened. OSError where there is none."""
+        return open_pipe(self._folder, BELL, os.O_RDONLY)
+
+    def beside(self, name: str) -> Path:
+        """A file about the attempt that its code cannot reach; gone with the folder."""
+        return self.path.with_name(f"{self.path.name}.{name}")
+
     def renew(self, until: int) -> None:
         """The attempt may live until then, UTC milliseconds. FileNotFoundError if the folder is gone."""
         write_moment(self._folder, LEASE, until)
@@ -102,7 +112,8 @@ class AttemptFolder:
     def alive(self) -> bool:
         """Whether its supervisor lives now, on this machine or in a container of it."""
         try:
-            fd = os.open(os.path.join(self._folder, ALIVE), os.O_RDONLY | os.O_CLOEXEC)
+            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+            fd = os.open(os.path.join(self._folder, ALIVE), flags)
         except OSError:
             return False
         try:
@@ -117,22 +128,24 @@ class AttemptFolder:
     def process(self) -> tuple[int, int] | None:
         """Number and start of the supervisor's process, as it saw them itself: in a container, those inside."""
         with contextlib.suppress(OSError, ValueError):
-            pid, started = Path(self._folder, ALIVE).read_text().split()
+            pid, started = read_start(self._folder, ALIVE, 64).split()
             return int(pid), int(started)
         return None
 
     def last_words(self) -> str:
         """What was written where the interpreter writes when it crashes."""
         with contextlib.suppress(OSError):
-            return Path(self._folder, CRASH).read_text(encoding="utf-8", errors="replace")[:16_384].strip()
+            return read_start(self._folder, CRASH, 16_384).decode("utf-8", "replace").strip()
         return ""
 
     def outcome(self) -> Outcome | None:
         return read_outcome(self._folder)
 
     def give_outcome(self, outcome: Outcome) -> None:
-        """For an attempt whose supervisor can say nothing any more, or never came up."""
-        write_outcome(self._folder, outcome)
+        """For an attempt whose supervisor can say nothing any more, or never came up. Nothing where its folder is gone,
+        or where its code has seen to it that there is no room for the file."""
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            write_outcome(self._folder, outcome)
 
     def give_secrets(self, values: Mapping[str, str]) -> None:
         """Values by name, for the one start that is to come: they are on file only until they are read."""
@@ -147,10 +160,10 @@ class AttemptFolder:
     def ask_to_stop(self) -> None:
         """The supervisor hears it at once, or when it comes up; it ends the attempt with all it started within its
         grace, and says so."""
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):
             mark(self._folder, STOP)
         with contextlib.suppress(OSError):
-            fd = os.open(os.path.join(self._folder, EAR), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = open_pipe(self._folder, EAR, os.O_WRONLY)
             try:
                 os.write(fd, b"!")
             finally:
@@ -159,6 +172,8 @@ class AttemptFolder:
     def remove(self) -> None:
         """Forget it. What still ran in it would end."""
         shutil.rmtree(self.path, ignore_errors=True)
+        for file in self.path.parent.glob(f"{self.path.name}.*"):
+            file.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.path.parent.rmdir()
 

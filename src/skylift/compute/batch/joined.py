@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from skylift.compute.batch.provider import Held, Kind
 from skylift.ports.compute import Cancelled, Lost, Outcome, TaskCall
+from skylift.ports.foreign import sound
 from skylift.ports.resources import Resource, ResourceChanged, ResourceStore
 
 BOX, ATTEMPT = "pool-box", "pool-attempt"
@@ -71,11 +73,11 @@ class BoxSays(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     id: str | None = None
     """As it was told when it joined; None to join."""
-    vcpus: float
-    memory_mib: int
-    gpu: str | None = None
-    gpus: int = 0
-    holds: list[str] = []
+    vcpus: Annotated[float, Meta(gt=0, le=10_000)]
+    memory_mib: Annotated[int, Meta(gt=0, le=2**30)]
+    gpu: Annotated[str, Meta(max_length=100)] | None = None
+    gpus: Annotated[int, Meta(ge=0, le=1_000)] = 0
+    holds: Annotated[list[str], Meta(max_length=10_000)] = []
     """Tokens of what it runs."""
     ended: list[Ended] = []
     """Told again until an answer comes."""
@@ -164,7 +166,7 @@ class JoinedBoxes:
         def ended(found: BoxAttempt) -> BoxAttempt | None:
             if found.box != box or found.outcome is not None:
                 return None
-            return msgspec.structs.replace(found, outcome=outcome)
+            return msgspec.structs.replace(found, outcome=sound(outcome))
 
         self._edit(token, ended)
 

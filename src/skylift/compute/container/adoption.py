@@ -35,9 +35,15 @@ def call_of(token: str, folders: Sequence[AttemptFolder]) -> tuple[TaskCall, int
     if order is None:
         return None
     needs = order.call.requirements
-    size = int(needs.env.get(_SIZE, "1")) if MEMBER in order.call.token else 1
+    size = _size_of(order.call) if MEMBER in order.call.token else 1
     needs = msgspec.structs.replace(needs, nodes=size)
     return msgspec.structs.replace(order.call, token=token, requirements=needs), order.asked_ms
+
+
+def _size_of(member: TaskCall) -> int:
+    """Of its gang. Its order lies where its own code can write."""
+    text = member.requirements.env.get(_SIZE, "1")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 1
 
 
 def _runs_anew(folder: AttemptFolder, delivery: int) -> bool:
@@ -54,7 +60,7 @@ def _left(folders: AttemptFolders, token: str) -> list[AttemptFolder]:
     first = folders.find(f"{token}{MEMBER}0")
     if first is None or first.order is None:
         return []
-    size = int(first.order.call.requirements.env.get(_SIZE, "1"))
+    size = _size_of(first.order.call)
     others = [folders.find(f"{token}{MEMBER}{rank}") for rank in range(1, size)]
     return [first, *(folder for folder in others if folder is not None)]
 

@@ -152,7 +152,9 @@ class ContainerEngine:
         """None where it is not on this machine. Raises ImageMissing for what can be no image's name: nothing that the
         engine would take for an option, or for a file of this machine."""
         if _IMAGE.fullmatch(image) is None or _ARCHIVE.match(image) is not None:
-            raise ImageMissing(f"{image[:200]!r} is no image's name", hint="write it like docker.io/library/python:3.12")
+            raise ImageMissing(
+                f"{image[:200]!r} is no image's name", hint="write it like docker.io/library/python:3.12"
+            )
         done = self._run([*self.command, "image", "inspect", "--format", "{{.Id}}", image])
         return done.stdout.decode().strip() or None if done.returncode == 0 else None
 

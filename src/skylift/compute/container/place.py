@@ -141,7 +141,7 @@ class Place:
             gpus=tuple(gpus),
             fixed_root=image.ours,
             workdir="/tmp" if image.ours else None,
-            pidfile=str(folder.path / _HOLDER),
+            pidfile=str(folder.beside(_HOLDER)),
         )
 
     def _environments(self) -> Path:

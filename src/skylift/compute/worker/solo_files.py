@@ -14,6 +14,9 @@
 | `outcome` | supervisor | how it ended (`SoloEnd`); appears whole, and last |
 
 Nothing else is needed to adopt an attempt: what is true of it stands in its folder.
+
+The code of an attempt can write there too, and whoever holds it may be root: no link is followed, nothing but plain
+files of a bounded size is read, and nothing but data. What it can forge is its own end and its own lease.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 from typing import Any, Final
 
 import msgspec
@@ -28,6 +32,7 @@ import msgspec
 from skylift.asl.events import Usage
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, OutOfMemory, Succeeded, TaskCall, TimedOut
+from skylift.ports.foreign import sound
 
 LEASE: Final = "lease"
 ORDER: Final = "order"
@@ -41,6 +46,13 @@ KEPT: Final = "kept"
 OUTCOME: Final = "outcome"
 CRASH: Final = "crash"
 """What the interpreter wrote when it crashed."""
+
+
+LONGEST_FILE: Final = 256 * 1024 * 1024
+"""Of an order or an outcome."""
+_LONGEST_MOMENT = 64
+_LATEST_MS = 2**53
+_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class SoloOrder(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -113,8 +125,10 @@ def read_outcome(folder: str) -> Outcome | None:
     if end is None:
         return None
     if end.text and isinstance(end.outcome, Succeeded):
-        return msgspec.structs.replace(end.outcome, output=json.loads(end.outcome.output))
-    return end.outcome
+        with contextlib.suppress(TypeError, ValueError, RecursionError):
+            return msgspec.structs.replace(end.outcome, output=json.loads(end.outcome.output))
+        return None
+    return sound(end.outcome)
 
 
 def write_secrets(folder: str, values: dict[str, str]) -> None:
@@ -135,7 +149,7 @@ def write_moment(folder: str, name: str, moment_ms: int) -> None:
 
 def read_moment(folder: str, name: str) -> int | None:
     with contextlib.suppress(OSError, ValueError):
-        return int(_bytes(folder, name))
+        return max(0, min(int(_bytes(folder, name, _LONGEST_MOMENT)), _LATEST_MS))
     return None
 
 
@@ -150,14 +164,16 @@ def there(folder: str, name: str) -> bool:
 
 
 def mark(folder: str, name: str) -> None:
-    os.close(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT, 0o600))
+    os.close(os.open(os.path.join(folder, name), os.O_WRONLY | os.O_CREAT | _SAFELY, 0o600))
 
 
 def write(folder: str, name: str, data: bytes) -> None:
     """Appears whole or not at all."""
     path = os.path.join(folder, name)
     draft = f"{path}.{os.getpid()}"
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(draft)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         view = memoryview(data)
         while view:
@@ -167,13 +183,34 @@ def write(folder: str, name: str, data: bytes) -> None:
     os.replace(draft, path)
 
 
-def _bytes(folder: str, name: str) -> bytes:
-    with open(os.path.join(folder, name), "rb") as file:
-        return file.read()
+def open_pipe(folder: str, name: str, flags: int) -> int:
+    """Without waiting for the other end. OSError where it is no pipe."""
+    return _opened(folder, name, flags, stat.S_ISFIFO)
+
+
+def read_start(folder: str, name: str, most: int) -> bytes:
+    """The first bytes of a plain file. OSError where there is none."""
+    with open(_opened(folder, name, os.O_RDONLY, stat.S_ISREG), "rb") as file:
+        return file.read(most)
+
+
+def _bytes(folder: str, name: str, most: int = LONGEST_FILE) -> bytes:
+    data = read_start(folder, name, most + 1)
+    if len(data) > most:
+        raise OSError(f"{name} is longer than {most} bytes")
+    return data
+
+
+def _opened(folder: str, name: str, flags: int, is_right: Any) -> int:
+    fd = os.open(os.path.join(folder, name), flags | _SAFELY)
+    if is_right(os.fstat(fd).st_mode):
+        return fd
+    os.close(fd)
+    raise OSError(f"{name} is not what it should be")
 
 
 def _read(folder: str, name: str, kind: Any) -> Any:
     try:
         return msgspec.msgpack.decode(_bytes(folder, name), type=kind)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, RecursionError):
         return None
