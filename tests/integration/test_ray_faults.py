@@ -90,6 +90,7 @@ def test_a_killed_ray_worker_costs_the_attempt_that_ran_and_no_other(backend: Ra
     assert all(isinstance(one, Succeeded) for one in outcomes.wait(*(one.token for one in [*again, last]), timeout=60))
 
 
+@pytest.mark.slow
 def test_a_lost_node_loses_its_attempts_and_the_engine_may_give_them_again(
     backend: RayBackend, outcomes: Outcomes, ray_cluster: RayCluster
 ) -> None:
@@ -112,6 +113,7 @@ def test_what_no_node_can_give_is_refused_with_what_they_have(backend: RayBacken
     assert isinstance(outcome, Failed) and "50000000 MiB" in outcome.cause and "largest node" in outcome.cause
 
 
+@pytest.mark.slow
 def test_on_a_cluster_that_grows_it_is_waited_for_and_explained(
     parts: RayParts, outcomes: Outcomes, ray_cluster: RayCluster
 ) -> None:
@@ -132,6 +134,7 @@ def test_on_a_cluster_that_grows_it_is_waited_for_and_explained(
     ray_cluster.lose(node)
 
 
+@pytest.mark.slow
 def test_a_dead_supervisor_loses_what_it_held_and_is_made_anew(backend: RayBackend, outcomes: Outcomes) -> None:
     one = call("nap", ms=FOREVER_MS)
     backend.submit([one])
@@ -156,6 +159,7 @@ def test_a_dead_bridge_costs_nothing(backend: RayBackend, outcomes: Outcomes, tm
     assert (tmp_path / "runs").read_text() == "x"
 
 
+@pytest.mark.slow
 def test_a_node_that_cannot_read_the_artifacts_is_told_before_anything_runs(
     parts: RayParts, outcomes: Outcomes, ray_cluster: RayCluster
 ) -> None:
@@ -176,6 +180,7 @@ def test_a_node_that_cannot_read_the_artifacts_is_told_before_anything_runs(
         ray_cluster.lose(node)
 
 
+@pytest.mark.slow
 def test_logs_come_from_machines_that_do_not_see_the_engines_files(
     parts: RayParts, outcomes: Outcomes, tmp_path: Path
 ) -> None:
@@ -193,6 +198,7 @@ def test_logs_come_from_machines_that_do_not_see_the_engines_files(
         backend.close()
 
 
+@pytest.mark.slow
 def test_attempts_end_with_their_lease_when_no_engine_comes_back(
     parts: RayParts, outcomes: Outcomes, tmp_path: Path
 ) -> None:
@@ -229,6 +235,7 @@ def test_the_client_protocol_works_too(parts: RayParts, outcomes: Outcomes) -> N
         backend.close()
 
 
+@pytest.mark.slow
 def test_big_results_never_pass_through_the_engine(backend: RayBackend, outcomes: Outcomes) -> None:
     backend.connect()
     before = psutil.Process().memory_info().rss

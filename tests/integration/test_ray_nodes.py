@@ -86,6 +86,7 @@ def test_an_environment_of_another_python_is_refused_before_a_place_is_asked_for
     assert backend.connect().places == 0
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_uv() is None, reason="needs uv")
 def test_packages_that_cannot_be_installed_fail_the_call_in_the_words_of_the_tool(
     parts: RayParts, backend: RayBackend, outcomes: Outcomes, tmp_path: Path
@@ -95,6 +96,7 @@ def test_packages_that_cannot_be_installed_fail_the_call_in_the_words_of_the_too
     assert isinstance(outcome, Failed) and "cannot be installed" in outcome.cause
 
 
+@pytest.mark.slow
 def test_a_node_with_another_version_of_skylift_is_sent_ours(
     parts: RayParts, outcomes: Outcomes, ray_cluster: RayCluster, tmp_path: Path
 ) -> None:

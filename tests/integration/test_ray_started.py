@@ -55,6 +55,7 @@ def test_one_command_starts_a_cluster_says_where_it_listens_and_leaves_nothing(
     assert (tmp_path / "home/attempts/ray/token").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_a_cluster_goes_on_with_what_runs_and_the_next_engine_ends_it(tmp_path: Path, lonely: Namespace) -> None:
     parts = RayParts(tmp_path / "home", settings={"cpus": 1})
     backend = _announced(parts, Outcomes(), said := [])
@@ -72,6 +73,7 @@ def test_a_cluster_goes_on_with_what_runs_and_the_next_engine_ends_it(tmp_path: 
     assert not _rays()
 
 
+@pytest.mark.slow
 def test_a_cluster_ends_with_its_last_lease(tmp_path: Path, lonely: Namespace) -> None:
     cluster = Cluster(tmp_path / "ray", "an-engine-that-dies")
     facts, started = cluster.ensure(1, 30_000)
@@ -91,6 +93,7 @@ def test_a_cluster_whose_keeper_is_killed_is_ended_by_the_keepers_fork(tmp_path:
     assert temps and cluster.facts() is None and not cluster.left()
 
 
+@pytest.mark.slow
 def test_what_is_left_when_keeper_and_fork_are_killed_is_listed_and_swept(tmp_path: Path, lonely: Namespace) -> None:
     parts = RayParts(tmp_path / "home", settings={"cpus": 1})
     backend = _announced(parts, Outcomes(), [])
@@ -115,6 +118,7 @@ def test_what_is_left_when_keeper_and_fork_are_killed_is_listed_and_swept(tmp_pa
     assert not said, "a question started a cluster"
 
 
+@pytest.mark.slow
 def test_the_sweeper_of_another_process_ends_a_cluster_that_is_in_use(tmp_path: Path, lonely: Namespace) -> None:
     parts = RayParts(tmp_path / "home", settings={"cpus": 1})
     outcomes = Outcomes()

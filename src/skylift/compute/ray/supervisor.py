@@ -277,9 +277,10 @@ class Supervisor:
             self._desk.cancel(orphans, Lost(reason="no engine renewed its lease in time"))
 
     def _is_over(self, now: float) -> bool:
-        listening = any(not client.gone for client in self._clients.values())
+        if self._desk.held or any(not client.gone for client in self._clients.values()):
+            return False
         patience = self._config.lease_ms / 1000 if self._desk.unheard else _LINGER_S
-        return not listening and not self._desk.held and now - self._alone_since > patience
+        return now - self._alone_since > patience
 
     async def _exit(self) -> None:
         import ray
