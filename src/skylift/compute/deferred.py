@@ -34,7 +34,8 @@ class DeferredBackend:
     ) -> None:
         """`offers` answers before there is a backend; without it whatever is asked for is taken to be possible."""
         self.name = name
-        self._capabilities = capabilities or Capabilities()
+        self.capabilities = capabilities or Capabilities()
+        """What it may do, and once it is made, what it does: that can depend on its settings."""
         self._make = make
         self._offers = offers
         self._report = report
@@ -44,13 +45,6 @@ class DeferredBackend:
         """Calls that came before there was a backend, by token."""
         self._making: threading.Thread | None = None
         self._closed = False
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """What it may do, and once it is made, what it does: that can depend on its settings."""
-        with self._lock:
-            inner = self._inner
-        return self._capabilities if inner is None else inner.capabilities
 
     def offers(self, requirements: Requirements) -> Sequence[Offer]:
         with self._lock:
@@ -75,7 +69,7 @@ class DeferredBackend:
         """The backend itself, made now if need be. Raises what making it raises."""
         with self._lock:
             if self._inner is None and self._making is None:
-                self._inner = self._make()
+                self._take(self._make())
             inner, making = self._inner, self._making
         if inner is None:
             assert making is not None
@@ -149,11 +143,14 @@ class DeferredBackend:
             self._refuse(problem)
             return
         with self._lock:
-            self._inner = inner
+            self._take(inner)
             calls = list(self._held.values())
             self._held.clear()
             if calls and not self._closed:
                 inner.submit(calls)
+
+    def _take(self, inner: Backend) -> None:
+        self._inner, self.capabilities = inner, inner.capabilities
 
     def _refuse(self, problem: Exception) -> None:
         """The next call tries again."""
