@@ -190,11 +190,11 @@ def _alone(needs: Requirements) -> dict[str, str]:
     """What a member of a gang is told, for one without others."""
     if needs.nodes == 1:
         return {}
-    from skylift.compute.process.gang import ADDRESS, free_port
+    from skylift.compute.gangs import HERE, free_port
 
     ranks = dict.fromkeys(("RANK", "LOCAL_RANK", "NODE_RANK"), "0")
     sizes = dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), "1")
-    return {**ranks, **sizes, "MASTER_ADDR": ADDRESS, "MASTER_PORT": str(free_port())}
+    return {**ranks, **sizes, "MASTER_ADDR": HERE, "MASTER_PORT": str(free_port())}
 
 
 def _is_ours(file: str) -> bool:

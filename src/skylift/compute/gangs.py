@@ -5,6 +5,8 @@ Backends start the members; what they are told, and what their ends mean for the
 
 from __future__ import annotations
 
+import socket
+
 import msgspec
 
 from skylift.asl.events import Usage
@@ -12,6 +14,15 @@ from skylift.ports.compute import Failed, Lost, Outcome, OutOfMemory, Succeeded,
 
 MEMBER = "~"
 """Between an attempt's token and the rank in the token of a member."""
+HERE = "127.0.0.1"
+"""Where members meet that all run on this machine."""
+
+
+def free_port(address: str = HERE) -> int:
+    """Nobody listens on it now; rank 0 does soon. `address` is empty for all that this machine has."""
+    with socket.socket() as probe:
+        probe.bind((address, 0))
+        return int(probe.getsockname()[1])
 
 
 def member_calls(call: TaskCall, address: str, port: int) -> list[TaskCall]:

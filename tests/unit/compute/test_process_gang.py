@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from skylift.compute.gangs import SETTLE_S
+from skylift.compute.gangs import SETTLE_S, free_port
 from skylift.compute.process.entry import Entry
-from skylift.compute.process.gang import Gang, assemble, free_port
+from skylift.compute.process.gang import Gang, assemble
 from skylift.compute.process.machine import Machine
 from skylift.ports.compute import CodeRef, Failed, Lost, Outcome, Requirements, Succeeded, TaskCall, TimedOut
 

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import threading
 import time
@@ -36,6 +35,7 @@ from skylift.compute.batch.local_files import (
 )
 from skylift.compute.batch.provider import Held, Kind, Machine, NoCapacity, Phase
 from skylift.compute.batch.share import make_group, remove_group
+from skylift.compute.gangs import HERE, free_port
 from skylift.compute.process.machine import Machine as Box
 from skylift.compute.process.machine import this_machine
 from skylift.compute.worker.solo_files import SoloOrder, write_moment
@@ -340,9 +340,7 @@ class LocalProvider:
             self._attempts.clean()
 
     def rendezvous(self, machine: str) -> tuple[str, int]:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return "127.0.0.1", int(probe.getsockname()[1])
+        return HERE, free_port()
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Nothing calls: it is looked at often."""

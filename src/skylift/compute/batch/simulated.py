@@ -12,6 +12,7 @@ import msgspec
 from skylift.compute.batch.billing import place_usage
 from skylift.compute.batch.capabilities import OF_THIS_PROCESS
 from skylift.compute.batch.provider import Held, Kind, Machine, NoCapacity, Phase
+from skylift.compute.gangs import HERE, free_port
 from skylift.ports.compute import Cancelled, Outcome, TaskCall
 
 Clock = Callable[[], int]
@@ -244,7 +245,7 @@ class SimulatedProvider:
                 self._calls.pop(token, None)
 
     def rendezvous(self, machine: str) -> tuple[str, int]:
-        return "127.0.0.1", 29_500
+        return HERE, free_port()
 
     def listen(self, wake: Callable[[], None]) -> None:
         """Nothing calls."""

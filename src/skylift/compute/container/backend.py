@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -24,7 +23,7 @@ from skylift.compute.container.offers import offers_of
 from skylift.compute.container.place import Place, PlaceSettings, container_name, holder_of, scratch_of
 from skylift.compute.container.room import Room
 from skylift.compute.ended import EndedCalls
-from skylift.compute.gangs import MEMBER, member_calls
+from skylift.compute.gangs import HERE, MEMBER, free_port, member_calls
 from skylift.compute.process.machine import Machine, infeasible, unsendable
 from skylift.compute.worker import failure
 from skylift.compute.worker.secrets import NO_MASK, Secrets
@@ -287,7 +286,7 @@ class ContainerBackend(Basics):
     def _members(self, call: TaskCall) -> list[TaskCall]:
         if call.requirements.nodes == 1:
             return [call]
-        return member_calls(call, "127.0.0.1", _free_port() if self._settings.network == "host" else _PORT)
+        return member_calls(call, HERE, free_port() if self._settings.network == "host" else _PORT)
 
     def _folder(self, held: Held, member: TaskCall, rank: int, values: Mapping[str, str]) -> AttemptFolder:
         folder = self._folders.create(self._place.order(member, f"{self.name}-{rank}", held.asked_ms))
@@ -417,8 +416,3 @@ class ContainerBackend(Basics):
 
 def _all_up(held: Held) -> bool:
     return all(folder.started for folder in held.folders)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-
 import msgspec
 
-from skylift.compute.gangs import GangVerdict, member_calls
+from skylift.compute.gangs import HERE, GangVerdict, free_port, member_calls
 from skylift.compute.process.entry import Entry
 from skylift.ports.compute import Outcome
-
-ADDRESS = "127.0.0.1"
 
 
 class Gang(GangVerdict):
@@ -32,7 +28,7 @@ class Gang(GangVerdict):
 
 def assemble(entry: Entry) -> Gang:
     """The members of a call, which meet at a free port of this machine and share the attempt's log."""
-    calls = member_calls(entry.call, ADDRESS, free_port())
+    calls = member_calls(entry.call, HERE, free_port())
     members = [Entry(msgspec.structs.replace(call, log=entry.call.log)) for call in calls]
     gang = Gang(entry, members)
     for rank, member in enumerate(members):
@@ -40,11 +36,3 @@ def assemble(entry: Entry) -> Gang:
         member.concurrency, member.batchable = None, False
     entry.gang = gang
     return gang
-
-
-def free_port() -> int:
-    """Nobody listens on it now; rank 0 does soon."""
-    with socket.socket() as probe:
-        probe.bind((ADDRESS, 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import threading
 import time
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import msgspec
 
 from skylift.asl.events import Usage
+from skylift.compute.gangs import free_port
 from skylift.compute.ray.place import Place, RemoteLogs, blindness, sees_engine
 from skylift.compute.ray.shape import Shape
 from skylift.compute.ray.wire import Began, HostConfig, Wrote, decode, encode, pack_outcome, unpack_call
@@ -74,9 +74,7 @@ class Host:
 
     async def free_port(self) -> int:
         """Of this machine, for the rendezvous of a gang."""
-        with socket.socket() as probe:
-            probe.bind(("", 0))
-            return int(probe.getsockname()[1])
+        return free_port("")
 
     async def watch(self) -> None:
         """Never ends while this process lives: so that its death is noticed."""
