@@ -108,6 +108,11 @@ def backend_names() -> list[str]:
     return ["process", *sorted(BACKENDS)]
 
 
+def keeping_backends() -> list[str]:
+    """Those that can keep the place of a failed attempt."""
+    return [name for name, known in sorted(BACKENDS.items()) if _named(known.capabilities).keeps]
+
+
 def known_backends(parts: Parts) -> dict[str, Backend]:
     """All that can be asked for by name. None of them does anything before it is used."""
     from skylift.compute.deferred import DeferredBackend
@@ -150,7 +155,7 @@ def router_of(config: Config, backends: Mapping[str, Backend], resources: Resour
     from skylift.engine.router import Router
     from skylift.ports.resources import ACTIVITY
 
-    settings, allowed = config.services, config.server.allow_code
+    settings, allowed, usable = config.services, config.server.allow_code, config.server.allow_backends
     elsewhere = settings.endpoint_url or settings.endpoints.get("lambda") or settings.region
     return Router(
         backends,
@@ -162,6 +167,8 @@ def router_of(config: Config, backends: Mapping[str, Backend], resources: Resour
         placement=config.placement,
         jobs=config.jobs,
         may_run=lambda account: account == "" or "*" in allowed or account in allowed,
+        may_use=lambda backend: "*" in usable or backend in usable,
+        places=places_of(config),
     )
 
 

@@ -67,6 +67,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """`auto`: off on loopback while no key exists, else required. `off` is refused beyond loopback."""
     allow_code: tuple[Annotated[str, Meta(pattern=ACCOUNTS)], ...] = ()
     """Accounts whose code the process workers run; `*` for all."""
+    allow_backends: tuple[str, ...] = ("*",)
+    """Backends that the code of accounts may run on, whatever their runs choose; `*` for all."""
     allow_paths: tuple[str, ...] = ()
     """Folders of this machine that definitions may read from and write to."""
     allow_http: tuple[str, ...] = ()

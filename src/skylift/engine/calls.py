@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,6 +22,9 @@ LogPath = Callable[[str, str], str]
 
 KEEP_ATTRIBUTE = "keep_on_failure_ms"
 """Attribute of a run: for how long the place of an attempt that failed is kept."""
+LONGEST_KEPT_MS = 24 * 3_600_000
+"""Of a run of an account."""
+_WHOLE = re.compile(r"[0-9]{1,15}")
 
 
 def call_of(attempt: Attempt, log_path: LogPath | None) -> TaskCall:
@@ -54,7 +58,7 @@ def worker_call(attempt: Attempt, route: WorkerRoute, log_path: LogPath | None) 
         visit=visit_of(command),
         delivery=1 + before.count,
         market=attempt.market or "on-demand",
-        keep_ms=keep_of(run.record.attributes),
+        keep_ms=keep_of(run.record.attributes, run.record.account),
         log=log_path(run_id, command.token) if log_path is not None else None,
     )
 
@@ -77,10 +81,13 @@ def visit_at(token: str, attempt: int) -> str:
     return f"{frame}-{int(number) - attempt + 1}"
 
 
-def keep_of(attributes: Mapping[str, str]) -> int | None:
-    """`--keep-on-failure`, as the run was started with it."""
+def keep_of(attributes: Mapping[str, str], account: str = "") -> int | None:
+    """`--keep-on-failure`, as the run was started with it; None for what is no time. Never raises: attributes are what
+    somebody has written."""
     kept = attributes.get(KEEP_ATTRIBUTE)
-    return None if kept is None else int(kept)
+    if kept is None or _WHOLE.fullmatch(kept) is None:
+        return None
+    return min(int(kept), LONGEST_KEPT_MS) if account else int(kept)
 
 
 def _service_call(attempt: Attempt) -> TaskCall:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +16,8 @@ from skylift.ports.tasks import TaskSpec
 from skylift.units import parse_duration_ms, parse_memory_mib
 
 _STATES = "arn:aws:states:::"
+_GPU = re.compile(r"[0-9]{1,4}", re.ASCII)
+_MEMORY = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 class JobKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,13 +94,20 @@ def spec_of(job: BoundJob, arguments: dict[str, Any]) -> TaskSpec:
 def _requirements(job: BoundJob, arguments: dict[str, Any]) -> Requirements:
     binding = job.binding
     asked = _asked(job.kind.service, arguments)
-    memory = asked.get("MEMORY")
+    memory, gpu = asked.get("MEMORY"), asked.get("GPU")
+    cpus = float(asked.get("VCPU") or binding.cpus or 1.0)
+    if not math.isfinite(cpus) or cpus < 0:
+        raise ValueError(f"VCPU is {asked['VCPU'][:40]!r}, which is no number of processors")
+    if memory is not None and _MEMORY.fullmatch(memory) is None:
+        raise ValueError(f"MEMORY is {memory[:40]!r}, which is no number of MiB")
+    if gpu is not None and _GPU.fullmatch(gpu) is None:
+        raise ValueError(f"GPU is {gpu[:40]!r}, which is no number of GPUs")
     spot = job.kind.service == "sagemaker" and bool(arguments.get("EnableManagedSpotTraining"))
     stopping = arguments.get("StoppingCondition") or {}
     return Requirements(
-        cpus=float(asked.get("VCPU") or binding.cpus or 1.0),
+        cpus=cpus,
         memory_mib=int(memory) if memory else parse_memory_mib(binding.memory) if binding.memory else None,
-        gpu=asked.get("GPU"),
+        gpu=gpu,
         spot=spot,
         timeout_ms=parse_duration_ms(binding.timeout) if binding.timeout else None,
         deadline_ms=int(stopping["MaxWaitTimeInSeconds"]) * 1000

@@ -23,8 +23,10 @@ import msgspec
 
 from skylift.asl.commands import StartTask
 from skylift.config.jobs import JobBinding
+from skylift.engine import job_limits
 from skylift.engine.jobs import BoundJob, bound_job, spec_of
 from skylift.engine.no_offer import no_offer
+from skylift.engine.places import Places
 from skylift.errors import SkyliftError
 from skylift.ports.compute import Backend, Requirements
 from skylift.ports.journal import RunRecord
@@ -112,6 +114,7 @@ _NESTED_SDK = {
 }
 
 WAITS = CallbackRoute()
+NO_CHOICE: Mapping[str, str] = {}
 NO_TASKS = TaskTable(bundle=None, tasks={})
 PLAIN = Requirements()
 
@@ -128,6 +131,8 @@ class Router:
         functions: Mapping[str, TaskSpec] | None = None,
         lambda_elsewhere: bool = False,
         may_run: Callable[[str], bool] = lambda account: True,
+        may_use: Callable[[str], bool] = lambda backend: True,
+        places: Places | None = None,
         has_activity: Callable[[str], bool] = lambda arn: True,
         escalate: Sequence[str] = (),
         placement: Mapping[str, str] | None = None,
@@ -136,13 +141,16 @@ class Router:
         """`services` names the backend for services, `functions` are handlers for runs that bring none of a name,
         `jobs` programs for definitions of Batch, ECS and SageMaker jobs. With `lambda_elsewhere` functions without a
         handler are called as a service. `may_run(account)` tells whether an account's own code may run here,
-        `has_activity(arn)` whether there is such an activity. `placement` names the backend of a task, `*` that of all
+        `may_use(backend)` on which backends, `places` what its jobs may read and write, `has_activity(arn)` whether
+        there is such an activity. `placement` names the backend of a task, `*` that of all
         others, for runs whose attributes do not; `escalate` names backends from the smallest to the largest: where an
         attempt goes on that outgrew one."""
         self._services = services
         self._functions = TaskTable(bundle=None, tasks=dict(functions or {}))
         self._lambda_elsewhere = lambda_elsewhere and services is not None
         self._may_run = may_run
+        self._may_use = may_use
+        self._places = places if places is not None else Places()
         self._has_activity = has_activity
         self._backends = backends
         self._default = default if default is not None else next(iter(backends), None)
@@ -184,13 +192,21 @@ class Router:
         )
 
     def _job(self, job: BoundJob, command: StartTask, record: RunRecord) -> Route:
-        """Bound by whoever set this place up, so any account may run it."""
+        """Bound by whoever set this place up, so any account may run it, as it is bound."""
         try:
             spec = spec_of(job, command.arguments)
-        except (ValueError, TypeError, SkyliftError) as problem:
-            return Refused("States.Runtime", f"The job {job.name} cannot be read: {problem}")
-        route = self._place(spec, record)
+            refused = self._job_refused(job, command, record)
+        except (ValueError, TypeError, AttributeError, ArithmeticError, SkyliftError) as problem:
+            return Refused("States.Runtime", f"The job {job.name[:80]} cannot be read: {problem}")
+        if refused is not None:
+            return Refused("States.Permissions", f"The job {job.name[:80]} may not run so: {refused}.")
+        route = self._place(spec, record, ours=True)
         return msgspec.structs.replace(route, bundled=False, job=job) if type(route) is WorkerRoute else route
+
+    def _job_refused(self, job: BoundJob, command: StartTask, record: RunRecord) -> str | None:
+        if not record.account or self._may_run(record.account):
+            return None
+        return job_limits.refusal(job, command.arguments, record.account, self._places)
 
     def _service(self, resource: str) -> ServiceRoute:
         assert self._services is not None
@@ -203,7 +219,10 @@ class Router:
         if callback:
             cause = f"Task {spec.name} waits for a callback, which a task on {place} cannot: choose another backend."
             return Refused("Skylift.NoBackend", cause)
-        route = self._activity(activity_arn(place.removeprefix(LENT), record), record)
+        arn = activity_arn(place.removeprefix(LENT), record)
+        if not is_activity(arn):
+            return Refused("Skylift.NoBackend", f"Task {spec.name} wants {place[:200]!r}, which names no activity.")
+        route = self._activity(arn, record)
         if type(route) is not ActivityRoute:
             return route
         return ActivityRoute(route.queue, WorkerRoute(spec=spec, backend=place, payload=payload))
@@ -239,7 +258,7 @@ class Router:
         spec = find_function(name, self._functions)
         if spec is None:
             return None
-        return _importable(self._place(spec, record, callback=callback, payload=payload))
+        return _importable(self._place(spec, record, callback=callback, payload=payload, ours=True))
 
     def _no_handler(self, resource: str, function: str) -> Route:
         return self._service(resource) if self._lambda_elsewhere else _no_function(function)
@@ -258,14 +277,21 @@ class Router:
         return route
 
     def _worker(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
-        lent = self._placed(spec, record).startswith(LENT)
-        if record.account and not lent and not self._may_run(record.account):
-            cause = f"Account {record.account} may not run code on this server: see allow_code in its settings."
-            return Refused("States.Permissions", cause)
+        place = self._placed(spec, record)
+        if record.account and not place.startswith(LENT):
+            if not self._may_run(record.account):
+                cause = f"Account {record.account} may not run code on this server: see allow_code in its settings."
+                return Refused("States.Permissions", cause)
+            if not self._may_use(place):
+                cause = f"Code of accounts may not run on backend {place!r} of this server: see allow_backends there."
+                return Refused("States.Permissions", cause)
         return self._place(spec, record, callback=callback, payload=payload)
 
-    def _place(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
-        name = self._placed(spec, record)
+    def _place(
+        self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False, ours: bool = False
+    ) -> Route:
+        """`ours`: the code is not the run's own, but bound here."""
+        name = self._placed(spec, record, ours=ours)
         if name.startswith(LENT):
             return self._lent(spec, record, name, callback=callback, payload=payload)
         if name not in self._backends:
@@ -276,8 +302,10 @@ class Router:
             return Refused("Skylift.NoOffer", cause)
         return WorkerRoute(spec=spec, backend=name, callback=callback, payload=payload)
 
-    def _placed(self, spec: TaskSpec, record: RunRecord) -> str:
-        return placed(spec, record.attributes, self._placement) or self._default or ""
+    def _placed(self, spec: TaskSpec, record: RunRecord, *, ours: bool = False) -> str:
+        """An account places its own code; what is bound here runs where the administrator wants it."""
+        attributes = NO_CHOICE if ours and record.account else record.attributes
+        return placed(spec, attributes, self._placement) or self._default or ""
 
     def can_run(self, backend: str, requirements: Requirements) -> bool:
         if requirements == PLAIN:

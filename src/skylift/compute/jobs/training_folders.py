@@ -98,7 +98,7 @@ class CheckpointSync:
 
     def __init__(self, folders: TrainingFolders, config: dict[str, Any]) -> None:
         self._folder = Path(config["LocalPath"]) if config.get("LocalPath") else folders.checkpoints
-        if not self._folder.is_absolute() or not self._folder.is_relative_to(folders.root):
+        if ".." in self._folder.parts or not self._folder.is_relative_to(folders.root):
             self._folder = folders.checkpoints  # where a program of this machine finds it: in its own folder
         self._url: str | None = config.get("S3Uri")
         self._stored: dict[str, tuple[int, int]] = {}
@@ -153,13 +153,18 @@ def fetch_all(url: str, folder: Path, *, missing_ok: bool = False) -> None:
     path = path.rstrip("/")
     folder.mkdir(parents=True, exist_ok=True)
     if filesystem.isfile(path):
-        filesystem.get_file(path, str(folder / path.rpartition("/")[2]))
+        name = path.rpartition("/")[2]
+        if name in ("", ".", ".."):
+            raise ValueError(f"{url} names no file")
+        filesystem.get_file(path, str(folder / name))
         return
     files = filesystem.find(path) if filesystem.exists(path) else []
     if not files and not missing_ok:
         raise FileNotFoundError(f"there is nothing at {url}")
     for file in files:
         target = folder / str(file).removeprefix(path).lstrip("/")
+        if ".." in target.relative_to(folder).parts:  # a key of an object may be any text
+            raise ValueError(f"the object {str(file)[:200]!r} would lie outside of the channel's folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         filesystem.get_file(file, str(target))
 

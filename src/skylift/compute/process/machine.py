@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from skylift.ports.compute import Failed, Requirements
 
 INFEASIBLE = "Skylift.Infeasible"
 """Error name of a call that this backend can never run. No retry helps; another backend may."""
+
+
+_DIGITS = re.compile(r"[0-9]{1,4}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class Machine:
     def devices(self, wanted: str) -> list[int]:
         """Device numbers of the GPUs that answer to `"1"`, `"V100"` or `"V100:2"`."""
         model = wanted.partition(":")[0]
-        if model.isdigit():
+        if _DIGITS.fullmatch(model):
             return list(range(len(self.gpus)))
         return [number for number, name in enumerate(self.gpus) if model.lower() in name.lower()]
 
@@ -60,9 +64,9 @@ def gpu_count(wanted: str | None) -> int:
     if wanted is None:
         return 0
     model, _, count = wanted.partition(":")
-    if count.isdigit():
+    if _DIGITS.fullmatch(count):
         return int(count)
-    return int(model) if model.isdigit() else 1
+    return int(model) if _DIGITS.fullmatch(model) else 1
 
 
 def infeasible(label: str, backend: str, misfit: tuple[str, str]) -> Failed:

@@ -44,6 +44,8 @@ from skylift.ports.compute import (
 )
 
 _MOST_CALLS = 500
+_MOST_LOGS = 200_000
+_MOST_MEMBERS = 1_000
 _NODES_S = 5.0
 _STARTING_MS = 180_000
 _REMAINS = "remains:"
@@ -86,6 +88,8 @@ class RayBackend(Basics):
         self._wake = threading.Condition(self._lock)
         self._held: dict[str, str | None] = {}
         """Tokens of attempts that were not reported, and their logs."""
+        self._logs: dict[str, None] = {}
+        """Files that attempts may have written to, in the order in which they were submitted."""
         self._unsent: dict[str, TaskCall] = {}
         self._link: Link | None = None
         self._connecting = threading.Lock()
@@ -109,6 +113,7 @@ class RayBackend(Basics):
             for call in calls:
                 if call.token not in self._held:
                     self._held[call.token] = call.log
+                    self._expect_logs(call)
                     self._unsent[call.token] = call
             self._wake.notify_all()
 
@@ -366,9 +371,19 @@ class RayBackend(Basics):
         for body in events.events:
             event = decode_event(body)
             if isinstance(event, Wrote):
-                _append(event.path, event.data)
+                if event.path in self._logs:  # the cluster says where, and it may run anybody's code
+                    _append(event.path, event.data)
             else:
                 self._finish(event.token, outcome_of(event))
+
+    def _expect_logs(self, call: TaskCall) -> None:
+        """The oldest are forgotten some time: what is written there after so many attempts comes too late."""
+        if call.log is None:
+            return
+        members = range(1, min(call.requirements.nodes, _MOST_MEMBERS))
+        self._logs.update(dict.fromkeys([call.log, *(f"{call.log}.{rank}" for rank in members)]))
+        while len(self._logs) > _MOST_LOGS:
+            del self._logs[next(iter(self._logs))]
 
     def _finish(self, token: str, outcome: Outcome) -> None:
         with self._lock:

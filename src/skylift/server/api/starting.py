@@ -10,12 +10,14 @@ from typing import Any
 import msgspec
 
 from skylift.asl.parse import load
+from skylift.engine.calls import KEEP_ATTRIBUTE, LONGEST_KEPT_MS, keep_of
 from skylift.engine.inputs import StartRun
 from skylift.engine.router import is_lent
 from skylift.errors import JournalDamaged, RunAlreadyExists
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskTable
 from skylift.remote.wire import StartRequest
+from skylift.runtime import SPEED_ATTRIBUTE
 from skylift.server.api.answers import Refusal
 from skylift.server.api.limits import MOST_TASKS, RUN_ID, check_digest, check_name
 from skylift.server.api.services import Services
@@ -147,6 +149,12 @@ def _check_table(services: Services, caller: Caller, table: TaskTable, attribute
     placement = services.context.runtime.config.placement
     if any(spec.target and not is_lent(spec, attributes, placement) for spec in table.tasks.values()):
         require_code(services, caller)
+    for name, spec in table.tasks.items():
+        packages = spec.requirements.environment
+        if packages is not None and not services.visible.was_put(caller.account, packages):
+            raise Refusal(
+                409, "BUNDLE-MISSING", f"the packages of task {name} were not put", hint="PUT /v1/blobs first"
+            )
     if table.bundle is not None:
         check_digest("bundle", table.bundle)
         if not services.visible.was_put(caller.account, table.bundle):
@@ -179,3 +187,13 @@ def _check_attributes(attributes: dict[str, str]) -> None:
         raise Refusal(400, "ATTRIBUTES", f"at most {MOST_ATTRIBUTES} attributes of {LONGEST_ATTRIBUTE} characters")
     if reserved := sorted(RESERVED & attributes.keys()):
         raise Refusal(400, "ATTRIBUTES", f"the attribute {reserved[0]} is the server's own", hint="choose another name")
+    kept = attributes.get(KEEP_ATTRIBUTE)
+    if kept is not None and (keep_of(attributes) is None or int(kept) > LONGEST_KEPT_MS):
+        raise Refusal(
+            400,
+            "ATTRIBUTES",
+            f"{KEEP_ATTRIBUTE} is {kept[:40]!r}",
+            hint=f"it is milliseconds, at most {LONGEST_KEPT_MS} (a day)",
+        )
+    if SPEED_ATTRIBUTE in attributes:
+        raise Refusal(400, "ATTRIBUTES", "time passes on a server as it does", hint="use --speed without --server")
