@@ -19,6 +19,7 @@ from skylift.compute.container.library import NEEDS, SKYLIFT, library_mounts, li
 from skylift.compute.environments import environment_root
 from skylift.compute.environments.building import site_packages
 from skylift.compute.jobs.containers import IMAGE_COMMAND
+from skylift.compute.jobs.sagemaker import GIVEN, IN_CONTAINER, RUNS
 from skylift.compute.worker.checkpoint.place import beside
 from skylift.compute.worker.main import open_blobs
 from skylift.compute.worker.solo_files import CRASH, SoloOrder
@@ -121,6 +122,8 @@ class Place:
         scratch.mkdir(mode=0o700)
         mounts = [*self._library, *self._shared, *self._settings.mounts]
         mounts += [Mount(str(folder.path), ATTEMPT, True), Mount(str(scratch), "/tmp", True)]
+        if call.code.bundle is None and call.code.target == RUNS:
+            mounts += _training_mounts(scratch)
         if call.log is not None:
             mounts.append(Mount(_touched(call.log), _LOG, True))
         if environment is not None:
@@ -197,6 +200,16 @@ def holder_of(spec: Spec) -> int | None:
 def scratch_of(folder: AttemptFolder) -> Path:
     """What is `/tmp` to the attempt."""
     return folder.path / _SCRATCH
+
+
+def _training_mounts(scratch: Path) -> list[Mount]:
+    """The folders of a training job, whatever of its image may be written. They go with the scratch folder."""
+    mounts = []
+    for name in GIVEN:
+        folder = scratch / ".ml" / name
+        folder.mkdir(mode=0o700, parents=True)
+        mounts.append(Mount(str(folder), str(IN_CONTAINER / name), True))
+    return mounts
 
 
 def _variables(image: Image, environment: Path | None) -> dict[str, str]:

@@ -20,6 +20,9 @@ from skylift.compute.jobs.program import Exit, run
 from skylift.compute.jobs.training_folders import CheckpointSync, TrainingFolders, store_packed
 
 IN_CONTAINER = Path("/opt/ml")
+GIVEN = ("input", "model", "output", "checkpoints")
+"""Folders there that are the job's; what else stands there (`code`) is the image's."""
+RUNS = f"{__name__}:run_job"
 _LONGEST_REASON = 1_024
 
 
