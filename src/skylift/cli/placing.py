@@ -92,6 +92,21 @@ def keeping(time: str | None) -> dict[str, str]:
     return {} if time is None else {KEEP_ATTRIBUTE: str(parse_duration_ms(time, "--keep-on-failure"))}
 
 
+def kept_nowhere(attributes: Mapping[str, str], tasks: Mapping[str, TaskSpec], config: Config) -> str | None:
+    """What to tell somebody who asked for --keep-on-failure of a run none of whose places can be kept."""
+    from skylift.engine.calls import KEEP_ATTRIBUTE
+    from skylift.engine.router import placed
+    from skylift.wiring import keeping_backends
+
+    if KEEP_ATTRIBUTE not in attributes or not tasks or config.url is not None:
+        return None
+    used = {placed(spec, attributes, config.placement) or "process" for spec in tasks.values()}
+    able = keeping_backends()
+    if used & set(able):
+        return None
+    return f"--keep-on-failure: {', '.join(sorted(used))} cannot keep places; run steps with --on {' or '.join(able)}"
+
+
 def set_speed(runtime: Runtime, speed: str | None) -> None:
     """Raises SpeedInvalid, also where the engine is not ours."""
     from skylift.engine.pace import SpeedInvalid, parse_speed

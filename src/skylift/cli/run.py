@@ -17,7 +17,7 @@ from skylift.cli.bill import bill_document, bill_of, print_bill
 from skylift.cli.output import duration, json_option, print_json
 from skylift.cli.parameters import add_params, help_rows, is_list, nearest, option, split_arguments
 from skylift.cli.parts import open_runtime
-from skylift.cli.placing import check_tasks, keeping, placement, set_speed
+from skylift.cli.placing import check_tasks, keeping, kept_nowhere, placement, set_speed
 from skylift.cli.target import Target, checked_document, read_input, resolve_target
 from skylift.errors import message_of
 from skylift.sdk.parameters import Parameter, ParameterInvalid
@@ -145,6 +145,8 @@ def run(
         given = {} if input_text is None else read_input(input_text)
         submission, value = _prepare(runtime, found, loaded, params, given)
         check_tasks(attributes, submission.table.tasks, runtime.config)
+        if (warning := kept_nowhere(attributes, submission.table.tasks, runtime.config)) is not None:
+            click.echo(f"warning[KEEP]: {warning}", err=True)
         if every is not None:
             return _run_every(runtime, submission, value, every, attributes, for_ms, as_json=as_json)
         return drive(runtime, runtime.submit(submission, value, name=name, attributes=attributes), as_json=as_json)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from skylift.cli.placing import PlacementInvalid, check_tasks, placement
+from skylift.cli.placing import PlacementInvalid, check_tasks, keeping, kept_nowhere, placement
 from skylift.config import load_config
 from skylift.ports.tasks import TaskSpec
 
@@ -59,3 +59,12 @@ def test_what_suits_is_not_refused() -> None:
     elsewhere = replace(config, url="https://skylift.example.org", placement={"train": "theirs"})
     check_tasks({}, tasks_of(train="theirs"), elsewhere)
     check_tasks({"on.anything": "ray"}, {}, config)  # a document: its tasks are known by resource
+
+
+def test_whoever_keeps_places_where_that_cannot_be_is_told() -> None:
+    config = replace(load_config(Path("/"), environ={}), placement={"train": "batch"})
+    tasks = tasks_of(train=None, load=None)
+    told = kept_nowhere(keeping("30m"), tasks, config)
+    assert told == "--keep-on-failure: batch, process cannot keep places; run steps with --on container"
+    assert kept_nowhere({**keeping("30m"), "on.load": "container"}, tasks, config) is None
+    assert kept_nowhere({}, tasks, config) is None
