@@ -155,7 +155,7 @@ def router_of(config: Config, backends: Mapping[str, Backend], resources: Resour
     from skylift.engine.router import Router
     from skylift.ports.resources import ACTIVITY
 
-    settings, allowed = config.services, config.server.allow_code
+    settings, allowed, usable = config.services, config.server.allow_code, config.server.allow_backends
     elsewhere = settings.endpoint_url or settings.endpoints.get("lambda") or settings.region
     return Router(
         backends,
@@ -167,6 +167,8 @@ def router_of(config: Config, backends: Mapping[str, Backend], resources: Resour
         placement=config.placement,
         jobs=config.jobs,
         may_run=lambda account: account == "" or "*" in allowed or account in allowed,
+        may_use=lambda backend: "*" in usable or backend in usable,
+        places=places_of(config),
     )
 
 
