@@ -22,7 +22,7 @@ import msgspec
 from skylift.compute.ray.remains import alive, end_remains, left_behind
 from skylift.errors import SetupError
 
-_START_S = 90.0
+_START_S = 120.0
 _END_S = 20.0
 _POLL_S = 0.05
 _LEFT = "left-"
@@ -89,12 +89,17 @@ class Cluster:
         return last_lease_ms(self.folder)
 
     def end(self) -> None:
-        """At once, whoever uses it. Waits until it is gone."""
+        """At once, whoever uses it, also where its keeper hangs. Waits until it is gone."""
         facts = self.facts()
-        if facts is not None:
+        if facts is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(facts.pid, signal.SIGTERM)
+        if not wait_gone(facts):
             with contextlib.suppress(ProcessLookupError):
-                os.kill(facts.pid, signal.SIGTERM)
+                os.kill(facts.pid, signal.SIGKILL)
             wait_gone(facts)
+            self.end_left()
 
     def left(self) -> list[Path]:
         """Of clusters whose keeper was killed, with the fork that should have ended them: their temporary folders."""

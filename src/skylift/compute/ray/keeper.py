@@ -19,10 +19,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from skylift.compute.ray.cluster import Facts, facts_in, last_lease_ms, locked
-from skylift.compute.ray.remains import born, end_remains, make_temp
+from skylift.compute.ray.remains import born, end_remains, kill_processes, make_temp
 
 _POLL_S = 0.1
-_UP_S = 80.0
+_UP_S = 110.0
+_CURRENT = "ray_current_cluster"
 _STORE_BYTES = 128 * 2**20
 """Of Ray's object store: values travel through the artifacts, so it stays nearly empty."""
 
@@ -31,13 +32,15 @@ def main() -> None:
     folder, cpus = Path(sys.argv[1]), int(sys.argv[2])
     keeper = Keeper(folder, cpus)
     signal.signal(signal.SIGTERM, keeper.stop)
-    second = Second(keeper.temp)
     try:
         keeper.start()
         keeper.keep()
     finally:
         keeper.end()
-        second.dismiss()
+
+
+class EndedEarly(RuntimeError):
+    """Ray ended before it was up."""
 
 
 class Second:
@@ -45,15 +48,16 @@ class Second:
 
     def __init__(self, temp: Path) -> None:
         reading, self._alive = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             os.close(self._alive)
             self._wait(reading, temp)
         os.close(reading)
 
     def dismiss(self) -> None:
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
     def _wait(self, reading: int, temp: Path) -> NoReturn:
         os.setsid()
@@ -70,7 +74,8 @@ class Keeper:
     def __init__(self, folder: Path, cpus: int) -> None:
         self._folder = folder
         self._cpus = cpus
-        self.temp = make_temp(folder)
+        self._temp = make_temp(folder)
+        self._second = Second(self._temp)
         self._stopping = False
         self._ray: subprocess.Popen[bytes] | None = None
         self._seen: dict[int, Any] = {}
@@ -79,20 +84,33 @@ class Keeper:
         self._stopping = True
 
     def start(self) -> None:
-        """Raises when it does not come up."""
+        """Raises when it does not come up. On a busy machine Ray gives itself up after 30 s, so it is tried again."""
+        until = time.monotonic() + _UP_S
+        try:
+            self._launch()
+            address = self._address(until)
+        except EndedEarly:
+            if self._stopping:
+                raise
+            kill_processes(self._temp)
+            self._launch()
+            address = self._address(until)
+        self._write_facts(address)
+
+    def _launch(self) -> None:
+        (self._temp / _CURRENT).unlink(missing_ok=True)
         command = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--head", "--block"]
         command += ["--node-ip-address=127.0.0.1", "--port=0", "--include-dashboard=false", "--disable-usage-stats"]
         command += [
             f"--ray-client-server-port={_free_port()}",
-            f"--temp-dir={self.temp}",
+            f"--temp-dir={self._temp}",
             f"--object-store-memory={_STORE_BYTES}",
         ]
         if self._cpus:
             command.append(f"--num-cpus={self._cpus}")
-        environment = {**os.environ, "RAY_TMPDIR": str(self.temp), "RAY_USAGE_STATS_ENABLED": "0"}
+        environment = {**os.environ, "RAY_TMPDIR": str(self._temp), "RAY_USAGE_STATS_ENABLED": "0"}
         environment.pop("RAY_ADDRESS", None)
         self._ray = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)
-        self._write_facts(self._address())
 
     def keep(self) -> None:
         """Until it is told to stop, the last lease is over, or Ray has ended by itself."""
@@ -120,9 +138,10 @@ class Keeper:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         self._forget()
         self._note_processes()
-        end_remains(self.temp, self._seen.values())
+        end_remains(self._temp, self._seen.values())
         if self._ray is not None:
             self._ray.wait()
+        self._second.dismiss()
 
     def _forget(self) -> None:
         """Nobody shall be sent to a cluster that ends; what another keeper wrote since is its own."""
@@ -130,14 +149,13 @@ class Keeper:
         if facts is not None and facts.pid == os.getpid():
             (self._folder / "facts.json").unlink(missing_ok=True)
 
-    def _address(self) -> str:
+    def _address(self, until: float) -> str:
         """Ray writes it when its control process is up; the node is up when it has said so in its output too."""
-        until = time.monotonic() + _UP_S
-        file = self.temp / "ray_current_cluster"
+        file = self._temp / _CURRENT
         while time.monotonic() < until and not self._stopping:
             assert self._ray is not None
             if self._ray.poll() is not None:
-                raise RuntimeError(f"ray start ended with status {self._ray.returncode}")
+                raise EndedEarly(f"ray start ended with status {self._ray.returncode}")
             if file.exists() and (address := file.read_text().strip()):
                 return address
             time.sleep(_POLL_S)
@@ -168,7 +186,8 @@ class Keeper:
 
         with contextlib.suppress(psutil.Error):
             for process in psutil.Process().children(recursive=True):
-                self._seen.setdefault(process.pid, process)
+                if process.pid != self._second.pid:
+                    self._seen.setdefault(process.pid, process)
         self._seen = {pid: process for pid, process in self._seen.items() if process.is_running()}
 
 

@@ -88,12 +88,16 @@ def end_remains(temp: Path, known: Iterable[Any] = ()) -> None:
     There is nothing to be drained or saved, which is what Ray would take seconds for. `known` are processes of the
     cluster that may not say so themselves.
     """
+    kill_processes(temp, known)
+    shutil.rmtree(temp, ignore_errors=True)
+
+
+def kill_processes(temp: Path, known: Iterable[Any] = ()) -> None:
     until = time.monotonic() + _GONE_S
     living = {process.pid: process for process in [*known, *processes_of(temp)]}
     while living and time.monotonic() < until:
         _kill(list(living.values()))
         living = {process.pid: process for process in processes_of(temp)}
-    shutil.rmtree(temp, ignore_errors=True)
 
 
 def _kill(processes: list[Any]) -> None:
