@@ -1,9 +1,10 @@
-"""Skylift on Ray beside bare ray.remote: start-up, overhead of a call, a fan-out of 2,000 tasks.
+"""`python -m bench.ray`: measure Skylift on Ray beside bare `ray.remote`; write `bench/RAY.md` and `bench/ray.json`.
 
-python -m bench.ray [--rounds N]        Linux; in a network of its own, for Ray listens beyond loopback
+python -m bench.ray                  3 sittings of 3 turns
+python -m bench.ray --quick          one turn; printed, not written
 
-Both sides stay open and take turns, so that a busy minute hits both; each has a cluster of two processors. The result
-of every fan-out is checked. Ours is measured through its public face, with the journal of default durability.
+Linux, in a network of its own, for Ray listens beyond loopback. In a sitting both sides are open, each with a cluster
+of two processors, and take turns, so that a busy minute hits both. The result of every fan-out is checked.
 """
 
 from __future__ import annotations
@@ -16,47 +17,68 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.machine import facts, load
+from bench.ray_report import as_markdown
+
 TASKS = 2_000
 CALLS = 30
+SITTINGS = 3
+TURNS = 3
 HERE = Path(__file__).parent
+NAMES = ("bare", "ours")
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--side", choices=["ours", "bare"], help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.side is not None:
-        serve(Ours() if arguments.side == "ours" else Bare())
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.ray", description=__doc__.partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one turn; printed, not written")
+    parser.add_argument("--side", choices=NAMES, help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.side is not None:
+        serve(Ours() if options.side == "ours" else Bare())
+        return 0
+    if options.quick:
+        measure(1, 1, keep=lambda results: sys.stdout.write(as_markdown(results)))
     else:
-        report(arguments.rounds)
+        measure(SITTINGS, TURNS, keep=_write)
+    return 0
 
 
-def report(rounds: int) -> None:
+def measure(sittings: int, turns: int, keep: Callable[[dict[str, Any]], object]) -> None:
+    """What was measured is kept after each sitting, so that a run that is broken off is not lost."""
+    figures: dict[str, dict[str, list[float]]] = {name: {} for name in NAMES}
+    results: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": facts(), "figures": figures}
+    results |= {"turns": turns, "tasks": TASKS, "calls": CALLS, "ray": version("ray")}
+    for sitting in range(1, sittings + 1):
+        for name, found in _sit(turns).items():
+            for work, samples in found.items():
+                figures[name].setdefault(work, []).extend(samples)
+        results["sittings"] = sitting
+        results["machine"]["load at the end"] = load()
+        keep(results)
+
+
+def _write(results: dict[str, Any]) -> None:
+    (HERE / "RAY.md").write_text(as_markdown(results))
+    (HERE / "ray.json").write_text(json.dumps(results, indent=1) + "\n")
+
+
+def _sit(turns: int) -> dict[str, dict[str, list[float]]]:
     with tempfile.TemporaryDirectory(prefix="skylift-bench-", dir="/tmp") as folder:
-        sides = {name: Side(name, Path(folder)) for name in ("bare", "ours")}
+        sides = {name: Side(name, Path(folder)) for name in NAMES}
         for side in sides.values():
             side.ask("warm")
-        for _ in range(rounds):
+        for _ in range(turns):
             for side in sides.values():
                 side.ask("fan")
                 side.ask("call")
         for side in sides.values():
             side.close()
-    for work, unit in (("start", "s"), ("fan", "tasks/s"), ("call", "ms")):
-        bare, ours = (sides[name].figures[work] for name in ("bare", "ours"))
-        print(f"{work:6} bare {_shown(bare)}   ours {_shown(ours)} {unit}   ours/bare {_ratio(ours, bare):.2f}")  # noqa: T201
-
-
-def _shown(samples: list[float]) -> str:
-    return f"{statistics.median(samples):8.1f} ({min(samples):.1f}-{max(samples):.1f})"
-
-
-def _ratio(ours: list[float], bare: list[float]) -> float:
-    return statistics.median(ours) / statistics.median(bare)
+        return {name: side.figures for name, side in sides.items()}
 
 
 class Side:
@@ -70,6 +92,7 @@ class Side:
             "PYTHONPATH": str(HERE.parent),
         }
         command = [sys.executable, str(HERE / "loopback.py"), sys.executable, "-m", "bench.ray", "--side", name]
+        self._name = name
         self.figures: dict[str, list[float]] = {}
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, cwd=HERE.parent
@@ -80,6 +103,7 @@ class Side:
         assert self._process.stdin is not None
         print(work, file=self._process.stdin, flush=True)
         self._take(work)
+        sys.stderr.write(f"{self._name}: {work} {self.figures[work][-1]:.1f}\n")
 
     def close(self) -> None:
         self._process.communicate()
@@ -171,4 +195,4 @@ class Bare(Work):
 
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(main(sys.argv[1:]))
