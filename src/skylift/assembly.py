@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from skylift.compute.parts import Parts
 from skylift.config import Config
 from skylift.errors import SkyliftError
 from skylift.ports.compute import Outcome, Submitted
 from skylift.reader import RunReader
 from skylift.wiring import (
     SERVICES,
-    Parts,
     known_backends,
     make_home,
     places_of,

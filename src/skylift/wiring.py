@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from skylift.compute.parts import Parts
 from skylift.config import Config, FunctionBinding, SecretSource
 from skylift.errors import SetupError
-from skylift.ports.clock import Pace
 from skylift.ports.compute import Backend, Report, Requirements
 from skylift.ports.tasks import TaskSpec
 from skylift.units import parse_duration_ms, parse_memory_mib
@@ -41,30 +41,6 @@ def make_home(home: Path) -> None:
             hint="point SKYLIFT_HOME at a folder that can be written",
             code="HOME",
         )
-
-
-class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a backend is made of, besides its own settings."""
-
-    report: Report
-    config: Config
-    blobs: str
-    """Path or URL of the artifacts, for workers."""
-    bundles: str
-    """Folder in which workers of this machine unpack code."""
-    secrets: dict[str, str] = {}
-    """Name → `kind:where`."""
-    withheld: tuple[str, ...] = ()
-    """Variables of our environment that no task may see."""
-    resources: Callable[[], ResourceStore] | None = None
-    """The store of what is kept beside runs; opened when it is asked for."""
-    pace: Pace | None = None
-    """How the engine's time passes, for backends that live by it; None for real time."""
-
-    @property
-    def state(self) -> Path:
-        """Where backends keep what must outlive the engine."""
-        return self.config.home / "attempts"
 
 
 class Known(msgspec.Struct, frozen=True, kw_only=True):

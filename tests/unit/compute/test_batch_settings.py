@@ -10,11 +10,11 @@ import pytest
 from skylift.compute.batch.make import make_provider, offers
 from skylift.compute.batch.provider import Kind
 from skylift.compute.batch.settings import kinds_of, policy_of, queue_names
+from skylift.compute.parts import Parts
 from skylift.config import Config
 from skylift.config.backends import BackendsSettings, BatchSettings
 from skylift.errors import SkyliftError
 from skylift.ports.compute import Requirements
-from skylift.wiring import Parts
 
 
 def settings(**fields: object) -> BatchSettings:

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Sequence
 
 from skylift.compute.batch.offers import offers_of
 from skylift.compute.batch.provider import Provider
 from skylift.compute.batch.settings import kinds_of, policy_of, queue_names
+from skylift.compute.parts import Parts
 from skylift.config.backends import BatchSettings
 from skylift.errors import SetupError
-from skylift.ports.compute import Backend, Offer, Report, Requirements
-from skylift.ports.resources import ResourceStore
+from skylift.ports.compute import Backend, Offer, Requirements
 from skylift.units import parse_duration_ms
 
 NAME = "batch"
-
-
-class Parts(Protocol):
-    """What is needed of `skylift.wiring.Parts`."""
-
-    @property
-    def report(self) -> Report: ...
-    @property
-    def config(self) -> Any: ...
-    @property
-    def blobs(self) -> str: ...
-    @property
-    def bundles(self) -> str: ...
-    @property
-    def secrets(self) -> dict[str, str]: ...
-    @property
-    def withheld(self) -> tuple[str, ...]: ...
-    @property
-    def state(self) -> Path: ...
-    @property
-    def resources(self) -> Callable[[], ResourceStore] | None: ...
 
 
 def make_backend(parts: Parts) -> Backend:

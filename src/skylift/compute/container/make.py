@@ -3,39 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
 from skylift.compute.container.backend import ContainerBackend
 from skylift.compute.container.engine import find_engine
 from skylift.compute.container.offers import container_machine, offers_of
 from skylift.compute.container.place import PlaceSettings, parsed_mount
+from skylift.compute.parts import Parts
 from skylift.compute.process.machine import this_machine
-from skylift.config import Config, InvalidConfig
-from skylift.ports.compute import Offer, Report, Requirements
+from skylift.config import InvalidConfig
+from skylift.ports.compute import Offer, Requirements
 from skylift.units import parse_duration_ms
 
 NAME = "container"
-
-
-class Parts(Protocol):
-    """What is needed of the project, see `skylift.wiring.Parts`."""
-
-    @property
-    def report(self) -> Report: ...
-    @property
-    def config(self) -> Config: ...
-    @property
-    def blobs(self) -> str: ...
-    @property
-    def bundles(self) -> str: ...
-    @property
-    def secrets(self) -> Mapping[str, str]: ...
-    @property
-    def withheld(self) -> Sequence[str]: ...
-    @property
-    def state(self) -> Path: ...
 
 
 def make_backend(parts: Parts) -> ContainerBackend:

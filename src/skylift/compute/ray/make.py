@@ -6,40 +6,22 @@ import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
 from skylift.compute.environments.building import read_spec, refuse_python
+from skylift.compute.parts import Parts
 from skylift.compute.process.machine import cpu_count, memory_mib
 from skylift.compute.ray.shape import offers_of, unknown_offer
 from skylift.compute.ray.wire import HostConfig, Node, SupervisorConfig
 from skylift.compute.worker.main import open_blobs
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.errors import SetupError
-from skylift.ports.compute import Backend, Offer, Report, Requirements
+from skylift.ports.compute import Backend, Offer, Requirements
 from skylift.units import parse_duration_ms
 
 NAME = "ray"
-
-
-class Parts(Protocol):
-    """What this needs of the parts of a runtime."""
-
-    @property
-    def report(self) -> Report: ...
-    @property
-    def config(self) -> Any: ...
-    @property
-    def blobs(self) -> str: ...
-    @property
-    def bundles(self) -> str: ...
-    @property
-    def secrets(self) -> dict[str, str]: ...
-    @property
-    def withheld(self) -> tuple[str, ...]: ...
-    @property
-    def state(self) -> Path: ...
 
 
 def make_backend(parts: Parts) -> Backend:

@@ -5,42 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
+from skylift.compute.parts import Parts
 from skylift.compute.simulated.backend import SimulatedBackend, offers_for
 from skylift.compute.simulated.hands import Hands
 from skylift.compute.simulated.market import GeneratedMarket, Market
 from skylift.compute.simulated.results import read_results
 from skylift.compute.simulated.traces import TraceMarket, choose_trace, read_traces
-from skylift.config import Config
 from skylift.config.backends import SimulatedSettings
 from skylift.errors import SetupError
-from skylift.ports.clock import Pace
-from skylift.ports.compute import Offer, Report, Requirements
+from skylift.ports.compute import Offer, Requirements
 from skylift.pricing.catalogue import catalogue
 from skylift.units import parse_duration_ms
 
 
-class Given(Protocol):
-    """What it needs of the runtime's parts."""
-
-    @property
-    def report(self) -> Report: ...
-    @property
-    def config(self) -> Config: ...
-    @property
-    def blobs(self) -> str: ...
-    @property
-    def bundles(self) -> str: ...
-    @property
-    def secrets(self) -> dict[str, str]: ...
-    @property
-    def withheld(self) -> tuple[str, ...]: ...
-    @property
-    def pace(self) -> Pace | None: ...
-
-
-def make_backend(parts: Given) -> SimulatedBackend:
+def make_backend(parts: Parts) -> SimulatedBackend:
     """Raises SetupError for settings that cannot be used."""
     config, settings = parts.config, parts.config.backends.simulated
     if parts.pace is None:
@@ -67,7 +46,7 @@ def make_backend(parts: Given) -> SimulatedBackend:
     )
 
 
-def offers(parts: Given, requirements: Requirements) -> Sequence[Offer]:
+def offers(parts: Parts, requirements: Requirements) -> Sequence[Offer]:
     return offers_for(requirements, parts.config.backends.simulated, catalogue())
 
 
