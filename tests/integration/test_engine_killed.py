@@ -215,6 +215,7 @@ def _enders(project: Project, engine: subprocess.Popen[bytes]) -> Iterator[int]:
     for name in containers(project.variables):
         yield int(podman(project.variables, "inspect", "--format", "{{.State.Pid}}", name))
     for process in project.processes():
-        words = " ".join(process.cmdline())
-        if "compute.batch.agent" in words or "compute.ray.keeper" in words:
+        words, parent = process.cmdline(), process.parent()
+        program = any("compute.batch.agent" in word or "compute.ray.keeper" in word for word in words)
+        if program and (parent is None or parent.cmdline() != words):  # a fork of one ends the rest once that is gone
             yield process.pid

@@ -362,6 +362,8 @@ class RayBackend(Basics):
             gone=self._gone,
             note=lambda text: self._announce(f"{self.name}: {text}"),
         )
+        if self._cluster is not None:
+            self._cluster.renew(self._config.lease_ms)
         self._link = link
         self._standing = (time.monotonic(), link.standing)
         return link
