@@ -10,7 +10,6 @@ from skylift.ports.blobs import BlobStore
 from skylift.values.tags import ARTIFACT, TYPE, reference
 
 _to_json = msgspec.json.Encoder().encode
-_REFERENCE_SIZE = 256
 _NESTED = f'"{ARTIFACT}":"sha256:'.encode()
 _SMALLEST = 2048
 

@@ -40,14 +40,6 @@ def reference(digest: str, *, format: str, type: str, size: int, **facts: Any) -
     return {ARTIFACT: _PREFIX + digest, "format": format, "type": type, "size": size, **facts}
 
 
-def is_reference(node: Any) -> bool:
-    return type(node) is dict and ARTIFACT in node
-
-
-def is_tagged(node: Any) -> bool:
-    return type(node) is dict and TYPE in node
-
-
 def digest_of(node: dict[str, Any]) -> str:
     """The digest inside a reference."""
     text = node[ARTIFACT]

@@ -21,7 +21,6 @@ from skylift.compute.worker.solo_files import (
     KEPT,
     LEASE,
     ORDER,
-    SECRETS,
     STOP,
     WARNED,
     SoloOrder,
@@ -151,11 +150,6 @@ class AttemptFolder:
         """Values by name, for the one start that is to come: they are on file only until they are read."""
         if values:
             write_secrets(self._folder, dict(values))
-
-    def drop_secrets(self) -> None:
-        """Where nobody came to read them."""
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(self._folder, SECRETS))
 
     def ask_to_stop(self) -> None:
         """The supervisor hears it at once, or when it comes up; it ends the attempt with all it started within its

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -441,6 +441,3 @@ class Scheduler:
     def work_of(self, token: str) -> Work | None:
         placed = self.placed.get(token)
         return placed.work if placed is not None else self.queues.waiting.get(token)
-
-    def kinds_by_name(self) -> Mapping[str, Kind]:
-        return {kind.name: kind for kind in self.policy.kinds}
