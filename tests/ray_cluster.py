@@ -57,12 +57,24 @@ class Namespace:
             stream.close()
 
 
+_POLITE = ("nice", "-n", "5")
+"""A cluster takes all processors that it can get: other tests that run meanwhile go first."""
+
+
 class RayNode:
     """A node that a test may kill, with all its workers."""
 
     def __init__(self, temp: Path, arguments: list[str], environment: dict[str, str], prefix: list[str]) -> None:
         self._log = (temp / f"node-{secrets.token_hex(4)}.log").open("w+b")
-        command = [*prefix, sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start", "--block"]
+        command = [
+            *prefix,
+            *_POLITE,
+            sys.executable,
+            "-c",
+            "from ray.scripts.scripts import main; main()",
+            "start",
+            "--block",
+        ]
         command += ["--disable-usage-stats", "--object-store-memory=80000000", *arguments]
         self._process = subprocess.Popen(
             command, stdout=self._log, stderr=self._log, env=environment, start_new_session=True

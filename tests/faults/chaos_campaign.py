@@ -78,7 +78,7 @@ class Campaign:
         limit_s: float = 600,
     ) -> None:
         """`kill` takes something of the backend's down; with `engine_share` of all kills it is the engine instead.
-        `command` goes before Python's: how to enter the network that the backend is in."""
+        `command` goes before Python's; others go first unless it says otherwise."""
         self.backend = backend
         self.project = project
         self._tasks = tasks
@@ -89,7 +89,7 @@ class Campaign:
         self._engine_share = engine_share
         self.mark = f"{os.getpid()}-{seed}-{time.time_ns()}"
         self.environ = {**os.environ, **(environ or {}), MARK: self.mark}
-        self.command = command or []
+        self.command = command or ["nice", "-n", "5"]
         self._limit_s = limit_s
         (project / "skylift.toml").write_text(f"[skylift]\nworkers = 3\n{settings}", encoding="utf-8")
 

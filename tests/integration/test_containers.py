@@ -229,7 +229,8 @@ def test_another_process_sees_what_is_there_and_ends_it(bench: Bench, engine_pro
 def test_an_image_that_has_only_python_will_do(bench: Bench) -> None:
     backend = bench.backend()
     bench.run(backend, call("add", a=1, b=1))
-    built = podman(bench.variables, "images", "--format", "{{.Repository}}:{{.Tag}}").split()[0]
+    there = podman(bench.variables, "images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    built = next(name for name in there if name.startswith("localhost/skylift-python:"))
     path = f"ENV PATH={sys.base_prefix}/bin:/usr/bin:/bin"
     given = "localhost/given:1"
     podman(bench.variables, "build", "--tag", given, "-", data=f"FROM {built}\n{path}\nRUN touch /given\n".encode())
@@ -252,7 +253,8 @@ def test_an_image_without_python_is_refused_in_words(bench: Bench) -> None:
 def test_a_job_runs_the_program_of_an_image_without_python(bench: Bench) -> None:
     backend = bench.backend()
     bench.run(backend, call("add", a=1, b=1))
-    built = podman(bench.variables, "images", "--format", "{{.Repository}}:{{.Tag}}").split()[0]
+    there = podman(bench.variables, "images", "--format", "{{.Repository}}:{{.Tag}}").split()
+    built = next(name for name in there if name.startswith("localhost/skylift-python:"))
     lines = [f"FROM {built}", f"RUN rm -rf {sys.base_prefix}", 'ENTRYPOINT ["/bin/sh", "-c"]', "WORKDIR /var"]
     podman(bench.variables, "build", "--tag", "localhost/plain:1", "-", data="\n".join(lines).encode())
     log = bench.folder / "job.log"

@@ -46,6 +46,8 @@ class Client:
     def __init__(self, until: float) -> None:
         self.until = until
         """When its lease is over, and that of the attempts it was given."""
+        self.worked = False
+        """Whether it has given work."""
         self.gone = False
         """It went in order: nothing is told to it any more."""
         self.last = 0
@@ -87,7 +89,7 @@ class Supervisor:
         return encode(self._standing())
 
     async def submit(self, client: str, body: bytes) -> bytes:
-        self._renew(client)
+        self._renew(client).worked = True
         given: Submit = decode(body, Submit)
         self._desk.submit(given.calls, client)
         return b""
@@ -118,7 +120,8 @@ class Supervisor:
                 await asyncio.wait_for(here.news.wait(), min(_LISTEN_S, self._config.lease_ms / 3000))
         if self._desk.held and len(here.events) < _ENOUGH_EVENTS:
             await asyncio.sleep(_GATHER_S)
-        self._renew(client)
+        if not here.gone:  # it may have left meanwhile
+            self._renew(client)
         told = here.events[:_MOST_EVENTS]
         return encode(Events(told[-1][0] if told else seen, [event for _, event in told]))
 
@@ -127,8 +130,10 @@ class Supervisor:
 
     async def detach(self, client: str, body: bytes) -> bytes:
         """The engine goes in order. What runs, runs on until the lease is over."""
-        self._renew(client).gone = True
-        self._alone_since = time.monotonic()
+        here = self._renew(client)
+        here.gone = True
+        if here.worked:  # who only looks keeps nothing alive, however often he does
+            self._alone_since = time.monotonic()
         return encode(self._standing())
 
     async def end(self, client: str, body: bytes) -> bytes:
