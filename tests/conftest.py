@@ -29,17 +29,16 @@ settings.register_profile("ci", derandomize=True, print_blob=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-_HEAVY = {"ray_cluster": "ray", "lonely": "ray", "podman_variables": "containers"}
-"""Fixtures that start something big, and the group of tests that shares it."""
-_PLACES = {"ray": "ray", "container": "containers", "mixed": "containers"}
+_HEAVY_FIXTURES = {"ray_cluster", "lonely", "podman_variables"}
+_HEAVY_PLACES = {"ray", "container", "mixed"}
+_HEAVY_FILES = {"test_chaos.py", "test_faults.py", "test_definitions_served.py"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share something big run in one process, one after the other, instead of starting it in each."""
+    """Tests that start something big, or put all they can on a server, run in one process, one after the other: two of
+    them at once would wait for each other's processors longer than any client waits."""
     for item in items:
-        names = getattr(item, "fixturenames", ())
         params = item.callspec.params if hasattr(item, "callspec") else {}
-        place = params.get("place")
-        found = next((_HEAVY[name] for name in names if name in _HEAVY), _PLACES.get(place) if place else None)
-        if found is not None:
-            item.add_marker(pytest.mark.xdist_group(found))
+        starts = _HEAVY_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if starts or params.get("place") in _HEAVY_PLACES or item.path.name in _HEAVY_FILES:
+            item.add_marker(pytest.mark.xdist_group("heavy"))
