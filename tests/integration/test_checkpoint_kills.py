@@ -94,7 +94,6 @@ def test_killed_at_random_it_ends_with_the_same_bits(place: Place, seed: int) ->
     chance = random.Random(seed)
     whole = digest(place.outcome(place.submit("whole", 1)))
     kept: list[float] = []
-    told: list[float | None] = []
     for delivery in range(1, KILLS + 1):
         token = place.submit("cut", delivery)
         pid = place.wait_for("cut", delivery, chance.randint(2, 14))
@@ -104,12 +103,10 @@ def test_killed_at_random_it_ends_with_the_same_bits(place: Place, seed: int) ->
         assert isinstance(lost, Lost)
         kept.append(saved_ms(beside(place.blobs), "cut", "1-1") or 0.0)
         assert lost.usage is not None
-        told.append(lost.usage.saved_ms)  # None where it was killed before its first save
-        assert (told[-1] or 0.0) <= kept[-1], "as the worker said before it was killed"
+        assert 0 < (lost.usage.saved_ms or 0.0) <= kept[-1], "as the worker said before it was killed"
     assert digest(place.outcome(place.submit("cut", KILLS + 1))) == whole
     assert kept == sorted(kept)
-    assert kept[-1] > kept[0]
-    assert any(told)
+    assert kept[-1] > kept[0] > 0
     assert [line[0] for line in place.lines("cut")].count("step") < 6 * 20 + KILLS * 12, "most work was kept"
 
 

@@ -101,13 +101,12 @@ def test_the_command_line_imports_nothing_of_the_server(tmp_path: Path, argument
 
 @pytest.mark.slow
 def test_import_time_budget() -> None:
-    """Of the processor's time: what else the machine does is none of ours."""
-    code = "import time; start = time.process_time(); import skylift; print(time.process_time() - start)"
+    code = "import time; start = time.perf_counter(); import skylift; print(time.perf_counter() - start)"
     times = sorted(
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
         for _ in range(7)
     )
-    assert times[0] < 0.04
+    assert times[0] < 0.06
 
 
 @pytest.mark.parametrize(
