@@ -9,7 +9,7 @@ venv=.venv
 
 case $profile in
     demo) extras=ml torch= ;;
-    all) extras=ml,aws,data,serve,postgres,otel,ray,dev torch=torch,onnxscript ;;
+    all) extras=ml,aws,data,serve,postgres,otel,ray,plan,plots,dev torch=torch,onnxscript ;;
     *) echo "setup: unknown profile '$profile': it is demo or all" >&2; exit 2 ;;
 esac
 
