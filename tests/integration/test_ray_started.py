@@ -105,8 +105,12 @@ def test_what_is_left_when_keeper_and_fork_are_killed_is_listed_and_swept(tmp_pa
     [temp] = _temps(cluster)
     killed = [process for process in psutil.process_iter(["cmdline"]) if _is_keeper_of(process, cluster)]
     assert len(killed) == 2
+    # `ray start --block` would end the rest as soon as the raylet is gone, and nothing would be left to be found.
+    killed += [process for process in processes_of(temp) if "--block" in process.cmdline()]
     killed += [process for process in processes_of(temp) if process.name() == "raylet"]
-    for process in sorted(killed, key=lambda each: -each.create_time()):
+    for process in killed:
+        process.suspend()
+    for process in killed:
         process.kill()
     psutil.wait_procs(killed, timeout=10)
     sweeper = _announced(RayParts(tmp_path / "home"), Outcomes(), said := [])
