@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from skylift.compute.attempts import AttemptFolder, AttemptFolders, launch
-from skylift.compute.process import ProcessBackend
+from skylift.compute.process import ProcessBackend, answers
 from skylift.compute.worker.checkpoint.place import beside
 from skylift.compute.worker.checkpoint.versions import saved_ms
 from skylift.compute.worker.solo_files import SoloOrder
@@ -24,6 +24,8 @@ from skylift.testing.backends import Outcomes
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "src"
 KILLS = 4
+_UNHURRIED_S = 0.005
+"""Between the steps of a training that is to be killed after its first save, and before its end, on a busy machine."""
 
 
 class Place:
@@ -34,6 +36,8 @@ class Place:
         self.outcomes = Outcomes()
         self.blobs = str(folder / "blobs")
         self.backend = ProcessBackend(self.outcomes, workers=1, blobs=self.blobs, paths=[str(HERE)], grace_ms=300)
+        self.told = 0
+        """How often a worker has said that a checkpoint is stored, and the backend has heard it."""
 
     def submit(self, run: str, delivery: int, function: str = "train", **arguments: Any) -> str:
         call = self.call(run, delivery, function, **arguments)
@@ -76,9 +80,24 @@ class Place:
         return self.outcomes.wait(token, timeout=60)[0]
 
 
+    def hears(self, take: Callable[..., None]) -> Callable[..., None]:
+        def heard(*what: Any) -> None:
+            take(*what)
+            self.told += 1
+
+        return heard
+
+    def wait_until_told(self, more_than: int) -> None:
+        until = time.monotonic() + 60
+        while self.told <= more_than:
+            assert time.monotonic() < until, "no checkpoint was ever told of"
+            time.sleep(0.002)
+
+
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     place = Place(tmp_path)
+    monkeypatch.setattr(answers, "_saved", place.hears(answers._saved))
     yield place
     place.backend.close()
 
@@ -95,8 +114,10 @@ def test_killed_at_random_it_ends_with_the_same_bits(place: Place, seed: int) ->
     whole = digest(place.outcome(place.submit("whole", 1)))
     kept: list[float] = []
     for delivery in range(1, KILLS + 1):
-        token = place.submit("cut", delivery)
+        told = place.told
+        token = place.submit("cut", delivery, pause_s=_UNHURRIED_S)
         pid = place.wait_for("cut", delivery, chance.randint(2, 14))
+        place.wait_until_told(told)
         time.sleep(chance.random() * 0.01)
         os.kill(pid, signal.SIGKILL)
         lost = place.outcome(token)
