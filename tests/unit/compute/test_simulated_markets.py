@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from skylift.compute.simulated.market import GAP_MS, GeneratedMarket, Market
-from skylift.compute.simulated.traces import Trace, TraceInvalid, TraceMarket, choose_trace, read_traces
+from skylift.compute.simulated.traces import TraceMarket, choose_trace
+from skylift.pricing.spot.traces import Trace, TraceInvalid, read_traces
 
 ORIGIN = 1_767_225_600_000
 HOUR_MS = 3_600_000

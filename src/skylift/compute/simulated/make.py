@@ -11,11 +11,12 @@ from skylift.compute.simulated.backend import SimulatedBackend, offers_for
 from skylift.compute.simulated.hands import Hands
 from skylift.compute.simulated.market import GeneratedMarket, Market
 from skylift.compute.simulated.results import read_results
-from skylift.compute.simulated.traces import TraceMarket, choose_trace, read_traces
+from skylift.compute.simulated.traces import TraceMarket, choose_trace
 from skylift.config.backends import SimulatedSettings
 from skylift.errors import SetupError
 from skylift.ports.compute import Offer, Requirements
 from skylift.pricing.catalogue import catalogue
+from skylift.pricing.spot.traces import read_traces
 from skylift.units import parse_duration_ms
 
 

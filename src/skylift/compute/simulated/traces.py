@@ -1,42 +1,21 @@
-"""Spot traces: when a machine could be had, as somebody recorded it. Read from files, never shipped."""
+"""Recorded spot markets: a trace as the market of a simulated backend."""
 
 from __future__ import annotations
 
 import bisect
 import itertools
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from skylift.errors import SetupError
-
-
-class TraceInvalid(SetupError):
-    """A file of spot traces that cannot be used, or a trace that is not in it."""
-
-    code = "TRACE"
-
-
-class Trace(msgspec.Struct, frozen=True, kw_only=True):
-    """Runs of ticks, alternating between up and down. After its end it begins again."""
-
-    name: str
-    gap_ms: int
-    first: bool
-    runs: tuple[int, ...]
+from skylift.pricing.spot.traces import Trace, TraceInvalid, some
 
 
 class TraceMarket:
-    """The Market protocol, as a trace says it. The trace begins at `origin_ms`."""
+    """The Market protocol, as a trace says it. The trace begins at `origin_ms`; after its end it begins again."""
 
     def __init__(self, trace: Trace, origin_ms: int) -> None:
         self._trace = trace
         self._origin_ms = origin_ms
         self._ends = list(itertools.accumulate(trace.runs))
-        self._length_ms = self._ends[-1] * trace.gap_ms
+        self._length_ms = trace.length_ms
 
     def up(self, at_ms: int) -> bool:
         return self._value(self._run(at_ms))
@@ -61,20 +40,6 @@ class TraceMarket:
         return self._origin_ms + rounds * self._length_ms + self._ends[self._run(at_ms)] * self._trace.gap_ms
 
 
-def read_traces(place: Path) -> dict[str, Trace]:
-    """All traces of a file, or of the JSON files in a folder and those below it. Raises TraceInvalid."""
-    if not place.exists():
-        raise TraceInvalid(f"there are no spot traces at {place}", hint="see [backends.simulated] traces")
-    paths = sorted(place.rglob("*.json")) if place.is_dir() else [place]
-    found: dict[str, Trace] = {}
-    for path in paths:
-        name = str(path.relative_to(place).with_suffix("")) if place.is_dir() else path.stem
-        found.update(_read_file(path, name))
-    if not found:
-        raise TraceInvalid(f"there are no spot traces in {place}", hint="traces are files that end in .json")
-    return found
-
-
 def choose_trace(traces: dict[str, Trace], wanted: str | None) -> Trace:
     """By name, or by a part that only one name has. Raises TraceInvalid."""
     names = sorted(traces)
@@ -82,7 +47,7 @@ def choose_trace(traces: dict[str, Trace], wanted: str | None) -> Trace:
         if len(names) == 1:
             return traces[names[0]]
         raise TraceInvalid(
-            f"there are {len(names)} traces: {_some(names)}", hint="choose one: [backends.simulated] trace"
+            f"there are {len(names)} traces: {some(names)}", hint="choose one: [backends.simulated] trace"
         )
     if wanted in traces:
         return traces[wanted]
@@ -90,55 +55,5 @@ def choose_trace(traces: dict[str, Trace], wanted: str | None) -> Trace:
     if len(matching) == 1:
         return traces[matching[0]]
     if matching:
-        raise TraceInvalid(f"{len(matching)} traces have {wanted!r} in their name: {_some(matching)}")
-    raise TraceInvalid(f"there is no trace {wanted!r}", hint=f"there are: {_some(names)}")
-
-
-def _read_file(path: Path, name: str) -> dict[str, Trace]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise TraceInvalid(f"{path} cannot be read: {problem}") from None
-    if isinstance(content, dict) and isinstance(content.get("traces"), dict):
-        return {key: _encoded(path, key, value) for key, value in content["traces"].items()}
-    if isinstance(content, dict) and "data" in content:
-        return {name: _published(path, name, content)}
-    raise TraceInvalid(
-        f"{path} holds no spot traces",
-        hint='known: {"traces": {NAME: {"first", "runs", …}}} and {"metadata": {"gap_seconds": …}, "data": [0, 1, …]}',
-    )
-
-
-def _encoded(path: Path, name: str, value: Any) -> Trace:
-    """Run lengths, with the length of a tick beside them or in the summary."""
-    if not isinstance(value, dict):
-        raise TraceInvalid(f"{path}: {name} is {type(value).__name__}, not an object")
-    summary = value.get("summary") if isinstance(value.get("summary"), dict) else {}
-    gap = value.get("gap_seconds", summary.get("gap_seconds") if summary else None)
-    runs, first = value.get("runs"), value.get("first")
-    if not isinstance(runs, list) or not all(type(run) is int and run > 0 for run in runs) or not runs:
-        raise TraceInvalid(f"{path}: {name}: runs must be whole numbers above 0")
-    if first not in (0, 1):
-        raise TraceInvalid(f"{path}: {name}: first is {first!r}, not 0 or 1")
-    return Trace(name=name, gap_ms=_gap_ms(path, name, gap), first=bool(first), runs=tuple(runs))
-
-
-def _published(path: Path, name: str, content: dict[str, Any]) -> Trace:
-    """One value a tick, as the published traces have it."""
-    metadata = content.get("metadata")
-    gap = metadata.get("gap_seconds") if isinstance(metadata, dict) else None
-    data = content["data"]
-    if not isinstance(data, list) or not data or not all(value in (0, 1) for value in data):
-        raise TraceInvalid(f"{path}: data must be a list of 0 and 1")
-    runs = tuple(len(list(group)) for _, group in itertools.groupby(data))
-    return Trace(name=name, gap_ms=_gap_ms(path, name, gap), first=bool(data[0]), runs=runs)
-
-
-def _gap_ms(path: Path, name: str, gap: Any) -> int:
-    if not isinstance(gap, (int, float)) or isinstance(gap, bool) or gap * 1000 < 1:
-        raise TraceInvalid(f"{path}: {name}: gap_seconds is {gap!r}, not a number of seconds")
-    return round(gap * 1000)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
+        raise TraceInvalid(f"{len(matching)} traces have {wanted!r} in their name: {some(matching)}")
+    raise TraceInvalid(f"there is no trace {wanted!r}", hint=f"there are: {some(names)}")
