@@ -61,7 +61,7 @@ def _row(line: Line) -> tuple[str, ...]:
 
     free = line.free == line.deliveries
     return (
-        line.step,
+        line.name,
         str(line.attempts),
         str(line.preemptions),
         duration(line.startup_ms),
@@ -75,7 +75,7 @@ def _line_document(line: Line) -> dict[str, Any]:
     from skylift.pricing.places import whole_micro
 
     return {
-        "step": line.step,
+        "step": line.name,
         "attempts": line.attempts,
         "deliveries": line.deliveries,
         "preemptions": line.preemptions,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from skylift.errors import SetupError
 
@@ -155,7 +155,8 @@ def _axes(path: Path, title: str, x: str, y: str) -> Iterator[Axes]:
         raise SetupError(
             "pictures need matplotlib, which is not installed", hint="pip install 'skylift[plots]'", code="NO-PLOTS"
         ) from missing
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE, "backend": "agg"}):
+    settings: dict[Any, Any] = {**matplotlib.rcParamsDefault, **_STYLE, "backend": "agg"}  # whatever the user's are
+    with matplotlib.rc_context(settings):
         figure = Figure(figsize=INCHES, layout="constrained")
         axes = figure.add_subplot()
         axes.set_title(_plain(title))

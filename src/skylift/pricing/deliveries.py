@@ -24,6 +24,8 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage | None = None
     memory_mib: int | None = None
     """What the next one was given, after too little."""
+    ended_ms: int | None = None
+    """When its end was taken in, UTC."""
 
 
 def deliveries(steps: Mapping[str, str], entries: Iterable[Entry]) -> list[Delivery]:
@@ -36,7 +38,16 @@ def deliveries(steps: Mapping[str, str], entries: Iterable[Entry]) -> list[Deliv
         ended = None if step is None else _ended(event)
         if step is not None and ended is not None:
             memory = event.memory_mib if ended == "out-of-memory" else None
-            found.append(Delivery(step=step, token=event.token, ended=ended, usage=event.usage, memory_mib=memory))
+            found.append(
+                Delivery(
+                    step=step,
+                    token=event.token,
+                    ended=ended,
+                    usage=event.usage,
+                    memory_mib=memory,
+                    ended_ms=entry.at_ms,
+                )
+            )
     return found
 
 

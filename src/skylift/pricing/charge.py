@@ -1,0 +1,272 @@
+"""What one delivery is charged, by which price, and what the money went into: work, or a kind of waste with a name.
+
+The parts of an amount do not overlap and add up to it, exactly. Each micro-dollar goes to the first of these that it
+fits: request, transfer, start-up, idle, then by what became of the delivery failed or lost, then memory; the rest is
+work.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+from skylift.asl.events import Usage
+from skylift.pricing.catalogue import Catalogue, MachinePrice, Rate
+from skylift.pricing.deliveries import Delivery
+from skylift.pricing.places import GIB, HOUR_MS, MICRO, Place, billed_ms, cost, hourly
+
+OWN = ("process", None)
+"""Service classes of places that nobody sends a bill for."""
+GB = 10**9
+"""Bytes, as transfer is sold."""
+LOST = ("lost", "preempted")
+"""Ends through no fault of the task; what else is no success has failed."""
+
+Known = Literal["priced", "told", "own", "unpriced"]
+"""By a row of the catalogue; by its backend alone; no bill comes for it; nobody knows."""
+
+
+class Parts(msgspec.Struct, kw_only=True, frozen=True):
+    """Of an amount, in micro-dollars."""
+
+    work: Fraction = Fraction(0)
+    requests: Fraction = Fraction(0)
+    transfer: Fraction = Fraction(0)
+    startup: Fraction = Fraction(0)
+    idle: Fraction = Fraction(0)
+    failed: Fraction = Fraction(0)
+    lost: Fraction = Fraction(0)
+    memory: Fraction = Fraction(0)
+
+    @property
+    def amount(self) -> Fraction:
+        return sum((getattr(self, name) for name in self.__struct_fields__), Fraction(0))
+
+    @property
+    def waste(self) -> Fraction:
+        return self.amount - self.work - self.requests
+
+    def __add__(self, other: Parts) -> Parts:
+        return Parts(**{name: getattr(self, name) + getattr(other, name) for name in self.__struct_fields__})
+
+
+FORMULAS = {
+    "requests": "price of a request, for each delivery",
+    "transfer": "bytes read and written across a boundary that is charged / 10^9 x price of a GB",
+    "startup": "price of the place x time from when it was asked for until the code began, where that is billed",
+    "idle": "price of the place x (time billed - start-up billed - time the code ran): minimums and increments",
+    "failed": "price of the place x (time - work that a checkpoint kept) of what failed, timed out or lacked memory",
+    "lost": "price of the place x (time - work that a checkpoint kept) of what was preempted or lost",
+    "memory": "price of the memory that was given and not needed x time: needed is the peak in the service's steps, and"
+    " where processors come with memory also what their use takes",
+    "work": "the rest: time of the code whose result or checkpoint counts",
+}
+"""In words, by part, in the order in which an amount is taken apart."""
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that an amount was computed with."""
+
+    what: str
+    usd: Decimal
+    unit: str
+    as_of: str
+    source: str
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """One delivery, metered and charged."""
+
+    delivery: Delivery
+    known: Known
+    place: Place | None = None
+    parts: Parts = Parts()
+    prices: tuple[Price, ...] = ()
+    requests: int = 0
+    unpriced_bytes: int = 0
+    """Moved where the catalogue has no price for it."""
+
+    @property
+    def amount(self) -> Fraction:
+        return self.parts.amount
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the artifacts lie, for what moving them costs: a region of the same cloud, or `internet` for a place of
+    one's own."""
+
+    artifacts: str
+
+
+def charge(delivery: Delivery, kept_before_ms: float, catalogue: Catalogue, moved: Moved | None = None) -> Charge:
+    """`kept_before_ms` is the work that checkpoints had kept when the delivery was given out."""
+    usage = delivery.usage
+    if usage is None:
+        return Charge(delivery=delivery, known="unpriced")
+    if usage.service in OWN and usage.cost_usd_micro is None:
+        return Charge(delivery=delivery, known="own")
+    place = place_of(usage)
+    exact = None if place is None else cost(place, usage.startup_ms or 0.0, usage.duration_ms or 0.0, catalogue)
+    if place is None or exact is None:
+        if usage.cost_usd_micro is None:
+            return Charge(delivery=delivery, known="unpriced", place=place)
+        parts = _told(delivery, usage, Fraction(usage.cost_usd_micro), kept_before_ms)
+        return Charge(delivery=delivery, known="told", place=place, parts=parts)
+    transfer, further, unpriced = _transfer(usage, place, catalogue, moved)
+    return Charge(
+        delivery=delivery,
+        known="priced",
+        place=place,
+        parts=_priced(delivery, usage, place, exact, kept_before_ms, catalogue) + Parts(transfer=transfer),
+        prices=(*prices_of(place, catalogue), *further),
+        requests=int(place.service == "function"),
+        unpriced_bytes=unpriced,
+    )
+
+
+def cost_of(usage: Usage, catalogue: Catalogue) -> Fraction | None:
+    """What one delivery cost by the catalogue; without a row of it what its backend said; None if nobody knows."""
+    found = charge(Delivery(step="", token="", ended="succeeded", usage=usage), 0.0, catalogue)
+    return found.amount if found.known in ("priced", "told") else None
+
+
+def place_of(usage: Usage) -> Place | None:
+    """Where it was, if the usage says it all."""
+    if usage.service in OWN or usage.region is None or usage.instance_type is None:
+        return None
+    return msgspec.convert(
+        {
+            "service": usage.service,
+            "instance_type": usage.instance_type,
+            "vcpus": usage.vcpus or 0.0,
+            "memory_mib": usage.memory_mib or 0,
+            "region": usage.region,
+            "market": usage.market or "on-demand",
+            "nodes": usage.nodes,
+        },
+        Place,
+    )
+
+
+# The parts -----------------------------------------------------------------------------------------------------------
+
+
+def _priced(
+    delivery: Delivery, usage: Usage, place: Place, exact: Fraction, kept_before_ms: float, catalogue: Catalogue
+) -> Parts:
+    hour = hourly(place, catalogue)
+    assert hour is not None  # else there was no cost
+    rule = catalogue.rules[place.service]
+    startup, ran = _ms(usage.startup_ms), _ms(usage.duration_ms)
+    billed = Fraction(billed_ms(rule, usage.startup_ms or 0.0, usage.duration_ms or 0.0))
+    paid_startup = startup if rule.bills_startup else Fraction(0)
+    rate = hour / HOUR_MS
+    fate = _by_fate(delivery, usage, rate * ran, kept_before_ms)
+    over = _oversized(usage, place, catalogue) * fate.work
+    return fate + Parts(
+        requests=exact - rate * billed,
+        startup=rate * paid_startup,
+        idle=rate * (billed - paid_startup - ran),
+        memory=over,
+        work=-over,
+    )
+
+
+def _told(delivery: Delivery, usage: Usage, amount: Fraction, kept_before_ms: float) -> Parts:
+    """Only the whole is known: start-up and run share it by their times."""
+    startup, ran = _ms(usage.startup_ms), _ms(usage.duration_ms)
+    share = startup / (startup + ran) if startup + ran else Fraction(0)
+    return _by_fate(delivery, usage, amount * (1 - share), kept_before_ms) + Parts(startup=amount * share)
+
+
+def _by_fate(delivery: Delivery, usage: Usage, run: Fraction, kept_before_ms: float) -> Parts:
+    """The time of the code: all of it is work if it succeeded, else what a checkpoint kept of it."""
+    if delivery.ended == "succeeded":
+        return Parts(work=run)
+    ran, kept = _ms(usage.duration_ms), _ms(usage.saved_ms) - _ms(kept_before_ms)
+    share = min(Fraction(1), max(Fraction(0), kept) / ran) if ran else Fraction(0)
+    work = run * share
+    return Parts(work=work, lost=run - work) if delivery.ended in LOST else Parts(work=work, failed=run - work)
+
+
+def _oversized(usage: Usage, place: Place, catalogue: Catalogue) -> Fraction:
+    """Which share of the price of the place is of memory that was given and not needed. Nothing where the peak was
+    not measured, and where memory is not bought by its amount."""
+    if not usage.peak_memory_mib or not place.memory_mib or place.service not in ("function", "container"):
+        return Fraction(0)
+    spare = max(0, place.memory_mib - _needed_mib(usage, place, catalogue))
+    if place.service == "function":
+        return Fraction(spare, place.memory_mib)
+    memory, hour = catalogue.rate("container", "memory", place.region, place.market), hourly(place, catalogue)
+    return Fraction(spare, GIB) * Fraction(memory.usd) * MICRO / hour if memory and hour else Fraction(0)
+
+
+def _needed_mib(usage: Usage, place: Place, catalogue: Catalogue) -> int:
+    rule = catalogue.rules[place.service]
+    needed = _ms(usage.peak_memory_mib)
+    if rule.mib_per_vcpu is not None:  # less memory is less processor
+        busy = _ms(usage.cpu_ms) / _ms(usage.duration_ms) if usage.duration_ms else Fraction(0)
+        needed = max(needed, busy * Fraction(str(rule.mib_per_vcpu)))
+    fitting = (size for size in rule.sizes if rule.mib_per_vcpu is not None or size.vcpus == place.vcpus)
+    sizes = (
+        max(size.least_mib, int(-(-needed // size.step_mib)) * size.step_mib)
+        for size in fitting
+        if needed <= size.most_mib
+    )
+    return min(sizes, default=place.memory_mib)
+
+
+def _transfer(
+    usage: Usage, place: Place, catalogue: Catalogue, moved: Moved | None
+) -> tuple[Fraction, tuple[Price, ...], int]:
+    """What leaves a region is charged there. What comes in from outside of the cloud is free."""
+    if moved is None or moved.artifacts == place.region:
+        return Fraction(0), (), 0
+    outside = moved.artifacts == "internet"
+    ways = [(usage.out_bytes or 0, place.region, "internet" if outside else "region")]
+    ways += [] if outside else [(usage.in_bytes or 0, moved.artifacts, "region")]
+    amount, prices, unpriced = Fraction(0), [], 0
+    for moving, origin, item in ways:
+        rate = catalogue.rate("transfer", item, origin, "on-demand")
+        if not moving:
+            continue
+        if rate is None:
+            unpriced += moving
+            continue
+        amount += Fraction(moving, GB) * Fraction(rate.usd) * MICRO
+        prices.append(_rate_price(rate, catalogue))
+    return amount, tuple(prices), unpriced
+
+
+# The rows ------------------------------------------------------------------------------------------------------------
+
+
+def prices_of(place: Place, catalogue: Catalogue) -> tuple[Price, ...]:
+    """Every row that the price of the place is made of."""
+    if place.service == "function":
+        wanted = (("memory", place.market), ("requests", "on-demand"))
+    elif place.service == "container":
+        wanted = (("vcpus", place.market), ("memory", place.market))
+    else:
+        row = catalogue.machine_price(place.service, place.instance_type, place.region, place.market)
+        return () if row is None else (_machine_price(row, catalogue),)
+    rates = [catalogue.rate(place.service, item, place.region, market) for item, market in wanted]
+    return tuple(_rate_price(rate, catalogue) for rate in rates if rate is not None)
+
+
+def _machine_price(row: MachinePrice, catalogue: Catalogue) -> Price:
+    what = f"{row.type} {row.market} in {row.region}"
+    return Price(what=what, usd=row.usd_per_hour, unit="hour", as_of=row.as_of, source=catalogue.source(row))
+
+
+def _rate_price(row: Rate, catalogue: Catalogue) -> Price:
+    what = f"{row.service} {row.item} {row.market} in {row.region}"
+    return Price(what=what, usd=row.usd, unit=row.unit, as_of=row.as_of, source=catalogue.source(row))
+
+
+def _ms(amount: float | None) -> Fraction:
+    """As it is written, not as a binary fraction nearby."""
+    return Fraction(str(amount)) if amount else Fraction(0)
