@@ -1,145 +1,182 @@
 """The catalogue: what can be bought where, at which price, by which rules. Every row has its date and source.
 
 Prices are exact decimals in US dollars. Several rows of one thing stand side by side by their dates: the newest counts,
-or the newest that is not later than the date that is asked for.
+or the newest that is not later than the date that is asked for. A price that is not there is None, never a guess. The
+files of a cloud are read when it is first asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from importlib.resources import files
-from typing import Protocol, TypeVar
+from pathlib import Path
 
-import msgspec
+from skylift.pricing import attached, files
+from skylift.pricing.book import DEFAULT_TERM, Book, newest
+from skylift.pricing.names import nearest
+from skylift.pricing.rows import CLOUDS, Advised, Cloud, MachinePrice, MachineType, Rate, Rule, SetAside, Size
+from skylift.pricing.snapshot import Snapshot
 
-from skylift.ports.compute import Market, ServiceClass
+__all__ = [
+    "CLOUDS",
+    "DEFAULT_REGION",
+    "DEFAULT_TERM",
+    "Advised",
+    "Book",
+    "Catalogue",
+    "Cloud",
+    "MachinePrice",
+    "MachineType",
+    "Rate",
+    "Rule",
+    "SetAside",
+    "Size",
+    "Snapshot",
+    "catalogue",
+    "newest",
+]
 
 DEFAULT_REGION = "us-east-1"
-_FILE = "aws.json"
-
-
-class MachineType(msgspec.Struct, frozen=True, kw_only=True):
-    """What a machine has."""
-
-    name: str
-    vcpus: float
-    memory_mib: int
-    gpu: str | None = None
-    gpus: int = 0
-
-
-class MachinePrice(msgspec.Struct, frozen=True, kw_only=True):
-    """Of a machine for an hour."""
-
-    type: str
-    region: str
-    market: Market
-    service: ServiceClass = "batch"
-    usd_per_hour: Decimal
-    as_of: str
-    source: str
-    """Key in the catalogue's sources."""
-
-
-class Rate(msgspec.Struct, frozen=True, kw_only=True):
-    """Of what is bought by the amount: GB-seconds, requests, gigabytes moved."""
-
-    service: str
-    item: str
-    unit: str
-    region: str
-    market: Market = "on-demand"
-    usd: Decimal
-    as_of: str
-    source: str
-
-
-class Size(msgspec.Struct, frozen=True, kw_only=True):
-    """Processors, and the memory that can be had with them."""
-
-    vcpus: float
-    least_mib: int
-    most_mib: int
-    step_mib: int
-
-
-class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """How a service class is billed and what its limits are."""
-
-    service: ServiceClass
-    startup_ms: tuple[int, int]
-    """How long a place takes to come: shortest and longest, as users of these services see it."""
-    increment_ms: int
-    """What is begun of it is paid whole."""
-    minimum_ms: int
-    bills_startup: bool
-    longest_ms: int | None = None
-    sizes: tuple[Size, ...] = ()
-    mib_per_vcpu: float | None = None
-    """Where processors come in proportion to memory."""
-    as_of: str
-    source: str
-
-
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """The catalogue as it is stored."""
-
-    cloud: str
-    sources: Mapping[str, str]
-    types: tuple[MachineType, ...]
-    prices: tuple[MachinePrice, ...]
-    rates: tuple[Rate, ...]
-    rules: tuple[Rule, ...]
-
-
-class _Dated(Protocol):
-    @property
-    def as_of(self) -> str: ...
-
-
-Row = TypeVar("Row", bound=_Dated)
+Read = Callable[[str], Sequence[Snapshot]]
+"""All snapshots of a cloud."""
 
 
 class Catalogue:
-    """Answers from a snapshot. A price that is not in it is None, never a guess."""
+    """Answers from snapshots."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
-        self.snapshot = snapshot
-        self.types = {machine.name: machine for machine in snapshot.types}
-        self.rules = {rule.service: rule for rule in snapshot.rules}
-        self._prices: dict[tuple[str, str, str, str], list[MachinePrice]] = {}
-        for price in snapshot.prices:
-            self._prices.setdefault((price.service, price.type, price.region, price.market), []).append(price)
-        self._rates: dict[tuple[str, str, str, str], list[Rate]] = {}
-        for rate in snapshot.rates:
-            self._rates.setdefault((rate.service, rate.item, rate.region, rate.market), []).append(rate)
+    def __init__(self, read: Read, clouds: Sequence[str] = CLOUDS) -> None:
+        self.clouds = tuple(clouds)
+        self._read = read
+        self._books: dict[str, Book] = {}
+
+    @classmethod
+    def of(cls, *snapshots: Snapshot) -> Catalogue:
+        """One that holds nothing else."""
+        return cls(lambda cloud: [one for one in snapshots if one.cloud == cloud])
+
+    def book(self, cloud: str) -> Book:
+        """All that is known of a cloud; nothing is known of one that has no file."""
+        if cloud not in self._books:
+            self._books[cloud] = Book(cloud, self._read(cloud))
+        return self._books[cloud]
+
+    def machines(self, cloud: str = "aws") -> Mapping[str, MachineType]:
+        """All of a cloud, by name."""
+        return self.book(cloud).machines
+
+    @property
+    def types(self) -> Mapping[str, MachineType]:
+        return self.machines("aws")
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        return self.rules_of("aws")
+
+    def rules_of(self, cloud: str) -> Mapping[str, Rule]:
+        return self.book(cloud).rules
+
+    def machine(self, type: str, cloud: str = "aws") -> MachineType | None:
+        book = self.book(cloud)
+        return book.machine(type) or attached.machine(type, book)
 
     def machine_price(
-        self, service: str, type: str, region: str, market: str, as_of: str | None = None
+        self,
+        service: str,
+        type: str,
+        region: str,
+        market: str,
+        as_of: str | None = None,
+        cloud: str = "aws",
+        term: str | None = None,
     ) -> MachinePrice | None:
-        return newest(self._prices.get((service, type, region, market), ()), as_of)
+        """What was paid, as a source tells it: estimates of spot prices are `spot_estimate`. `term` is of a reserved
+        price, `DEFAULT_TERM` unless given."""
+        book = self.book(cloud)
+        found = book.price(service, type, region, market, as_of, term)
+        return found or attached.price(book, service, type, region, market, as_of)
 
-    def rate(self, service: str, item: str, region: str, market: str, as_of: str | None = None) -> Rate | None:
-        return newest(self._rates.get((service, item, region, market), ()), as_of)
+    def spot_estimate(
+        self, type: str, region: str, as_of: str | None = None, cloud: str = "aws"
+    ) -> MachinePrice | None:
+        """On-demand times (1 - the savings that the provider publishes), dated by the older of the two."""
+        told = self.book(cloud).advised(type, region, as_of)
+        full = self.book(cloud).price("batch", type, region, "on-demand", as_of, None)
+        if told is None or full is None:
+            return None
+        return MachinePrice(
+            type=type,
+            region=region,
+            market="spot",
+            usd_per_hour=full.usd_per_hour * (100 - told.savings_pct) / 100,
+            as_of=min(told.as_of, full.as_of),
+            source=told.source,
+            cloud=cloud,
+            estimate=True,
+            interruption=told.interruption,
+        )
 
-    def source(self, row: MachinePrice | Rate | Rule) -> str:
+    def advised(self, type: str, region: str, as_of: str | None = None, cloud: str = "aws") -> Advised | None:
+        """What the provider says of the spot market of a machine."""
+        return self.book(cloud).advised(type, region, as_of)
+
+    def reserved(
+        self, type: str, region: str, as_of: str | None = None, cloud: str = "aws"
+    ) -> tuple[MachinePrice, ...]:
+        """The newest of every term, the cheapest first."""
+        book = self.book(cloud)
+        found = (book.price("batch", type, region, "reserved", as_of, term) for term in book.terms)
+        return tuple(sorted((one for one in found if one is not None), key=lambda one: one.usd_per_hour))
+
+    def rate(
+        self,
+        service: str,
+        item: str,
+        region: str,
+        market: str = "on-demand",
+        as_of: str | None = None,
+        cloud: str = "aws",
+    ) -> Rate | None:
+        """That of the first unit; for others see `tiers`."""
+        return next(iter(self.tiers(service, item, region, cloud, market, as_of)), None)
+
+    def tiers(
+        self,
+        service: str,
+        item: str,
+        region: str,
+        cloud: str = "aws",
+        market: str = "on-demand",
+        as_of: str | None = None,
+    ) -> tuple[Rate, ...]:
+        """Rates by the amount from which they count; where the region has none of its own, those of every region."""
+        return self.book(cloud).tiers(service, item, region, market, as_of)
+
+    def items(self, service: str, cloud: str = "aws") -> list[str]:
+        """What of a service has rates."""
+        return sorted({item for one, item, *_ in self.book(cloud).rates if one == service})
+
+    def source(self, row: MachinePrice | Rate | Rule | Advised | SetAside) -> str:
         """Where a row is from, for people."""
-        return f"{self.snapshot.sources[row.source]} ({row.as_of})"
+        return f"{self.book(row.cloud).source_text(row.source)} ({row.as_of})"
 
-    def regions(self) -> list[str]:
-        return sorted({row.region for row in self.snapshot.prices} | {row.region for row in self.snapshot.rates})
+    def regions(self, cloud: str = "aws") -> list[str]:
+        return self.book(cloud).regions
+
+    def set_aside(self, cloud: str = "aws") -> tuple[SetAside, ...]:
+        """Prices of the sources that cannot be true, with the reasons."""
+        return self.book(cloud).set_aside
+
+    def nearest_type(self, name: str, cloud: str | None = None) -> list[str]:
+        """Names that somebody may have meant, the likeliest first."""
+        clouds = self.clouds if cloud is None else (cloud,)
+        return nearest(name, [known for one in clouds for known in self.book(one).names])
 
 
-def newest(rows: Sequence[Row] | Iterable[Row], as_of: str | None) -> Row | None:
-    """A date that is a year or a month only counts as its first day."""
-    known = [row for row in rows if as_of is None or row.as_of <= as_of]
-    return max(known, key=lambda row: row.as_of, default=None)
+def catalogue(home: Path | None = None) -> Catalogue:
+    """The one that is shipped, and beside it what `skylift prices update` has put into the user's home."""
+    return _catalogue(home or files.user_home())
 
 
 @cache
-def catalogue() -> Catalogue:
-    """The one that is shipped."""
-    text = files("skylift.pricing").joinpath(_FILE).read_bytes()
-    return Catalogue(msgspec.json.decode(text, type=Snapshot))
+def _catalogue(home: Path) -> Catalogue:
+    return Catalogue(lambda cloud: files.snapshots(cloud, home))

@@ -17,7 +17,14 @@ from skylift.pricing.catalogue import Catalogue, MachineType, Rule
 MICRO = 1_000_000
 HOUR_MS = 3_600_000
 GIB = 1024
-FUNCTION, CONTAINER, BATCH, TRAINING = "lambda", "fargate", "batch", "managed-training"
+SERVICE_NAMES = {
+    ("aws", "function"): "lambda",
+    ("aws", "container"): "fargate",
+    ("gcp", "function"): "cloud-functions",
+    ("gcp", "container"): "cloud-run",
+    ("azure", "function"): "azure-functions",
+}
+"""What a cloud calls its service of a class; it stands where the machine's name stands elsewhere."""
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +40,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     gpu: str | None = None
     gpus: int = 0
     nodes: int = 1
+    cloud: str = "aws"
 
 
 def places(
@@ -42,28 +50,30 @@ def places(
     region: str,
     services: Sequence[ServiceClass] = ("function", "container", "batch"),
     market: Market = "on-demand",
+    cloud: str = "aws",
 ) -> list[Place]:
-    """All that fit and have a price, class by class as asked for, the cheapest of a class first."""
+    """All that fit and have a price, class by class as asked for, the cheapest of a class first. Of machines those that
+    the class names itself (`Rule.families`): every other one can be asked for by its price."""
     found: list[Place] = []
     for service in services:
-        fitting = _of_class(service, needs, catalogue, region, market)
+        fitting = _of_class(service, needs, catalogue, region, market, cloud)
         priced = [(price, place) for place in fitting if (price := hourly(place, catalogue)) is not None]
         found += [place for _, place in sorted(priced, key=lambda one: (one[0], one[1].instance_type))]
     return found
 
 
 def _of_class(
-    service: ServiceClass, needs: Requirements, catalogue: Catalogue, region: str, market: Market
+    service: ServiceClass, needs: Requirements, catalogue: Catalogue, region: str, market: Market, cloud: str
 ) -> Iterator[Place]:
-    rule = catalogue.rules.get(service)
+    rule = catalogue.rules_of(cloud).get(service)
     if rule is None or too_long(needs, rule):
         return
     if service in ("function", "container"):
         if needs.gpu is None and needs.nodes == 1 and (service == "container" or needs.image is None):
             yield from _sized(rule, needs, region, market)
         return
-    for machine in catalogue.types.values():
-        if _has_room(machine, needs):
+    for machine in catalogue.machines(cloud).values():
+        if (not rule.families or machine.name.startswith(rule.families)) and _has_room(machine, needs):
             yield Place(
                 service=service,
                 instance_type=machine.name,
@@ -74,6 +84,7 @@ def _of_class(
                 region=region,
                 market=market,
                 nodes=needs.nodes,
+                cloud=cloud,
             )
 
 
@@ -85,7 +96,7 @@ def too_long(needs: Requirements, rule: Rule) -> bool:
 
 def _sized(rule: Rule, needs: Requirements, region: str, market: Market) -> Iterator[Place]:
     """The smallest size of each number of processors that has room."""
-    name = FUNCTION if rule.service == "function" else CONTAINER
+    name = SERVICE_NAMES[rule.cloud, rule.service]
     for size in rule.sizes:
         memory = max(needs.memory_mib or 0, size.least_mib)
         vcpus = size.vcpus
@@ -97,7 +108,13 @@ def _sized(rule: Rule, needs: Requirements, region: str, market: Market) -> Iter
         memory = -(-memory // size.step_mib) * size.step_mib
         if memory <= size.most_mib:
             yield Place(
-                service=rule.service, instance_type=name, vcpus=vcpus, memory_mib=memory, region=region, market=market
+                service=rule.service,
+                instance_type=name,
+                vcpus=vcpus,
+                memory_mib=memory,
+                region=region,
+                market=market,
+                cloud=rule.cloud,
             )
 
 
@@ -114,7 +131,7 @@ def _has_room(machine: MachineType, needs: Requirements) -> bool:
     model, count = gpus_of(needs.gpu)
     if not count:
         return not machine.gpus
-    return machine.gpus >= count and (model is None or (machine.gpu or "").lower() == model.lower())
+    return machine.gpus >= count and machine.gpu_share == 1 and (model is None or same_model(machine.gpu, model))
 
 
 def gpus_of(wanted: str | None) -> tuple[str | None, int]:
@@ -127,24 +144,29 @@ def gpus_of(wanted: str | None) -> tuple[str | None, int]:
     return model, int(count) if count.isdigit() else 1
 
 
+def same_model(gpu: str | None, wanted: str) -> bool:
+    """A variant with more memory is one of its model: `V100` is also what `V100-32GB` is."""
+    return gpu is not None and (gpu.lower() == wanted.lower() or gpu.lower().startswith(f"{wanted.lower()}-"))
+
+
 def hourly(place: Place, catalogue: Catalogue) -> Fraction | None:
     """Micro-dollars an hour, of all its nodes; None where there is no price."""
     if place.service == "function":
         return _function_hour(place, catalogue)
     if place.service == "container":
         return _container_hour(place, catalogue)
-    price = catalogue.machine_price(place.service, place.instance_type, place.region, place.market)
+    price = catalogue.machine_price(place.service, place.instance_type, place.region, place.market, cloud=place.cloud)
     return None if price is None else Fraction(price.usd_per_hour) * MICRO * place.nodes
 
 
 def _function_hour(place: Place, catalogue: Catalogue) -> Fraction | None:
-    rate = catalogue.rate("function", "memory", place.region, place.market)
+    rate = catalogue.rate("function", "memory", place.region, place.market, cloud=place.cloud)
     return None if rate is None else Fraction(place.memory_mib, GIB) * Fraction(rate.usd) * MICRO * 3600
 
 
 def _container_hour(place: Place, catalogue: Catalogue) -> Fraction | None:
-    cpu = catalogue.rate("container", "vcpus", place.region, place.market)
-    memory = catalogue.rate("container", "memory", place.region, place.market)
+    cpu = catalogue.rate("container", "vcpus", place.region, place.market, cloud=place.cloud)
+    memory = catalogue.rate("container", "memory", place.region, place.market, cloud=place.cloud)
     if cpu is None or memory is None:
         return None
     hour = Fraction(str(place.vcpus)) * Fraction(cpu.usd) + Fraction(place.memory_mib, GIB) * Fraction(memory.usd)
@@ -160,12 +182,12 @@ def billed_ms(rule: Rule, startup_ms: float, duration_ms: float) -> int:
 
 def cost(place: Place, startup_ms: float, duration_ms: float, catalogue: Catalogue) -> Fraction | None:
     """Micro-dollars of one delivery that began to start and ended after these times; None where there is no price."""
-    rule, hour = catalogue.rules.get(place.service), hourly(place, catalogue)
+    rule, hour = catalogue.rules_of(place.cloud).get(place.service), hourly(place, catalogue)
     if rule is None or hour is None:
         return None
     request = Fraction(0)
     if place.service == "function":
-        rate = catalogue.rate("function", "requests", place.region, "on-demand")
+        rate = catalogue.rate("function", "requests", place.region, "on-demand", cloud=place.cloud)
         request = Fraction(0) if rate is None else Fraction(rate.usd)  # of a million: micro-dollars of one
     return hour * billed_ms(rule, startup_ms, duration_ms) / HOUR_MS + request
 
@@ -180,7 +202,7 @@ def typical_startup_ms(service: ServiceClass, catalogue: Catalogue) -> int:
 
 
 def offer_of(place: Place, backend: str, catalogue: Catalogue) -> Offer:
-    rule, price = catalogue.rules[place.service], hourly(place, catalogue)
+    rule, price = catalogue.rules_of(place.cloud)[place.service], hourly(place, catalogue)
     return Offer(
         backend=backend,
         instance_type=place.instance_type,
