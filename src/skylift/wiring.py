@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ import msgspec
 from skylift.compute.parts import Parts
 from skylift.config import Config, FunctionBinding, SecretSource
 from skylift.errors import SetupError
-from skylift.ports.compute import Backend, Report, Requirements
+from skylift.ports.compute import Backend, Offer, Report, Requirements
 from skylift.ports.tasks import TaskSpec
 from skylift.units import parse_duration_ms, parse_memory_mib
 
@@ -99,7 +99,7 @@ def known_backends(parts: Parts) -> dict[str, Backend]:
             partial(_made, known, parts),
             parts.report,
             capabilities=_named(known.capabilities),
-            offers=None if known.offers is None else partial(_named(known.offers), parts),
+            offers=None if known.offers is None else partial(_offered, known.offers, parts),
         )
         for name, known in BACKENDS.items()
     }
@@ -108,6 +108,12 @@ def known_backends(parts: Parts) -> dict[str, Backend]:
 def _made(known: Known, parts: Parts) -> Backend:
     backend: Backend = _named(known.make)(parts)
     return backend
+
+
+def _offered(path: str, parts: Parts, needs: Requirements) -> Sequence[Offer]:
+    """Imported when it is asked for: what all backends need to answer would slow every start."""
+    offers: Sequence[Offer] = _named(path)(parts, needs)
+    return offers
 
 
 def _named(path: str) -> Any:

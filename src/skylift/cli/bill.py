@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 def bill_of(runtime: Runtime, record: RunRecord) -> Bill | None:
     """Of a run in virtual time; None for one that has no bill of ours."""
-    from skylift.pricing.bill import bill
-    from skylift.pricing.catalogue import catalogue
     from skylift.runtime import SPEED_ATTRIBUTE
 
     if SPEED_ATTRIBUTE not in record.attributes:
         return None
+    from skylift.pricing.bill import bill  # other runs need not wait for it
+    from skylift.pricing.catalogue import catalogue
+
     return bill(runtime.reader.deliveries(record), catalogue())
 
 

@@ -57,7 +57,7 @@ def _register(runtime: RemoteRuntime, found: Target, name: str) -> Any:
     }
     return runtime.register(
         name,
-        pipeline_submission(found.pipeline, runtime.blobs, runtime.config.home / "environments"),
+        pipeline_submission(found.pipeline, runtime.blobs, runtime.config.home),
         parameters=input_schema(found.pipeline),
         defaults=defaults,
         result=result_schema(found.pipeline),

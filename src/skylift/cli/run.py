@@ -238,7 +238,7 @@ def _prepare(
             raise ParameterInvalid("a States Language document takes no parameters", hint="use --input JSON")
         return document_submission(found.name, checked_document(found)), given_input
     add_params(loaded.given, params, loaded.parameters)
-    return pipeline_submission(found.pipeline, runtime.blobs, runtime.config.home / "environments"), _bind(
+    return pipeline_submission(found.pipeline, runtime.blobs, runtime.config.home), _bind(
         runtime, found, loaded, given_input
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 from typing import Any
@@ -13,17 +12,26 @@ from skylift.errors import AuthorError
 from skylift.ports.journal import MachineType, RunRecord
 
 _ACCOUNT = "arn:aws:states:local:000000000000"
+_DIGITS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
 _canonical = msgspec.json.Encoder(order="deterministic")
 
 
 def new_run_id() -> str:
     """16 characters of a-z and 2-7, random: the first few are enough for people to tell runs apart."""
-    return base64.b32encode(os.urandom(10)).decode("ascii").lower()
+    return _as_id(os.urandom(10))
 
 
 def child_run_id(token: str) -> str:
     """Of the nested run that the attempt with this global token starts; the same again after a crash."""
-    return base64.b32encode(hashlib.sha256(token.encode()).digest()[:10]).decode("ascii").lower()
+    return _as_id(hashlib.sha256(token.encode()).digest()[:10])
+
+
+def _as_id(data: bytes) -> str:
+    """Base 32 of 10 bytes, as RFC 4648 has it but in lower case. The standard library's takes five times as long,
+    which a warm call would notice."""
+    number = int.from_bytes(data, "big")
+    return "".join([_PAIRS[number >> shift & 1023] for shift in range(70, -1, -10)])
 
 
 def seed_of(run_id: str) -> int:

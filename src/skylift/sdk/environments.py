@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
     from skylift.ports.environments import EnvironmentSpec
     from skylift.ports.tasks import TaskSpec
-
-
-def written(environment: str | Sequence[str]) -> str:
-    """What an author gave, as text; `documents` reads it again."""
-    return environment if isinstance(environment, str) else json.dumps(list(environment))
 
 
 def named_files(tasks: Mapping[str, TaskSpec]) -> list[Path]:

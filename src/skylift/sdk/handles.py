@@ -123,7 +123,7 @@ def _prepare(runtime: Runtime, pipeline: Pipeline[..., Any], arguments: Mapping[
     from skylift.sdk.submission import pipeline_submission
 
     runtime.warm_up()
-    return pipeline_submission(pipeline, runtime.blobs, runtime.config.home / "environments"), bind_input(
+    return pipeline_submission(pipeline, runtime.blobs, runtime.config.home), bind_input(
         pipeline, arguments, runtime.codec
     )
 

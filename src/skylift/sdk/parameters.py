@@ -63,16 +63,16 @@ def bind_input(
     With a codec the result is JSON, the run's input: plain JSON is checked against the annotations first.
     """
     names = [parameter.name for parameter in pipeline.parameters]
-    signature = f"{pipeline.name}({', '.join(names)})"
     for name in values:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {signature}"
+            hint = f"did you mean {near[0]}?" if near else f"it takes {pipeline.name}({', '.join(names)})"
             raise ParameterInvalid(f"{pipeline.name} has no parameter {name!r}", hint=hint)
     bound = {}
     for parameter in pipeline.parameters:
         value = values.get(parameter.name, parameter.default)
         if value is msgspec.UNSET:
+            signature = f"{pipeline.name}({', '.join(names)})"
             raise ParameterInvalid(f"{pipeline.name}: {parameter.name} is missing", hint=f"it takes {signature}")
         bound[parameter.name] = value if codec is None else _encoded(codec, parameter, value)
     return bound

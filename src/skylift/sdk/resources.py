@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from skylift.errors import AuthorError
 from skylift.ports.compute import Requirements
-from skylift.sdk.environments import written
 from skylift.units import parse_duration_ms, parse_memory_mib
 
 
@@ -80,12 +81,17 @@ def requirements_of(
         env=dict(resources.env),
         secrets=tuple(resources.secrets),
         concurrency=resources.concurrency,
-        environment=None if resources.environment is None else written(resources.environment),
+        environment=_environment(resources.environment),
         image=resources.image,
         nodes=resources.nodes,
         work_ms=None if resources.work is None else parse_duration_ms(resources.work, "work"),
         deadline_ms=None if resources.deadline is None else parse_duration_ms(resources.deadline, "deadline"),
     )
+
+
+def _environment(given: str | Sequence[str] | None) -> str | None:
+    """As text, which `skylift.sdk.environments` reads again at submission: a file's name, or JSON of the lines."""
+    return given if given is None or isinstance(given, str) else msgspec.json.encode(list(given)).decode()
 
 
 def merge_resources(base: Resources | None, changes: Mapping[str, Any]) -> Resources:

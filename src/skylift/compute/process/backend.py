@@ -20,7 +20,6 @@ from typing import Literal
 import msgspec
 
 from skylift.compute.basics import Basics
-from skylift.compute.environments.ours import surroundings
 from skylift.compute.process.answers import take_in
 from skylift.compute.process.capabilities import CAPABILITIES
 from skylift.compute.process.deaths import judge, reason_of
@@ -537,6 +536,8 @@ def _started(
 ) -> tuple[WorkerProcess | None, str]:
     inherited = {name: value for name, value in os.environ.items() if name not in withheld}
     if environment is not None:
+        from skylift.compute.environments.ours import surroundings  # few workers need it, and all starts would wait
+
         inherited = surroundings(Path(python), inherited)
     try:
         return WorkerProcess(config, inherited, python=python, environment=environment), ""
