@@ -39,6 +39,12 @@ def machine(name: str, book: Book) -> MachineType | None:
     return msgspec.structs.replace(host, name=name, gpu=model, gpus=count, gpu_memory_mib=device.gpu_memory_mib)
 
 
+def parts_of(name: str) -> tuple[str, str] | None:
+    """Names of the host and of the GPU; None for what is no pair."""
+    found = _NAME.fullmatch(name)
+    return None if found is None else (found["host"], PREFIX + found["model"])
+
+
 def price(book: Book, service: str, name: str, region: str, market: str, as_of: str | None) -> MachinePrice | None:
     """The sum, dated by the older of the two rows."""
     pair = machine(name, book)

@@ -118,6 +118,24 @@ class Book:
             term=table.term,
         )
 
+    def estimate(self, type: str, region: str, as_of: str | None) -> MachinePrice | None:
+        """Of a spot price: on-demand less the savings that the provider publishes, dated by the older of the two."""
+        told = self.advised(type, region, as_of)
+        full = None if told is None else self.price("batch", type, region, "on-demand", as_of, None)
+        if told is None or full is None:
+            return None
+        return MachinePrice(
+            type=type,
+            region=region,
+            market="spot",
+            usd_per_hour=full.usd_per_hour * (100 - told.savings_pct) / 100,
+            as_of=min(told.as_of, full.as_of),
+            source=told.source,
+            cloud=self.cloud,
+            estimate=True,
+            interruption=told.interruption,
+        )
+
     def advised(self, type: str, region: str, as_of: str | None) -> Advised | None:
         return newest((row for row in self._advice(type) if row.region == region), as_of)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from skylift.pricing import attached, files
 from skylift.pricing.book import DEFAULT_TERM, Book, newest
+from skylift.pricing.find import EVERYTHING, Found, Query, ordered, rows
 from skylift.pricing.names import nearest
 from skylift.pricing.rows import CLOUDS, Advised, Cloud, MachinePrice, MachineType, Rate, Rule, SetAside, Size
 from skylift.pricing.snapshot import Snapshot
@@ -25,8 +26,10 @@ __all__ = [
     "Book",
     "Catalogue",
     "Cloud",
+    "Found",
     "MachinePrice",
     "MachineType",
+    "Query",
     "Rate",
     "Rule",
     "SetAside",
@@ -48,6 +51,7 @@ class Catalogue:
         self.clouds = tuple(clouds)
         self._read = read
         self._books: dict[str, Book] = {}
+        self._machines: dict[str, dict[str, MachineType]] = {}
 
     @classmethod
     def of(cls, *snapshots: Snapshot) -> Catalogue:
@@ -61,8 +65,11 @@ class Catalogue:
         return self._books[cloud]
 
     def machines(self, cloud: str = "aws") -> Mapping[str, MachineType]:
-        """All of a cloud, by name."""
-        return self.book(cloud).machines
+        """All of a cloud, by name; with pairs of a host and GPUs that can be added to it."""
+        if cloud not in self._machines:
+            book = self.book(cloud)
+            self._machines[cloud] = book.machines | {pair.name: pair for pair in attached.pairs(book)}
+        return self._machines[cloud]
 
     @property
     def types(self) -> Mapping[str, MachineType]:
@@ -99,21 +106,12 @@ class Catalogue:
         self, type: str, region: str, as_of: str | None = None, cloud: str = "aws"
     ) -> MachinePrice | None:
         """On-demand times (1 - the savings that the provider publishes), dated by the older of the two."""
-        told = self.book(cloud).advised(type, region, as_of)
-        full = self.book(cloud).price("batch", type, region, "on-demand", as_of, None)
-        if told is None or full is None:
-            return None
-        return MachinePrice(
-            type=type,
-            region=region,
-            market="spot",
-            usd_per_hour=full.usd_per_hour * (100 - told.savings_pct) / 100,
-            as_of=min(told.as_of, full.as_of),
-            source=told.source,
-            cloud=cloud,
-            estimate=True,
-            interruption=told.interruption,
-        )
+        return self.book(cloud).estimate(type, region, as_of)
+
+    def find(self, query: Query = EVERYTHING) -> list[Found]:
+        """Machines that have what is asked for and have a price, in the order of the query."""
+        clouds = self.clouds if query.cloud is None else (query.cloud,)
+        return ordered([row for cloud in clouds for row in rows(self.book(cloud), query)], query)
 
     def advised(self, type: str, region: str, as_of: str | None = None, cloud: str = "aws") -> Advised | None:
         """What the provider says of the spot market of a machine."""

@@ -13,6 +13,8 @@ import msgspec
 
 from skylift.ports.compute import Market, Offer, Requirements, ServiceClass
 from skylift.pricing.catalogue import Catalogue, MachineType, Rule
+from skylift.pricing.gpus import gpus_of as gpus_of
+from skylift.pricing.gpus import same_model as same_model
 
 MICRO = 1_000_000
 HOUR_MS = 3_600_000
@@ -126,27 +128,14 @@ def _memory_for(needs: Requirements, mib_per_vcpu: float) -> int:
 
 
 def _has_room(machine: MachineType, needs: Requirements) -> bool:
+    if machine.architecture != "x86_64":  # what a task's environment is built for
+        return False
     if needs.cpus > machine.vcpus or (needs.memory_mib or 0) > machine.memory_mib:
         return False
     model, count = gpus_of(needs.gpu)
     if not count:
         return not machine.gpus
     return machine.gpus >= count and machine.gpu_share == 1 and (model is None or same_model(machine.gpu, model))
-
-
-def gpus_of(wanted: str | None) -> tuple[str | None, int]:
-    """Model and number of `"1"`, `"V100"` or `"V100:2"`."""
-    if wanted is None:
-        return None, 0
-    model, _, count = wanted.partition(":")
-    if model.isdigit():
-        return None, int(model)
-    return model, int(count) if count.isdigit() else 1
-
-
-def same_model(gpu: str | None, wanted: str) -> bool:
-    """A variant with more memory is one of its model: `V100` is also what `V100-32GB` is."""
-    return gpu is not None and (gpu.lower() == wanted.lower() or gpu.lower().startswith(f"{wanted.lower()}-"))
 
 
 def hourly(place: Place, catalogue: Catalogue) -> Fraction | None:
@@ -161,7 +150,20 @@ def hourly(place: Place, catalogue: Catalogue) -> Fraction | None:
 
 def _function_hour(place: Place, catalogue: Catalogue) -> Fraction | None:
     rate = catalogue.rate("function", "memory", place.region, place.market, cloud=place.cloud)
-    return None if rate is None else Fraction(place.memory_mib, GIB) * Fraction(rate.usd) * MICRO * 3600
+    if rate is None:
+        return None
+    memory = Fraction(place.memory_mib, GIB) * Fraction(rate.usd)
+    return (memory + _clock_second(place, catalogue)) * MICRO * 3600
+
+
+def _clock_second(place: Place, catalogue: Catalogue) -> Fraction:
+    """Dollars a second of its processors, where they are billed beside memory."""
+    rate = catalogue.rate("function", "cpu", place.region, place.market, cloud=place.cloud)
+    if rate is None:
+        return Fraction(0)
+    sizes = catalogue.rules_of(place.cloud)["function"].sizes
+    ghz = next((size.ghz for size in sizes if place.memory_mib <= size.most_mib), None)
+    return Fraction(0) if ghz is None else Fraction(str(ghz)) * Fraction(rate.usd)
 
 
 def _container_hour(place: Place, catalogue: Catalogue) -> Fraction | None:

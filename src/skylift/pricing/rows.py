@@ -80,6 +80,8 @@ class Size(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     least_mib: int
     most_mib: int
     step_mib: int
+    ghz: float | None = None
+    """Where processors are billed by their clock."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
