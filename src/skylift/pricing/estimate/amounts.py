@@ -1,0 +1,118 @@
+"""Amounts as people write them, read exactly: lengths of time, memory, data, counts; and written out again.
+
+Everything is a Fraction: `0.1` is a tenth, and a million small amounts add up to what they are.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from skylift.errors import SetupError
+
+HOUR_MS = 3_600_000
+MONTH_HOURS = 730
+"""The month of the providers' own calculators: 8,760 hours a year over 12."""
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+_NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+_TIME = re.compile(rf"({_NUMBER})\s*(ms|s|min|m|h|d)\b", re.IGNORECASE)
+_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": HOUR_MS, "d": 24 * HOUR_MS}
+_SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
+_COUNT = re.compile(rf"({_NUMBER})\s*(k|M|bn)?")
+_SCALES = {None: 1, "k": 1000, "M": 10**6, "bn": 10**9}
+_SHOWN = 12
+"""Digits behind the point that are written out; what has more ends in `…`."""
+
+
+class EstimateInvalid(SetupError):
+    """A use that cannot be priced as it is written; the message names the place, the value seen and the mend."""
+
+    code = "ESTIMATE"
+
+
+def time_ms(text: str, key: str) -> Fraction:
+    """`1h 30m`, `338ms`, `0.5 s`, in milliseconds."""
+    rest = _TIME.sub("", text).strip()
+    parts = _TIME.findall(text)
+    if rest or not parts:
+        raise _not_an(text, key, "a length of time", "338ms, 90s, 15m or 1h 30m")
+    return _above_zero(sum(Fraction(number) * _MS[unit.lower()] for number, unit in parts), text, key)
+
+
+def memory_mib(text: str, key: str) -> Fraction:
+    """`3 GiB`, `512MB`, or a number of MiB. K, M, G and T are powers of 1024, as providers count memory."""
+    return _size(text, key, "M", "512 MiB or 3 GiB") * 1024
+
+
+def data_gib(text: str, key: str) -> Fraction:
+    """`500 GB`, `10 TiB`, or a number of GB. Powers of 1024: what price lists call a GB of data are 2^30 bytes."""
+    return _size(text, key, "G", "500 GB or 10 TB")
+
+
+def _size(text: str, key: str, unit: str, example: str) -> Fraction:
+    """In GiB."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise _not_an(text, key, "an amount", example)
+    exponent = {"k": -2, "m": -1, "g": 0, "t": 1}[(found[2] or unit).lower()]
+    return _above_zero(Fraction(found[1]) * Fraction(1024) ** exponent, text, key)
+
+
+def number(text: str, key: str) -> Fraction:
+    """More than nothing: hours, processors, months."""
+    found = re.fullmatch(_NUMBER, text.strip().replace(",", "").replace("_", ""))
+    if found is None:
+        raise _not_an(text, key, "a number", "0.5 or 730")
+    return _above_zero(Fraction(found[0]), text, key)
+
+
+def count(text: str, key: str) -> Fraction:
+    """`1000000`, `1,000,000`, `1M`, `10k`: whole, and 0 is one."""
+    found = _COUNT.fullmatch(text.strip().replace(",", "").replace("_", ""))
+    if found is None:
+        raise _not_an(text, key, "a count", "1000000, 1M or 10k")
+    whole = Fraction(found[1]) * _SCALES[found[2]]
+    if whole.denominator != 1:
+        raise EstimateInvalid(f"{key} {text!r} is not a whole number", hint="write for example 1000000, 1M or 10k")
+    return whole
+
+
+def _not_an(text: str, key: str, what: str, example: str) -> EstimateInvalid:
+    if text.strip().startswith("-"):
+        return EstimateInvalid(f"{key} {text!r} is negative", hint=f"write for example {example}")
+    return EstimateInvalid(f"{key} {text!r} is not {what}", hint=f"write for example {example}")
+
+
+def _above_zero(found: Fraction | int, text: str, key: str) -> Fraction:
+    if found <= 0:
+        raise EstimateInvalid(f"{key} {text!r} is nothing: it must be more than 0")
+    return Fraction(found)
+
+
+def written(amount: Fraction) -> str:
+    """`10,800`, `0.338`, `0.333333333333…`."""
+    shown = round(amount, _SHOWN)
+    whole, tail = divmod(abs(shown), 1)
+    digits = f"{int(tail * 10**_SHOWN):0{_SHOWN}d}".rstrip("0")
+    text = f"{int(whole):,}" + (f".{digits}" if digits else "")
+    return ("-" if amount < 0 else "") + text + ("" if shown == amount else "…")
+
+
+def dollars(amount: Fraction) -> str:
+    """`$24.2725`, `-$0.20`, `$0.00`: at least cents, and as many digits as it takes."""
+    text = written(abs(amount))
+    whole, _, tail = text.partition(".")
+    return f"{'-' if amount < 0 else ''}${whole}.{tail.ljust(2, '0')}"
+
+
+def memory_words(mib: Fraction) -> str:
+    return f"{written(mib / 1024)} GiB" if mib >= 1024 else f"{written(mib)} MiB"
+
+
+def time_words(ms: Fraction) -> str:
+    """In the largest unit of which it is one or more."""
+    for unit, length in (("h", HOUR_MS), ("min", 60_000), ("s", 1000)):
+        if ms >= length:
+            return f"{written(ms / length)} {unit}"
+    return f"{written(ms)} ms"

@@ -1,0 +1,78 @@
+"""No price: said with the nearest that there is, never guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from skylift.errors import SetupError
+from skylift.pricing.catalogue import Catalogue, MachinePrice, Rate
+from skylift.pricing.estimate.uses import Use
+
+_SHOWN = 3
+
+
+class NoPrice(SetupError):
+    """The catalogue has no price of this, here, at this date, bought so. The hint has the nearest that there is."""
+
+    code = "NO-PRICE"
+
+
+def no_rate(
+    use: Use, what: str, service: str, item: str, market: str, catalogue: Catalogue, as_of: str | None
+) -> NoPrice:
+    cloud = use.service.cloud
+    rows = [
+        row
+        for (one, name, _, _), rates in catalogue.book(cloud).rates.items()
+        if (one, name) == (service, item)
+        for row in rates
+        if not row.tier_from
+    ]
+    rows.sort(key=lambda row: (row.market != market, row.region != use.region, row.region, row.as_of))
+    near = [f"${row.usd:f} per {row.unit}, {_where(row)}" for row in rows]
+    return _none(f"{use.name}: {what}", use, market, as_of, near)
+
+
+def no_machine_price(use: Use, catalogue: Catalogue, as_of: str | None) -> NoPrice:
+    rows = sorted(
+        _machine_rows(use, catalogue),
+        key=lambda row: (row.market != use.market, row.region != use.region, row.region, row.as_of),
+    )
+    near = [f"${row.usd_per_hour:f} an hour, {_where(row)}" for row in rows]
+    market = use.market if use.term is None else f"{use.market} {use.term}"
+    return _none(use.type or use.name, use, market, as_of, near)
+
+
+def _machine_rows(use: Use, catalogue: Catalogue) -> Iterator[MachinePrice]:
+    """Of other dates, ways to buy and regions."""
+    book, service, cloud = catalogue.book(use.service.cloud), use.service.catalogue, use.service.cloud
+    type = use.type or ""
+    for market in ("on-demand", "spot"):
+        for region in {use.region, *book.priced_regions(service, type, market)}:
+            found = catalogue.machine_price(service, type, region, market, None, cloud)
+            if found is not None:
+                yield found
+        for date in book.dates(service, type, use.region, market)[:1]:
+            found = catalogue.machine_price(service, type, use.region, market, date, cloud)
+            if found is not None:
+                yield found
+    if use.market == "reserved":
+        yield from catalogue.reserved(type, use.region, None, cloud)
+    estimate = catalogue.spot_estimate(type, use.region, None, cloud)
+    if estimate is not None and use.market == "spot":
+        yield estimate
+
+
+def _none(what: str, use: Use, market: str, as_of: str | None, near: list[str]) -> NoPrice:
+    when = "" if as_of is None else f" of {as_of} or before"
+    several = list(dict.fromkeys(near))[:_SHOWN]
+    hint = f"the nearest there is: {'; '.join(several)}" if several else "`skylift prices find` shows what there is"
+    return NoPrice(f"{what}: no price in {use.region}, {market}{when}", hint=hint)
+
+
+def _where(row: MachinePrice | Rate) -> str:
+    kind: str = row.market
+    if isinstance(row, MachinePrice):
+        kind += f" {row.term}" if row.term else ""
+        kind += " (an estimate)" if row.estimate else ""
+    return f"{row.region} {kind} {row.as_of}"
