@@ -131,62 +131,55 @@ class UniformProgressFrom(Policy):
 
 
 class TimeSliced(_Published):
-    """The time in equal slices, each with its share of the work and a safety net of its own. `stays` says what leaving
-    on-demand means while there is no spot: staying there, or idling."""
+    """The time in equal slices, each with its share of the work and a safety net of its own. On-demand is held until
+    the share of the slice is done; whether it is needed is asked again at the first quantum of a slice. `stays` says
+    what leaving on-demand means while there is no spot: staying there, or idling."""
 
     def __init__(self, slices: int, *, stays: bool) -> None:
         self._slices = slices
         self._stays = stays
-        self._slice = 0
-        self._committed = False
-
-    def decide(self, view: View) -> Mode:
-        number = self._number(view)
-        if number != self._slice:
-            self._slice, self._committed = number, self._is_slice_tight(view)
-        return super().decide(view)
 
     def from_idle(self, view: View) -> Mode:
-        self._committed = self._is_slice_tight(view)
-        if self._committed:
+        if self._is_slice_tight(view):
             return "on-demand"
         return "spot" if view.available else "idle"
 
     def from_on_demand(self, view: View) -> Mode:
-        if self._committed and self._share_left(view) > 0:
+        if self._share_left(view) > 0 and (self._is_slice_tight(view) or view.t != self._slice_starts(view)):
             return "on-demand"
         if view.available:
             return "spot"
         return "on-demand" if self._stays else "idle"
 
     def idle_until(self, view: View) -> int:
-        return min(self._next_slice(view), self._slice_tight_at(view))
+        ends = self._slice(view) * view.job.deadline - self._share_left(view)
+        tight_at = (ends - 2 * view.job.changeover * self._slices) // self._slices + 1
+        return min(self._next_slice(view), tight_at)
 
     def on_demand_until(self, view: View) -> int:
-        done_at = view.t + view.changeover_left + max(1, -(-self._share_left(view) // self._slices))
+        share = self._share_left(view)
+        if share <= 0:
+            return self._next_slice(view)
+        done_at = view.t + view.changeover_left - (-share // self._slices)
         return min(self._next_slice(view), done_at)
 
-    def _number(self, view: View) -> int:
+    def _slice(self, view: View) -> int:
+        """Counted from 1."""
         return view.t * self._slices // view.job.deadline + 1
 
+    def _slice_starts(self, view: View) -> int:
+        return -((1 - self._slice(view)) * view.job.deadline // self._slices)
+
     def _next_slice(self, view: View) -> int:
-        return -(-self._slice * view.job.deadline // self._slices)
+        return -(-self._slice(view) * view.job.deadline // self._slices)
 
     def _share_left(self, view: View) -> int:
         """Of the work due at the end of the slice, times the number of slices."""
-        return self._slice * view.job.work - view.progress * self._slices
+        return self._slice(view) * view.job.work - view.progress * self._slices
 
     def _is_slice_tight(self, view: View) -> bool:
-        left = self._slice * view.job.deadline - view.t * self._slices
-        share = self._share_left(view)
-        return share > 0 and left < share + 2 * view.job.changeover * self._slices
-
-    def _slice_tight_at(self, view: View) -> int:
-        share = self._share_left(view)
-        if share <= 0:
-            return view.job.deadline
-        ends = self._slice * view.job.deadline - share - 2 * view.job.changeover * self._slices
-        return ends // self._slices + 1
+        left = self._slice(view) * view.job.deadline - view.t * self._slices
+        return left < self._share_left(view) + 2 * view.job.changeover * self._slices
 
 
 SLICES = (2, 4, 6, 8, 12, 16, 24)
