@@ -52,6 +52,19 @@ def fork_many(count: int) -> int:
     return len(children)
 
 
+def makes_up(outcome: bool) -> None:
+    """Writes what only its holder and its supervisor should: a lease, a place that is kept, and its own end."""
+    from skylift.compute.container.place import ATTEMPT
+    from skylift.compute.worker.solo_files import KEPT, LEASE, write_moment, write_outcome
+    from skylift.ports.compute import Succeeded
+
+    for name in (LEASE, KEPT):
+        write_moment(ATTEMPT, name, 2**52)
+    if outcome:
+        write_outcome(ATTEMPT, Succeeded(output="made up"))
+    time.sleep(600)
+
+
 def child_uses(mib: int) -> str:
     """A child takes the memory, and this survives to tell what came of it."""
     done = subprocess.run([sys.executable, "-c", f"x = b'x' * ({mib} * 2**20)"], check=False)

@@ -18,11 +18,12 @@ import pytest
 from container_parts import TESTS, container_backend
 from podman import containers, podman, podman_variables  # noqa: F401  # a fixture
 
-from skylift.compute.attempts import AttemptFolders
+from skylift.compute.attempts import AttemptFolder, AttemptFolders
 from skylift.compute.container.backend import ContainerBackend
-from skylift.compute.worker.solo_files import ALIVE, SoloOrder
+from skylift.compute.worker.solo_files import ALIVE, KEPT, SoloOrder, read_moment
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.ports.compute import CodeRef, Failed, Lost, OutOfMemory, Requirements, Succeeded, TaskCall
+from skylift.sweeping import sweep
 from skylift.testing.backend_harness import Outcomes, call, until, with_log
 
 WAIT_S = 60.0
@@ -221,6 +222,35 @@ def test_another_process_sees_what_is_there_and_ends_it(bench: Bench, engine_pro
     assert time.time() * 1000 < leased.until_ms <= time.time() * 1000 + 60_000
     other.end([leased])
     assert other.leased() == [] and containers(bench.variables) == []
+
+
+def test_an_attempt_cannot_give_itself_more_time(bench: Bench) -> None:
+    backend = bench.backend(lease_ms=2_000)
+    one = ours("makes_up", outcome=False)
+    backend.submit([one])
+    folder = _folder_of(bench, one)
+    until(lambda: read_moment(str(folder.path), KEPT) is not None, WAIT_S)
+    backend.close()  # from here on nobody renews it
+    sweeper = bench.backend()
+    [leased] = sweeper.leased()
+    assert leased.until_ms <= time.time() * 1000 + 2_000 and not leased.note.endswith("kept after its failure")
+    until(lambda: bool(sweep({"container": sweeper}, int(time.time() * 1000)).over), WAIT_S)
+    assert containers(bench.variables) == []
+
+
+def test_an_attempt_that_makes_up_its_end_is_ended(bench: Bench) -> None:
+    backend = bench.backend()
+    outcome = bench.run(backend, ours("makes_up", outcome=True))
+    assert isinstance(outcome, Succeeded) and outcome.output == "made up"
+    until(lambda: not containers(bench.variables), WAIT_S)
+
+
+def _folder_of(bench: Bench, one: TaskCall) -> AttemptFolder:
+    folders = AttemptFolders(bench.folder / "state" / "attempts", lease_ms=1)
+    until(lambda: folders.find(one.token) is not None, WAIT_S)
+    folder = folders.find(one.token)
+    assert folder is not None
+    return folder
 
 
 # Images that are given ------------------------------------------------------------------------------------------------

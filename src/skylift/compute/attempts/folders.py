@@ -80,17 +80,29 @@ class AttemptFolder:
     def renew(self, until: int) -> None:
         """The attempt may live until then, UTC milliseconds. FileNotFoundError if the folder is gone."""
         write_moment(self._folder, LEASE, until)
+        write_moment(str(self.path.parent), self.beside(LEASE).name, until)
+
+    def allow_keeping(self, keep_ms: int) -> None:
+        """Its place may be kept for so long after its failure."""
+        write_moment(str(self.path.parent), self.beside(KEPT).name, keep_ms)
 
     @property
     def until_ms(self) -> int:
-        """Until when the attempt may live, or its place be kept; 0 where nothing says so."""
-        return until_ms(self._folder)
+        """Until when the attempt may live, or its place be kept; 0 where nothing says so.
+
+        What stands in the folder its own code could have written: it counts up to what its holder has noted beside it.
+        """
+        return min(until_ms(self._folder), self._granted(LEASE) + self._granted(KEPT))
 
     @property
     def kept(self) -> bool:
         """Whether its place is kept after a failure, and still may be."""
-        until = read_moment(self._folder, KEPT)
-        return until is not None and until > time.time() * 1000
+        there = read_moment(self._folder, KEPT) is not None and self._granted(KEPT) > 0
+        return there and self.until_ms > time.time() * 1000
+
+    def _granted(self, name: str) -> int:
+        """What the holder has noted beside the folder."""
+        return read_moment(str(self.path.parent), self.beside(name).name) or 0
 
     @property
     def warned(self) -> bool:
@@ -187,6 +199,8 @@ class AttemptFolders:
         folder = AttemptFolder(_numbered(token))
         try:
             folder.renew(int(time.time() * 1000) + self._lease_ms)
+            if order.call.keep_ms is not None:
+                folder.allow_keeping(order.call.keep_ms)
             with contextlib.suppress(OSError):  # without it the end is noticed a little later
                 os.mkfifo(folder.bell, 0o600)
                 os.mkfifo(os.path.join(str(folder.path), EAR), 0o600)

@@ -41,6 +41,8 @@ from skylift.ports.compute import (
 
 _KILL_AFTER_S = 4.0
 """A supervisor that has not stopped its attempt so long after its grace is ended with its container."""
+_GONE_S = 5.0
+"""So long after its outcome a container may still be there: longer only if its code has made that outcome up."""
 _SILENT_S = 20.0
 """A container whose supervisor has not come up by then is looked for."""
 _CLEAN_S = 60.0
@@ -83,6 +85,8 @@ class ContainerBackend(Basics):
         self._lock = threading.Lock()
         self._held: dict[str, Held] = {}
         self._by_folder: dict[AttemptFolder, Held] = {}
+        self._leaving: dict[AttemptFolder, float] = {}
+        """Containers that should be gone by then: how they ended was told."""
         self._over = EndedCalls()
         self._closing = False
         self._clean_at = 0.0
@@ -317,6 +321,9 @@ class ContainerBackend(Basics):
             if held is None:
                 return
             now = time.monotonic()
+            if folder.alive and not folder.kept:
+                self._leaving[folder] = now + _GONE_S
+                self._watcher.tick_by(now + _GONE_S)
             held.ended(folder, outcome, now)
             self._settle(held, now)
             told = self._finished(held) if held.started else None
@@ -332,6 +339,7 @@ class ContainerBackend(Basics):
             for held in self._held.values():
                 self._settle(held, now)
             overdue = [folder for held in self._held.values() if now >= held.kill_at for folder in held.folders]
+            overdue += self._lingering(now)
             since = time.time() * 1000 - _SILENT_S * 1000
             silent = [folder for folder, held in self._by_folder.items() if held.started and held.asked_ms < since]
         silent = [folder for folder in silent if not folder.started]
@@ -345,6 +353,13 @@ class ContainerBackend(Basics):
                 self._hands.submit(self._look_for, silent)
             if clean:
                 self._hands.submit(self._clean)
+
+    def _lingering(self, now: float) -> list[AttemptFolder]:
+        """Containers that go on although they have ended."""
+        due = [folder for folder, gone_at in self._leaving.items() if now >= gone_at]
+        for folder in due:
+            del self._leaving[folder]
+        return [folder for folder in due if folder.alive]
 
     def _look_for(self, silent: Sequence[AttemptFolder]) -> None:
         """Containers whose supervisor never came up: those that are gone have ended."""
@@ -390,8 +405,7 @@ class ContainerBackend(Basics):
 
     def _leased(self, name: str, labels: Mapping[str, str]) -> Leased:
         folder = AttemptFolder(Path(labels.get("skylift.attempt", "")))
-        order = folder.order
-        label = "an attempt whose folder is gone" if order is None else order.call.label
+        label = labels.get("skylift.label", "") if folder.path.is_dir() else "an attempt whose folder is gone"
         return Leased(
             backend=self.name,
             kind="container",

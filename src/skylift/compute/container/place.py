@@ -167,6 +167,7 @@ class Place:
             "skylift.run": call.run_id,
             "skylift.token": call.token,
             "skylift.delivery": str(call.delivery),
+            "skylift.label": "".join(c if c.isprintable() and c != "," else " " for c in call.label),
             "skylift.attempt": str(folder.path),
         }
 

@@ -16,7 +16,8 @@
 Nothing else is needed to adopt an attempt: what is true of it stands in its folder.
 
 The code of an attempt can write there too, and whoever holds it may be root: no link is followed, nothing but plain
-files of a bounded size is read, and nothing but data. What it can forge is its own end and its own lease.
+files of a bounded size is read, and nothing but data. What it can forge is its own end. Its lease stands beside the
+folder too, where it cannot reach in a container: whoever sweeps believes that.
 """
 
 from __future__ import annotations
