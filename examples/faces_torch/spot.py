@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 TRACES = HERE.parents[2] / "shared/data/spot_traces.json"
 TRACE = "aws-10-26-2022/us-west-2b_v100_1"
 SPEED = 1200
-EPOCHS = 16
+EPOCHS = 64
 MTBF = {"SKYLIFT_MTBF": "8s"}
 """As these machines are taken away after 2.7 hours on average: in our seconds."""
 
