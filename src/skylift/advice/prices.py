@@ -1,0 +1,108 @@
+"""Prices as inputs of figures: each with the catalogue's row it is from, or with what is lacking and what is near."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from fractions import Fraction
+from math import ceil
+from typing import NamedTuple
+
+from skylift.advice.figures import Input, Lack
+from skylift.pricing.catalogue import Catalogue, MachinePrice, MachineType, Rate
+
+_UNITS = {"1M": 1_000_000, "1k": 1_000, "10k": 10_000}
+"""Of how many a rate is: `1M requests`."""
+
+
+class Rented(NamedTuple):
+    """Machines that would do: the price of an hour of one, and how many there must be."""
+
+    hourly: Input | Lack
+    count: Input | Lack
+    machine: MachineType | None
+
+
+class Prices:
+    """Of one region of one cloud."""
+
+    def __init__(self, catalogue: Catalogue, cloud: str, region: str) -> None:
+        self.catalogue = catalogue
+        self.cloud = cloud
+        self.region = region
+
+    def machine(self, type: str, market: str, name: str) -> Input | Lack:
+        """An hour of a machine."""
+        if self.catalogue.machine(type, cloud=self.cloud) is None:
+            return Lack(why=f"no machine type {type} of {self.cloud} in the catalogue{self._near(type)}")
+        price = self._price(type, market)
+        if price is None:
+            return Lack(why=f"no price of {type} ({market}) of {self.cloud} in {self.region}")
+        what = "estimate of the price" if price.estimate else "price"
+        return Input(
+            name=name,
+            value=Fraction(price.usd_per_hour),
+            unit="USD/h",
+            source=f"{what} of {type}, {market}, {self.region}: {self.catalogue.source(price)}",
+        )
+
+    def rate(self, service: str, item: str, name: str, unit: str) -> Input | Lack:
+        """What is bought by the amount, of one."""
+        row = self.catalogue.rate(service, item, self.region, "on-demand", cloud=self.cloud)
+        if row is None:
+            return Lack(why=f"no price of {service} {item} of {self.cloud} in {self.region}")
+        return self._input(row, name, unit)
+
+    def tiers(self, service: str, item: str) -> tuple[Rate, ...]:
+        return tuple(
+            sorted(self.catalogue.tiers(service, item, self.region, self.cloud), key=lambda row: row.tier_from)
+        )
+
+    def tier(self, row: Rate, name: str, unit: str) -> Input:
+        return self._input(row, name, unit)
+
+    def with_gpus(self, gpu: str, gpus: int, market: str, name: str) -> Rented:
+        """The machines with so many GPUs of a model that cost least together."""
+        found = [
+            (ceil(gpus / one.gpus) * price.usd_per_hour, ceil(gpus / one.gpus), one)
+            for one in self._machines(gpu)
+            if (price := self._price(one.name, market)) is not None
+        ]
+        if not found:
+            lack = Lack(why=f"no price of a machine of {self.cloud} with {gpu} ({market}) in {self.region}{self._gpus(gpu)}")
+            return Rented(lack, lack, None)
+        _, count, one = min(found, key=lambda each: (each[0], each[1], each[2].name))
+        what = f"{gpus} x {gpu}: {count} x {one.name} with {one.gpus}, the cheapest in {self.region}"
+        machines = Input(
+            name="machines", value=Fraction(count), unit="", source=what, answers=("hardware.gpu", "hardware.gpus")
+        )
+        return Rented(self.machine(one.name, market, name), machines, one)
+
+    def _machines(self, gpu: str) -> Iterator[MachineType]:
+        for one in self.catalogue.machines(self.cloud).values():
+            if one.gpus and one.gpu_share == 1 and (one.gpu or "").lower() == gpu.lower():
+                yield one
+
+    def _price(self, type: str, market: str) -> MachinePrice | None:
+        """Spot prices that nobody has recorded are estimated from the savings that the provider publishes."""
+        found = self.catalogue.machine_price("batch", type, self.region, market, cloud=self.cloud)
+        if found is None and market == "spot":
+            return self.catalogue.spot_estimate(type, self.region, cloud=self.cloud)
+        return found
+
+    def _gpus(self, gpu: str) -> str:
+        """Models that may have been meant."""
+        known = sorted({one.gpu for one in self.catalogue.machines(self.cloud).values() if one.gpu})
+        near = difflib.get_close_matches(gpu.lower(), [one.lower() for one in known], n=1, cutoff=0.5)
+        if gpu.lower() in [one.lower() for one in known]:
+            return ""
+        return f": did you mean {next(one for one in known if one.lower() == near[0])}?" if near else ""
+
+    def _input(self, row: Rate, name: str, unit: str) -> Input:
+        each = _UNITS.get(row.unit.split(" ")[0], 1)
+        where = f"price of {row.service} {row.item}, {row.region}: {self.catalogue.source(row)}"
+        return Input(name=name, value=Fraction(row.usd) / each, unit=unit, source=where)
+
+    def _near(self, type: str) -> str:
+        near = self.catalogue.nearest_type(type, cloud=self.cloud)
+        return f": did you mean {near[0]}?" if near else ""

@@ -1,0 +1,159 @@
+"""A file of answers becomes a project: every refusal names the line, what stands there and what was meant."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from skylift.advice.amounts import Amount
+from skylift.advice.project import Project
+from skylift.config.fields import meant
+from skylift.errors import SetupError
+
+MOST_CHARACTERS = 200_000
+DEEPEST = 5
+"""Levels of a file of answers: three, and a list."""
+
+
+class ProjectInvalid(SetupError):
+    """The answers about a project cannot be read, or contradict each other."""
+
+    code = "PROJECT"
+
+
+def read_project(text: str, name: str) -> Project:
+    """From YAML (or JSON, which is YAML too). `name` is the file, for messages. Raises ProjectInvalid."""
+    return to_project(*parsed(text, name), name)
+
+
+def to_project(answers: Any, lines: dict[str, int], name: str) -> Project:
+    """From what a file holds; `lines` says where each path stands in it."""
+    try:
+        return msgspec.convert(answers, Project, dec_hook=_amount)
+    except msgspec.ValidationError as problem:
+        raise _refused(str(problem), answers, lines, name) from None
+
+
+def parsed(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """What the file holds, and the line of each path (`data.size`). No key may come twice."""
+    if len(text) > MOST_CHARACTERS:
+        raise ProjectInvalid(f"{name}: {len(text):,} characters are more than a file of answers has")
+    root = _composed(text, name)
+    if root is None:
+        return {}, {}
+    lines: dict[str, int] = {}
+    _walk(root, "", lines, name, 1)
+    held = _yaml().load(text, Loader=_yaml().SafeLoader)
+    if not isinstance(held, dict):
+        raise ProjectInvalid(f"{name}: holds {held!r:.60}, no answers", hint="begin with `project: NAME`")
+    return held, lines
+
+
+def _yaml() -> Any:
+    try:
+        import yaml
+    except ImportError as missing:
+        raise SetupError(
+            "files of answers are YAML, and pyyaml is not installed", hint="pip install 'skylift[plan]'", code="NO-YAML"
+        ) from missing
+    return yaml
+
+
+def _composed(text: str, name: str) -> Any:
+    """The tree of nodes. Aliases are refused: nobody needs them here, and a few of them make a tree without end."""
+    yaml = _yaml()
+    try:
+        for token in yaml.scan(text, Loader=yaml.SafeLoader):
+            if isinstance(token, yaml.AliasToken):
+                raise ProjectInvalid(
+                    f"{name}, line {token.start_mark.line + 1}: *{token.value} points elsewhere in the file",
+                    hint="write the answer out",
+                )
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise ProjectInvalid(f"{name}: is nested too deeply for a file of answers") from None
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark is not None else ""
+        said = getattr(problem, "problem", None) or " ".join(str(problem).split())
+        raise ProjectInvalid(f"{name}{where}: not valid YAML: {said}") from None
+
+
+def _walk(node: Any, path: str, lines: dict[str, int], name: str, depth: int) -> None:
+    line = node.start_mark.line + 1
+    lines.setdefault(path, line)
+    if depth > DEEPEST:
+        raise ProjectInvalid(f"{name}, line {line}: {path} is nested too deeply for an answer")
+    if node.id != "mapping":
+        if node.tag.startswith("!") or node.tag.startswith("tag:yaml.org,2002:python"):
+            raise ProjectInvalid(f"{name}, line {line}: the tag {node.tag} has no meaning here", hint="leave it out")
+        return
+    seen: dict[str, int] = {}
+    for key, value in node.value:
+        here = key.start_mark.line + 1
+        if key.id != "scalar":
+            raise ProjectInvalid(f"{name}, line {here}: a name cannot be a list or a table")
+        if key.value in seen:
+            raise ProjectInvalid(
+                f"{name}, line {here}: {key.value!r} stands there for the second time, first in line {seen[key.value]}",
+                hint="keep one of them",
+            )
+        seen[key.value] = here
+        below = f"{path}.{key.value}" if path else str(key.value)
+        lines[below] = here
+        _walk(value, below, lines, name, depth + 1)
+
+
+def _amount(kind: type[Any], given: Any) -> Any:
+    if issubclass(kind, Amount):
+        return kind.parse(given)
+    raise NotImplementedError(kind)  # pragma: no cover - all other types are msgspec's own
+
+
+_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
+_MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
+_UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
+
+
+def _refused(problem: str, answers: Any, lines: dict[str, int], name: str) -> ProjectInvalid:
+    at = _AT.search(problem)
+    path = at["path"] if at else ""
+    said = _AT.sub("", problem)
+    unknown, missing = _UNKNOWN.search(said), _MISSING.search(said)
+    if unknown:
+        path = f"{path}.{unknown['field']}".lstrip(".")
+        return ProjectInvalid(f"{_where(name, path, lines)}: there is no question {path}", hint=meant(problem, Project))
+    if missing:
+        return ProjectInvalid(f"{name}: `{missing['field']}` is missing", hint="begin with `project: NAME`")
+    value = _value(answers, path)
+    text = f"{_where(name, path, lines)}: {path} is {value!r:.80}: {_plain(said)}"
+    return ProjectInvalid(text, hint=_choices(path, value))
+
+
+def _where(name: str, path: str, lines: dict[str, int]) -> str:
+    """File and line of a path; of what holds it where it is in a list."""
+    outer = re.sub(r"\[[^\]]*\].*", "", path)
+    return f"{name}, line {lines[outer]}" if outer in lines else name
+
+
+def _value(answers: Any, path: str) -> Any:
+    for step in re.sub(r"\[[^\]]*\].*", "", path).split(".") if path else []:
+        answers = answers.get(step) if isinstance(answers, dict) else None
+    return answers
+
+
+def _plain(said: str) -> str:
+    """msgspec's words in ours."""
+    said = re.sub(r"^Expected `(.*)`, got `(.*)`$", r"it must be \1, not \2", said)
+    for theirs, ours in (("array", "a list"), ("object", "a table"), (" | null", ""), ("str", "text"), ("bool", "yes or no")):
+        said = said.replace(theirs, ours)
+    return said.replace("Invalid enum value", "not one of the answers there are:")
+
+
+def _choices(path: str, value: Any) -> str | None:
+    from skylift.advice.questions import near, question
+
+    asked = question(re.sub(r"\[[^\]]*\].*", "", path))
+    return None if asked is None else near(asked, value)
