@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from skylift.asl.document import Document, Flow
     from skylift.asl.history import HistoryEvent
     from skylift.ports.compute import Requirements
-    from skylift.ports.journal import Journal, RunRecord
+    from skylift.ports.journal import Entry, Journal, RunRecord
     from skylift.ports.tasks import TaskSpec
 
 INTERRUPTED = "INTERRUPTED"
@@ -195,6 +195,20 @@ class RunReader:
         for attempt in attempts:
             if "Execution" in attempt.resource:  # a nested run
                 found = self._with_called(found, record.run_id, attempt)
+        return found
+
+    def entries(self, run_id: str) -> Iterator[Entry]:
+        """What the journal holds of a run, in order."""
+        return self._journal.entries(run_id)
+
+    def called(self, record: RunRecord) -> list[tuple[str, RunRecord]]:
+        """The runs that it started, each under the name of the state that did."""
+        found = []
+        for attempt in self.view(record).attempts:
+            if "Execution" in attempt.resource:
+                child = self._journal.run(child_run_id(global_token(record.run_id, attempt.token)))
+                if child is not None:
+                    found.append((attempt.state, child))
         return found
 
     def asked(self, record: RunRecord) -> dict[str, Requirements]:

@@ -182,6 +182,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Machines of a gang; `vcpus`, `memory_mib` and `instance_type` are those of one where they are bought by type."""
     instance_type: str | None = None
     region: str | None = None
+    cloud: str | None = None
+    """Whose region; None for AWS, and for machines of one's own."""
     market: str | None = None
     cost_usd_micro: int | None = None
     """What the place is billed for this delivery, start-up included, by the prices that its backend knows."""

@@ -12,7 +12,7 @@ from skylift.engine.deadlines import Deadlines
 from skylift.engine.inputs import StartRun
 from skylift.engine.names import arn_of, child_run_id, input_digest, sibling
 from skylift.engine.resolve import Resolve, ResolvedMachine
-from skylift.engine.router import NestedRoute
+from skylift.engine.router import WITHIN, NestedRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.starts import Starts
 from skylift.engine.turn import Turn
@@ -137,8 +137,16 @@ def _start_of(attempt: Attempt, request: nested.Request, found: ResolvedMachine)
         parent=attempt.token,
         run_id=run_id,
         context={} if found.role_arn is None else {"Execution": {"RoleArn": found.role_arn}},
-        attributes={**_inherited(parent.attributes), **found.attributes},
+        attributes={**_inherited(parent.attributes), **found.attributes, **_within(attempt)},
     )
+
+
+def _within(attempt: Attempt) -> dict[str, str]:
+    """What the steps of a nested run are called in the plan of the run that started it."""
+    run = attempt.run
+    if not run.table.plan:
+        return {}
+    return {WITHIN: f"{run.record.attributes.get(WITHIN, '')}{attempt.command.state}/"}
 
 
 def _inherited(attributes: dict[str, str]) -> dict[str, str]:

@@ -18,6 +18,16 @@ def no_offer(task: str, name: str, backend: Backend | None, requirements: Requir
     return f"Backend {name} cannot run task {task}: {'; '.join(said)}. {_MEND}"
 
 
+def not_honoured(task: str, backend: Backend, requirements: Requirements) -> str:
+    """Of a backend that could run it, but not on what the run's plan has bought."""
+    have = sorted({f"{o.service} {o.instance_type}, {o.market} in {o.region}" for o in backend.offers(requirements)})
+    said = "; ".join(have[:4]) + (f" and {len(have) - 4} more" if len(have) > 4 else "")
+    return (
+        f"The plan of this run has bought {requirements.place} for task {task}, and {backend.name} offers {said}. "
+        "Make a new plan (skylift plan), or run without one."
+    )
+
+
 def needs(requirements: Requirements) -> str:
     """For people: `512 processors, 40 GiB of memory`."""
     parts = [_processors(requirements.cpus)]
@@ -29,6 +39,8 @@ def needs(requirements: Requirements) -> str:
         parts.append(f"nodes={requirements.nodes}")
     if requirements.image is not None:
         parts.append(f"image={requirements.image!r}")
+    if requirements.place is not None:
+        parts.append(f"the {requirements.place} of its plan")
     return ", ".join(parts)
 
 

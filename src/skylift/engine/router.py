@@ -25,10 +25,10 @@ from skylift.asl.commands import StartTask
 from skylift.config.jobs import JobBinding
 from skylift.engine import job_limits
 from skylift.engine.jobs import BoundJob, bound_job, spec_of
-from skylift.engine.no_offer import no_offer
+from skylift.engine.no_offer import no_offer, not_honoured
 from skylift.engine.places import Places
 from skylift.errors import SkyliftError
-from skylift.ports.compute import Backend, Requirements
+from skylift.ports.compute import Backend, Bought, Offer, Requirements
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
 
@@ -42,6 +42,8 @@ _ANSWERS_LATE = re.compile(r"arn:[^:]*:(lambda:|states:[^:]*:[^:]*:(aws-sdk:)?(l
 """Services that answer only when code of the user's has run, which may be what calls back."""
 _NESTED = "arn:aws:states:::states:startExecution"
 _CALLBACK = ".waitForTaskToken"
+LOCAL = "local"
+"""Region of places that nobody sells."""
 LENT = "activity:"
 """What the place of a task begins with that the workers of an activity run: `activity:NAME`."""
 
@@ -115,6 +117,8 @@ _NESTED_SDK = {
 
 WAITS = CallbackRoute()
 NO_CHOICE: Mapping[str, str] = {}
+WITHIN = "plan.within"
+"""Attribute of a nested run of a planned run: what its steps are called within the plan (`trial/`)."""
 NO_TASKS = TaskTable(bundle=None, tasks={})
 PLAIN = Requirements()
 
@@ -162,6 +166,8 @@ class Router:
     def route(self, command: StartTask, record: RunRecord, table: TaskTable, known: dict[str, Route]) -> Route:
         """Where this attempt goes. `known` keeps the answers of one run that depend on the resource alone."""
         resource = command.resource
+        if table.plan and (route := self._planned(command, record, table)) is not None:
+            return route
         if self._jobs and (job := bound_job(resource, command.arguments, self._jobs)) is not None:
             return self._job(job, command, record)
         route = known.get(resource)
@@ -190,6 +196,15 @@ class Router:
             f"No worker is known for the resource {resource}. Skylift runs its own tasks, Lambda functions that "
             "[functions] in skylift.toml maps to Python, and nested runs.",
         )
+
+    def _planned(self, command: StartTask, record: RunRecord, table: TaskTable) -> Route | None:
+        """Where the run's plan has bought a place for this step; None for what it says nothing of."""
+        assert table.plan is not msgspec.UNSET
+        bought = table.plan.get(record.attributes.get(WITHIN, "") + command.state)
+        spec = table.tasks.get(command.resource.removeprefix(_SKYLIFT).removesuffix(_CALLBACK))
+        if bought is None or spec is None or not command.resource.startswith(_SKYLIFT):
+            return None
+        return self._worker(on_plan(spec, bought), record, callback=command.resource.endswith(_CALLBACK))
 
     def _job(self, job: BoundJob, command: StartTask, record: RunRecord) -> Route:
         """Bound by whoever set this place up, so any account may run it, as it is bound."""
@@ -300,10 +315,20 @@ class Router:
         if not self.can_run(name, spec.requirements):
             cause = no_offer(spec.name, name, self._backends.get(name), spec.requirements)
             return Refused("Skylift.NoOffer", cause)
+        if spec.requirements.place is not None and not self._honours(name, spec.requirements):
+            return Refused("Skylift.NoOffer", not_honoured(spec.name, self._backends[name], spec.requirements))
         return WorkerRoute(spec=spec, backend=name, callback=callback, payload=payload)
+
+    def _honours(self, backend: str, requirements: Requirements) -> bool:
+        """Whether what a plan has bought is among the offers, as long as it has the memory."""
+        bought = requirements.place
+        outgrown = bought is not None and (requirements.memory_mib or 0) > bought.memory_mib
+        return outgrown or any(is_bought(offer, bought) for offer in self._backends[backend].offers(requirements))
 
     def _placed(self, spec: TaskSpec, record: RunRecord, *, ours: bool = False) -> str:
         """An account places its own code; what is bound here runs where the administrator wants it."""
+        if spec.requirements.place is not None:
+            return spec.requirements.place.backend
         attributes = NO_CHOICE if ours and record.account else record.attributes
         return placed(spec, attributes, self._placement) or self._default or ""
 
@@ -335,6 +360,28 @@ def placed(spec: TaskSpec, attributes: Mapping[str, str], placement: Mapping[str
     """What the run says, else the settings, else the task."""
     said = attributes.get(f"on.{spec.name}") or attributes.get("on")
     return said or placement.get(spec.name) or placement.get("*") or spec.on
+
+
+def on_plan(spec: TaskSpec, bought: Bought) -> TaskSpec:
+    """The task, to be run on what is bought for it. Places that are bought by their memory give all of it."""
+    needs = spec.requirements
+    memory = bought.memory_mib if bought.region != LOCAL else needs.memory_mib
+    return msgspec.structs.replace(
+        spec,
+        requirements=msgspec.structs.replace(
+            needs, place=bought, memory_mib=memory, spot=needs.spot and bought.market == "spot"
+        ),
+    )
+
+
+def is_bought(offer: Offer, bought: Bought | None) -> bool:
+    """Whether an offer is what a plan has bought. How large one's own machine is may change."""
+    return bought is not None and (offer.service, offer.instance_type, offer.market, offer.region) == (
+        bought.service,
+        bought.instance_type,
+        bought.market,
+        bought.region,
+    )
 
 
 def is_lent(spec: TaskSpec, attributes: Mapping[str, str], placement: Mapping[str, str]) -> bool:

@@ -16,6 +16,27 @@ ServiceClass = Literal["process", "function", "container", "batch", "managed-tra
 """Kinds of compute, from the quickest to start to the largest. What outgrows one goes on in the next."""
 
 
+class Bought(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a plan buys for a step: one way to run it, of one backend. The backend runs it on exactly that, or not at
+    all; only what runs out of its memory goes on elsewhere."""
+
+    backend: str
+    service: ServiceClass
+    instance_type: str
+    vcpus: float
+    memory_mib: int
+    gpu: str | None = None
+    gpus: int = 0
+    market: Market = "on-demand"
+    region: str = "local"
+    cloud: str = "aws"
+
+    def __str__(self) -> str:
+        gpu = f", {self.gpus} x {self.gpu}" if self.gpus else ""
+        size = f"{self.vcpus:g} vCPU, {self.memory_mib} MiB{gpu}"
+        return f"{self.service} {self.instance_type} ({size}), {self.market} in {self.region}"
+
+
 class Requirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a task needs, whatever the backend. Stays with the task; where it runs does not."""
 
@@ -41,6 +62,8 @@ class Requirements(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """How long it takes on one machine of its own that is never taken away, as the author says."""
     deadline_ms: int | None = None
     """How long after it was first given out the step should have ended, preemptions and repetitions included."""
+    place: Bought | None = None
+    """What a plan has bought for it; None where the backend chooses."""
 
 
 class CodeRef(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from skylift.ports.compute import Requirements
+from skylift.ports.compute import Bought, Requirements
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,3 +34,6 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True):
     machines: dict[str, str] = {}
     """Name of each pipeline that may be started as a nested run (the last part of its StateMachineArn) → digest of its
     definition. A nested run uses this same table, so that a pipeline may call itself."""
+    plan: dict[str, Bought] | msgspec.UnsetType = msgspec.UNSET
+    """Where the steps of a planned run go: by state, those of a called pipeline as `STEP/INNER`. They go there whatever
+    attributes and settings say."""

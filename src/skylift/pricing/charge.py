@@ -146,6 +146,7 @@ def place_of(usage: Usage) -> Place | None:
             "region": usage.region,
             "market": usage.market or "on-demand",
             "nodes": usage.nodes,
+            "cloud": usage.cloud or "aws",
         },
         Place,
     )

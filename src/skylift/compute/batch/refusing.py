@@ -22,6 +22,9 @@ def why_never(work: Work, kinds: Sequence[Kind], most_mcpus: int | None) -> tupl
 
 
 def _too_large(needs: Needs, kinds: Sequence[Kind]) -> tuple[str, str]:
+    if needs.kind is not None and needs.kind not in {kind.name for kind in kinds}:
+        allowed = ", ".join(sorted({kind.name for kind in kinds}))
+        return f"its plan has bought a {needs.kind}, and the machines allowed are {allowed}", "make a new plan"
     if needs.gpus:
         models = [kind for kind in kinds if has_gpu(kind, needs.gpu)]
         if not models or needs.gpus > max(kind.gpus for kind in models):

@@ -21,6 +21,8 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     """Members that start together or not at all."""
     account: str = ""
     """Whose it is: machines that somebody lends run only what is theirs."""
+    kind: str | None = None
+    """The kind of machine that a plan has bought for it; None for any."""
 
 
 class Work(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +58,7 @@ def needs_of(requirements: Requirements, market: Market = "on-demand", account: 
         market=market,
         nodes=max(1, requirements.nodes),
         account=account,
+        kind=None if requirements.place is None else requirements.place.instance_type,
     )
 
 
@@ -79,6 +82,8 @@ def has_gpu(kind: Kind, model: str | None) -> bool:
 
 def fits(needs: Needs, kind: Kind) -> bool:
     """Whether one member fits an empty machine of this kind, whatever its market."""
+    if needs.kind is not None and needs.kind != kind.name:
+        return False
     enough = needs.mcpus <= mcpus_of(kind.vcpus) and needs.memory_mib <= kind.memory_mib
     return enough and (not needs.gpus or (needs.gpus <= kind.gpus and has_gpu(kind, needs.gpu)))
 

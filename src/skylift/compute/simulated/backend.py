@@ -24,10 +24,22 @@ from skylift.compute.simulated.results import recorded
 from skylift.compute.simulated.room import Room
 from skylift.compute.simulated.startup import StartUps
 from skylift.config.backends import SimulatedSettings
+from skylift.placement.feasible import unreal
 from skylift.ports.clock import Pace
-from skylift.ports.compute import Cancelled, Lost, Offer, Outcome, Report, Requirements, Submitted, Succeeded, TaskCall
+from skylift.ports.compute import (
+    Bought,
+    Cancelled,
+    Lost,
+    Offer,
+    Outcome,
+    Report,
+    Requirements,
+    Submitted,
+    Succeeded,
+    TaskCall,
+)
 from skylift.pricing.catalogue import Catalogue, Rule
-from skylift.pricing.places import Place, offer_of, places
+from skylift.pricing.places import Place, hourly, offer_of, places
 from skylift.units import parse_duration_ms
 
 Step = Literal["begin", "warn", "lose"]
@@ -179,6 +191,8 @@ class SimulatedBackend(Basics):
         if chosen is None:
             where = f"nothing in {self._settings.region} has within the quotas"
             what = f"wants {_wish(call.requirements)}, which {where}"
+            if call.requirements.place is not None:
+                what = f"wants {call.requirements.place}, which cannot be bought within the quotas"
             self._ended.add(call.token, call.delivery)
             self._report(call.token, infeasible(call.label, self.name, (what, "lower what it asks for")))
             return
@@ -221,6 +235,8 @@ class SimulatedBackend(Basics):
         if place.market != "spot":
             return None
         name = f"{place.service}/{place.instance_type}"
+        if (place.cloud, place.region) != ("aws", self._settings.region):  # each region has a market of its own
+            name = f"{place.cloud}/{place.region}/{name}"
         if name not in self._markets:
             self._markets[name] = self._market_of(name)
         return self._markets[name]
@@ -300,7 +316,7 @@ class SimulatedBackend(Basics):
         return self._held.get(entry.token) is entry
 
     def _rule(self, entry: Entry) -> Rule:
-        return self._catalogue.rules[entry.place.service]
+        return self._catalogue.rules_of(entry.place.cloud)[entry.place.service]
 
     def _longest_ms(self, entry: Entry) -> int | None:
         return self._rule(entry).longest_ms
@@ -343,14 +359,59 @@ class SimulatedBackend(Basics):
 def choose(call: TaskCall, settings: SimulatedSettings, catalogue: Catalogue) -> Place | None:
     """The cheapest of the first class that it fits, on the market that is asked for, or on-demand where that has no
     prices."""
-    found = _places(call.requirements, settings, catalogue, markets=(call.market, "on-demand"))
-    return next(iter(found), None)
+    bought = call.requirements.place
+    if bought is None:
+        found = _places(call.requirements, settings, catalogue, markets=(call.market, "on-demand"))
+        return next(iter(found), None)
+    place = place_bought(call.requirements, bought)
+    if place is None:
+        return next(iter(_larger(call.requirements, bought, settings, catalogue)), None)
+    steady = msgspec.structs.replace(place, market="on-demand")
+    ways = (place,) if call.market == place.market else (steady, place)  # the policy may have given up on spot
+    return next((way for way in ways if _can_be_had(way, settings, catalogue)), None)
 
 
 def offers_for(needs: Requirements, settings: SimulatedSettings, catalogue: Catalogue) -> list[Offer]:
     """All that fit, on both markets for a task that may run on spot."""
-    found = _places(needs, settings, catalogue, markets=("spot", "on-demand") if needs.spot else ("on-demand",))
-    return [offer_of(place, NAME, catalogue) for place in found]
+    if needs.place is None:
+        found = _places(needs, settings, catalogue, markets=("spot", "on-demand") if needs.spot else ("on-demand",))
+        return [offer_of(place, NAME, catalogue) for place in found]
+    place = place_bought(needs, needs.place)
+    if place is None:
+        found = _larger(needs, needs.place, settings, catalogue)
+        return [offer_of(place, NAME, catalogue) for place in found]
+    return [offer_of(place, NAME, catalogue)] if _can_be_had(place, settings, catalogue) else []
+
+
+def place_bought(needs: Requirements, bought: Bought) -> Place | None:
+    """What a plan has bought; None for what has outgrown it."""
+    if (needs.memory_mib or 0) > bought.memory_mib:
+        return None
+    return Place(
+        service=bought.service,
+        instance_type=bought.instance_type,
+        vcpus=bought.vcpus,
+        memory_mib=bought.memory_mib,
+        region=bought.region,
+        market=bought.market,
+        gpu=bought.gpu,
+        gpus=bought.gpus,
+        nodes=needs.nodes,
+        cloud=bought.cloud,
+    )
+
+
+def _can_be_had(place: Place, settings: SimulatedSettings, catalogue: Catalogue) -> bool:
+    """There is such a thing, it has a price, and the quotas allow it."""
+    exists = unreal(place, catalogue) is None and hourly(place, catalogue) is not None
+    return exists and Room(settings).has(place)
+
+
+def _larger(needs: Requirements, bought: Bought, settings: SimulatedSettings, catalogue: Catalogue) -> list[Place]:
+    """For what has outgrown its place: the cheapest of the same class there, then of the others."""
+    room, services = Room(settings), dict.fromkeys((bought.service, *settings.services))
+    found = places(needs, catalogue=catalogue, region=bought.region, services=tuple(services), cloud=bought.cloud)
+    return [place for place in found if room.has(place)]
 
 
 def _places(

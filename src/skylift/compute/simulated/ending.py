@@ -91,6 +91,7 @@ def usage_of(
         service=place.service,
         instance_type=place.instance_type,
         region=place.region,
+        cloud=None if place.cloud == "aws" else place.cloud,
         market=place.market,
         nodes=place.nodes,
         cost_usd_micro=None if price is None else whole_micro(price),

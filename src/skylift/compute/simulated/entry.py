@@ -57,4 +57,5 @@ class Entry:
     def pool(self) -> str:
         """What it waits for together with others."""
         place = self.place
-        return f"{place.service}/{place.instance_type if place.market == 'spot' else ''}/{place.market}"
+        market = f"{place.cloud}/{place.region}/{place.instance_type}" if place.market == "spot" else ""
+        return f"{place.service}/{market}/{place.market}"

@@ -1,0 +1,242 @@
+"""What it is expected to cost and take to finish a step on one place: every part with its formula.
+
+    cost  =  price x time billed (start-up where it is billed, run, begun increments, minimum)
+           + requests + rework after preemptions + what running out of memory repeats + transfer of inputs
+    time  =  start-up + run of the slowest of the width + waiting for a market + rework, by waves where quotas or
+             concurrency allow fewer at once than there are
+
+Amounts are exact fractions of what the times give; times are expectations of distributions, and with a confidence their
+quantiles.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import msgspec
+
+from skylift.placement.interruptions import Interruptions, reworked
+from skylift.placement.model import Part, Priced, Way
+from skylift.placement.spread import Spread, z
+from skylift.pricing.catalogue import Catalogue
+from skylift.pricing.places import HOUR_MS, MICRO, Place, billed_ms, hourly
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a step is done in a run."""
+
+    attempts: float
+    """Expected, over all its width and rounds."""
+    attempts_high: float
+    rounds: float = 1.0
+    """One after the other."""
+    rounds_high: float = 1.0
+    width: int = 1
+    """At once, in each round."""
+    most: int | None = None
+    """What the graph or the task allows at once."""
+
+
+class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
+    """What holds for a step wherever it runs."""
+
+    memory_mib: Spread | None = None
+    """What an attempt needs; None where it was not measured."""
+    failed: float = 0.0
+    """Share of attempts that end in a failure of their own and are tried again."""
+    in_bytes: float | None = None
+    checkpoint_ms: float | None = None
+    market: Interruptions | None = None
+
+
+class Bid(msgspec.Struct, frozen=True, kw_only=True):
+    """One attempt on one place, on average. Micro-dollars and milliseconds."""
+
+    place: Place
+    hour: Fraction
+    run: Spread
+    startup_ms: tuple[float, float]
+    cost: Fraction
+    parts: tuple[Part, ...]
+    run_ms: float
+    """Expected, rework included."""
+    waiting_ms: float
+    rework: float
+    """Factor on machine time."""
+
+    @property
+    def startup_mean_ms(self) -> float:
+        return sum(self.startup_ms) / 2
+
+
+def bid(place: Place, run: Spread, around: Surroundings, catalogue: Catalogue) -> Bid | None:
+    """None where the place has no price."""
+    hour, rule = hourly(place, catalogue), catalogue.rules_of(place.cloud).get(place.service)
+    if hour is None or rule is None:
+        return None
+    low, high = rule.startup_ms
+    startup = (low + high) / 2
+    paid_startup = startup if rule.bills_startup else 0.0
+    grid = run.grid()
+    rate = hour / HOUR_MS
+    billed = [Fraction(billed_ms(rule, startup, ms)) for ms in grid]
+    average = sum(billed, Fraction(0)) / len(billed)
+    mean_ms = _exact(sum(grid) / len(grid))
+    first = rate * _exact(paid_startup)
+    parts = [
+        _part("compute", rate * mean_ms, f"{_usd(hour)}/h x {_seconds(float(mean_ms))} of running"),
+    ]
+    if first:
+        parts.append(_part("start-up", first, f"{_usd(hour)}/h x {_seconds(paid_startup)} until it runs"))
+    idle = rate * (average - mean_ms - _exact(paid_startup))
+    if idle > 0:
+        least = f"{rule.minimum_ms / 1000:g} s at least" if rule.minimum_ms > rule.increment_ms else ""
+        what = ", ".join(word for word in (f"begun {rule.increment_ms} ms are paid whole", least) if word)
+        parts.append(_part("rounding", idle, f"{_usd(hour)}/h x {_seconds(float(idle / rate))}: {what}"))
+    cost = rate * average
+    fee = _request(place, catalogue)
+    if fee:
+        parts.append(_part("requests", fee, f"{_usd(fee)} a request"))
+    machine, preempted, waiting = startup + float(mean_ms), 0.0, 0.0
+    if place.market == "spot" and around.market is not None:
+        again = [reworked(startup, ms, around.market, around.checkpoint_ms) for ms in grid]
+        total = sum(one.machine_ms for one in again) / len(again)
+        preempted = sum(one.preemptions for one in again) / len(again)
+        waiting = sum(one.waiting_ms for one in again) / len(again)
+        if not math.isfinite(total):
+            return None
+        extra = rate * _exact(max(0.0, total - machine))
+        cost += extra
+        parts.append(
+            _part(
+                "rework",
+                extra,
+                f"{_usd(hour)}/h x {_seconds(max(0.0, total - machine))}: {preempted:.2f} preemptions expected at "
+                f"{around.market.per_hour:.3g} an hour, start-up and work since the last checkpoint each time",
+            )
+        )
+        machine = max(machine, total)
+    cost, parts, machine = _repeated(place, cost, parts, machine, around)
+    return Bid(
+        place=place,
+        hour=hour,
+        run=run,
+        startup_ms=(float(low), float(high)),
+        cost=cost + fee,
+        parts=tuple(parts),
+        run_ms=max(0.0, machine - startup),
+        waiting_ms=waiting,
+        rework=machine / (startup + float(mean_ms)) if startup + float(mean_ms) else 1.0,
+    )
+
+
+def _repeated(
+    place: Place, cost: Fraction, parts: list[Part], machine: float, around: Surroundings
+) -> tuple[Fraction, list[Part], float]:
+    """What runs out of memory is done again with twice as much; what fails is tried again."""
+    short = 0.0 if around.memory_mib is None else around.memory_mib.above(place.memory_mib)
+    if short > 1e-6:
+        again = cost * 2 * _exact(short)
+        said = f"{short:.1%} need more than {place.memory_mib} MiB x again, at twice the memory and price"
+        parts.append(_part("out-of-memory", again, said))
+        cost += again
+        machine *= 1 + short
+    if around.failed > 0:
+        tries = 1 / (1 - min(around.failed, 0.9)) - 1
+        parts.append(
+            _part("retries", cost * _exact(tries), f"{around.failed:.0%} of attempts failed and were repeated")
+        )
+        cost += cost * _exact(tries)
+        machine *= 1 + tries
+    return cost, parts, machine
+
+
+def priced(one: Bid, load: Load, backend: str, slots: int | None, confidence: float | None) -> Priced:
+    """For the whole step. `slots` is how many run at once by the quotas; None for all."""
+    waves, at_once = waves_of(load, slots)
+    count = _exact(load.attempts)
+    cost = one.cost * count
+    slowest = one.run.slowest(at_once) / one.run.mean if one.run.mean else 1.0
+    alone = one.startup_mean_ms + one.waiting_ms + one.run_ms * slowest
+    time_ms = load.rounds * waves * alone
+    parts = tuple(
+        Part(what=part.what, amount=part.amount * count, formula=_times(part.formula, load.attempts))
+        for part in one.parts
+    )
+    high_cost, high_time = None, None
+    if confidence is not None:
+        factor = max(one.run.of_sum(load.attempts_high, confidence), 1.0) * _unlucky(one, load, confidence)
+        high_cost = max(cost, one.cost * _exact(load.attempts_high) * _exact(factor))
+        late = one.startup_ms[1] + one.waiting_ms + one.run.slowest(at_once, confidence) * one.rework
+        high_time = max(time_ms, load.rounds_high * waves * late) / 1000
+    return Priced(
+        offer=way_of(one.place, backend),
+        cost=cost,
+        time_s=time_ms / 1000,
+        time_high_s=high_time,
+        cost_high=high_cost,
+        parts=parts,
+    )
+
+
+def _unlucky(one: Bid, load: Load, confidence: float) -> float:
+    """Starts that take longest, and on spot more preemptions than expected: a Poisson number of them, at the
+    confidence by its normal approximation."""
+    mean = one.startup_mean_ms + one.run_ms
+    if not mean:
+        return 1.0
+    slow = (one.startup_ms[1] - one.startup_mean_ms) / mean / math.sqrt(max(1.0, load.attempts))
+    again = max(0.0, one.rework - 1)
+    lost = again * (1 + max(0.0, z(confidence)) / math.sqrt(max(again * load.attempts, 0.05))) - again if again else 0.0
+    return 1.0 + slow + lost
+
+
+def waves_of(load: Load, slots: int | None) -> tuple[int, int]:
+    """How many times over, and how many at once."""
+    limits = [limit for limit in (load.most, slots) if limit is not None]
+    at_once = max(1, min([load.width, *limits]))
+    return -(-max(1, load.width) // at_once), at_once
+
+
+def way_of(place: Place, backend: str) -> Way:
+    return Way(
+        backend=backend,
+        service=place.service,
+        instance_type=place.instance_type,
+        vcpus=place.vcpus,
+        memory_mib=place.memory_mib,
+        cloud=place.cloud,
+        gpu=place.gpu,
+        gpus=place.gpus,
+        market=place.market,
+        region=place.region,
+    )
+
+
+def _request(place: Place, catalogue: Catalogue) -> Fraction:
+    if place.service != "function":
+        return Fraction(0)
+    rate = catalogue.rate("function", "requests", place.region, "on-demand", cloud=place.cloud)
+    return Fraction(0) if rate is None else Fraction(rate.usd)  # of a million: micro-dollars of one
+
+
+def _part(what: str, amount: Fraction, formula: str) -> Part:
+    return Part(what=what, amount=amount, formula=formula)
+
+
+def _times(formula: str, count: float) -> str:
+    return formula if count == 1 else f"{formula}, x {count:g}"
+
+
+def _exact(number: float) -> Fraction:
+    """As it is written."""
+    return Fraction(str(round(number, 6)))
+
+
+def _usd(micro: Fraction) -> str:
+    return f"${float(micro / MICRO):.6g}"
+
+
+def _seconds(ms: float) -> str:
+    return f"{ms / 1000:.6g} s"
