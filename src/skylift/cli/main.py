@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "skylift.cli.rightsize:rightsize",
         "Which memory and class of compute its steps should have, and what that saves.",
     ),
+    "spot": ("skylift.cli.spot:spot", "Jobs with a deadline on spot machines: what policies cost."),
     "replay": ("skylift.cli.replay:replay", "Run one recorded attempt again, here, to debug it."),
     "shell": ("skylift.cli.shell:shell", "Open a prompt in the place of an attempt, while it runs or is kept."),
     "register": ("skylift.cli.register:register", "Make a pipeline known to a server, to be started by name."),

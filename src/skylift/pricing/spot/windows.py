@@ -35,6 +35,11 @@ def windows(trace: Trace, job: Job, count: int) -> list[list[Run]]:
             f"the trace {trace.name} is {hours(len(values))} long: a job of {hours(job.deadline)} does not fit in",
             hint="choose longer traces with --match, or a shorter deadline",
         )
+    if count > len(values) - job.deadline:
+        raise TraceInvalid(
+            f"the trace {trace.name} has room for {len(values) - job.deadline} different starts, not for {count}",
+            hint="lower --starts",
+        )
     return [runs(values[start : start + job.deadline]) for start in starts(len(values), job, count)]
 
 

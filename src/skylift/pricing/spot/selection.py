@@ -1,0 +1,45 @@
+"""Which of the recorded markets an evaluation means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from skylift.pricing.spot.traces import Trace, TraceInvalid, read_traces, some
+
+
+class Selection(msgspec.Struct, frozen=True, kw_only=True):
+    traces: list[Trace]
+    left_out: list[str]
+    notes: list[str]
+
+
+def select_traces(place: Path, match: str | None) -> Selection:
+    """The traces of a place whose name has `match` in it. Where both kinds are among them, those of availability: the
+    setting asks whether a machine could be had. Raises TraceInvalid."""
+    found = read_traces(place)
+    chosen = [trace for name, trace in found.items() if match is None or match in name]
+    if not chosen:
+        raise TraceInvalid(f"no trace in {place} has {match!r} in its name", hint=f"there are: {some(sorted(found))}")
+    held = [trace for trace in chosen if trace.kind == "preemption"]
+    if len(held) == len(chosen):
+        return Selection(traces=chosen, left_out=[], notes=[_all_held(len(held))])
+    if not held:
+        return Selection(traces=chosen, left_out=[], notes=[])
+    return Selection(
+        traces=[trace for trace in chosen if trace.kind != "preemption"],
+        left_out=[trace.name for trace in held],
+        notes=[
+            f"left out: {some([trace.name for trace in held])}: of kind preemption, they tell when one machine ran, not"
+            " when one could be had; --match that chooses only such traces evaluates on them"
+        ],
+    )
+
+
+def _all_held(count: int) -> str:
+    which = "the trace is" if count == 1 else f"all {count} traces are"
+    return (
+        f"{which} of kind preemption: spot counts as available while the recorded machine ran, so the time that it took"
+        " to launch it again counts as time without spot"
+    )
