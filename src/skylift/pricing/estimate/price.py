@@ -65,13 +65,13 @@ def _of_free_tiers(uses: Sequence[Use], situation: Situation) -> Iterator[str]:
 
 def _priced(use: Use, situation: Situation) -> tuple[list[Line], list[str]]:
     notes = [f"{use.service.title}: {use.service.note}"] if use.service.note else []
-    timing = timing_of(use, situation.as_of)
+    timing = timing_of(use, situation.catalogue, situation.as_of)
     notes += [] if timing is None else timing.notes
     if use.service.machines:
         assert timing is not None
         lines, said = machine_lines(use, timing, situation.catalogue, situation.rules, situation.as_of)
         return lines, notes + said
-    memory, said_of_memory = memory_of(use)
+    memory, said_of_memory = memory_of(use, situation.catalogue)
     found: list[Line] = []
     for charge in use.service.charges:
         if all(_given(factor, use) for factor in charge.of):

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate.amounts import EstimateInvalid, memory_words, written
-from skylift.pricing.estimate.rules import Room, Service
+from skylift.pricing.estimate.rules import Room, Service, room_of
 from skylift.pricing.estimate.uses import Use
 
 
-def memory_of(use: Use) -> tuple[Fraction | None, list[str]]:
+def memory_of(use: Use, catalogue: Catalogue) -> tuple[Fraction | None, list[str]]:
     """In MiB, as it is billed. Raises EstimateInvalid with the nearest size that there is."""
     asked = use.amount("memory")
-    if asked is None or not use.service.room:
-        return asked, []
-    rooms = _with_processors(use)
+    if asked is None:
+        return None, []
+    rooms = _with_processors(use, room_of(use.service, catalogue))
     sizes = [size for room in rooms if (size := _at_least(room, asked)) is not None]
     if not sizes:
         largest = max(Fraction(room.most_mib) for room in rooms)
@@ -36,14 +37,12 @@ def _at_least(room: Room, asked: Fraction) -> Fraction | None:
     return Fraction(size) if size <= room.most_mib else None
 
 
-def _with_processors(use: Use) -> Sequence[Room]:
+def _with_processors(use: Use, rooms: Sequence[Room]) -> Sequence[Room]:
     vcpus = use.amount("vcpus")
-    if vcpus is None:
-        return use.service.room
-    found = [room for room in use.service.room if room.vcpus is None or Fraction(room.vcpus) == vcpus]
-    if found:
+    found = [room for room in rooms if vcpus is None or Fraction(room.vcpus or 0) == vcpus]
+    if found or vcpus is None:
         return found
-    there = sorted({Fraction(room.vcpus) for room in use.service.room if room.vcpus is not None})
+    there = sorted({Fraction(room.vcpus) for room in rooms if room.vcpus is not None})
     nearest = min(there, key=lambda one: abs(one - vcpus))
     raise EstimateInvalid(
         f"{use.service.name} has no places of {written(vcpus)} vCPU",

@@ -1,5 +1,5 @@
-"""The rules that change bills, as data: what a service charges for, increments and minimums, sizes and limits, free
-tiers, GCP's sustained use. Each with the date from which it holds and its source, in `rules.json`."""
+"""The rules that change bills, as data with sources in `rules.json`: what a service charges for, how it was billed
+before, free tiers, sustained use. How each class is billed now, its sizes and limits are rules of the catalogue."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from typing import Literal
 import msgspec
 
 from skylift.ports.compute import ServiceClass
+from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate.amounts import EstimateInvalid
+from skylift.pricing.rows import Rule
 
 Factor = Literal[
     "memory", "vcpus", "ghz", "time", "each", "requests", "reads", "writes", "transitions", "data", "months"
@@ -35,10 +37,11 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
 class Billing(msgspec.Struct, frozen=True, kw_only=True):
     """What is begun of an increment is paid whole, and never less than the minimum."""
 
-    since: str
     increment_ms: int
     minimum_ms: int
-    source: str
+    source: str = ""
+    until: str | None = None
+    """The first day on which it held no more."""
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +51,6 @@ class Room(msgspec.Struct, frozen=True, kw_only=True):
     least_mib: int
     most_mib: int
     step_mib: int
-    source: str = ""
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,18 +69,22 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """At least one of these."""
     may: tuple[str, ...] = ()
     charges: tuple[Charge, ...] = ()
-    billing: tuple[Billing, ...] = ()
-    """The oldest first."""
+    rule: ServiceClass | None = None
+    """Whose rule of the catalogue it is billed by, and has its sizes and limit from."""
+    before: tuple[Billing, ...] = ()
+    """How it was billed before that, the oldest first."""
+    billing: Billing | None = None
+    """Of its own, as are these two, where the catalogue has no rule of it."""
     room: tuple[Room, ...] = ()
+    longest_ms: int | None = None
     spot: bool = False
     """Its charges have prices of their own on spot."""
     rounds_memory: bool = False
     """Memory between two steps is billed as the next one; otherwise it cannot be had."""
     ghz: dict[int, Decimal] = {}
     """Processor that comes with so many MiB."""
-    longest_ms: int | None = None
     one: str = "use"
-    """What cannot be longer than that."""
+    """What cannot be longer than its limit."""
     classes: dict[str, str] = {}
     """What `class` may say, and the catalogue's word for it; the first one is meant where nothing is said."""
     to: dict[str, str] = {}
@@ -161,10 +167,39 @@ PLAIN: ServiceClass = "batch"
 """The catalogue's word for machines by the hour."""
 
 
-def billing_of(service: Service, as_of: str | None) -> Billing:
-    """The rule of a day, or the newest one."""
-    known = [one for one in service.billing if as_of is None or one.since <= as_of]
-    return known[-1] if known else service.billing[0]
+def billing_of(service: Service, catalogue: Catalogue, as_of: str | None) -> Billing | None:
+    """Of a day, or as it is now; None for what is not bought by time."""
+    for old in service.before:
+        if as_of is not None and old.until is not None and as_of < old.until:
+            return old
+    rule = _rule(service, catalogue)
+    return service.billing if rule is None else Billing(increment_ms=rule.increment_ms, minimum_ms=rule.minimum_ms)
+
+
+def longest_ms_of(service: Service, catalogue: Catalogue) -> int | None:
+    rule = _rule(service, catalogue)
+    return service.longest_ms if rule is None else rule.longest_ms
+
+
+def room_of(service: Service, catalogue: Catalogue) -> tuple[Room, ...]:
+    """Where memory alone is chosen, processors come with it."""
+    rule = _rule(service, catalogue)
+    if rule is None:
+        return service.room
+    chosen = "vcpus" in service.needs
+    return tuple(
+        Room(
+            vcpus=Decimal(str(size.vcpus)) if chosen else None,
+            least_mib=size.least_mib,
+            most_mib=size.most_mib,
+            step_mib=size.step_mib,
+        )
+        for size in rule.sizes
+    )
+
+
+def _rule(service: Service, catalogue: Catalogue) -> Rule | None:
+    return None if service.rule is None else catalogue.rules_of(service.cloud)[service.rule]
 
 
 def billed_ms(billing: Billing, ms: Fraction) -> Fraction:

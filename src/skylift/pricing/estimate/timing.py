@@ -6,8 +6,9 @@ from fractions import Fraction
 
 import msgspec
 
+from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate.amounts import HOUR_MS, EstimateInvalid, time_words, written
-from skylift.pricing.estimate.rules import Billing, Service, billed_ms, billing_of
+from skylift.pricing.estimate.rules import Billing, Service, billed_ms, billing_of, longest_ms_of
 from skylift.pricing.estimate.uses import Use
 
 _UNIT_MS = {"s": 1000, "h": HOUR_MS}
@@ -29,22 +30,20 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         return exact if "…" not in exact else f"{written(self.each('s'))} s / {written(Fraction(_UNIT_MS[unit], 1000))}"
 
 
-def timing_of(use: Use, as_of: str | None) -> Timing | None:
+def timing_of(use: Use, catalogue: Catalogue, as_of: str | None) -> Timing | None:
     """None for what is not bought by time."""
-    if not use.service.billing:
+    billing = billing_of(use.service, catalogue, as_of)
+    if billing is None:
         return None
-    billing = billing_of(use.service, as_of)
     each, times = _each(use)
-    if each is None:
-        return None
     billed = billed_ms(billing, each)
-    notes = [*_shared_out(use, each), *_limit(use.service, each)]
+    notes = [*_shared_out(use, each), *_limit(use.service, longest_ms_of(use.service, catalogue), each)]
     if billed != each:
         notes.append(_rounded(use, each, billed, billing))
     return Timing(billed_ms=billed, times=times, notes=notes)
 
 
-def _each(use: Use) -> tuple[Fraction | None, Fraction]:
+def _each(use: Use) -> tuple[Fraction, Fraction]:
     """Length of one of so many. What all requests took together is shared out evenly among them."""
     if (each := use.amount("each")) is not None:
         requests = use.amount("requests")
@@ -53,8 +52,7 @@ def _each(use: Use) -> tuple[Fraction | None, Fraction]:
         return each, requests
     hours = use.amount("hours")
     total = use.amount("duration") if hours is None else hours * HOUR_MS
-    if total is None:
-        return None, Fraction(1)
+    assert total is not None  # a use of what is bought by time was checked for it
     requests = use.amount("requests") or Fraction(1)
     if total / requests < 1:
         raise EstimateInvalid(
@@ -71,10 +69,10 @@ def _shared_out(use: Use, each: Fraction) -> list[str]:
     return [f"{use.service.title}: {time_words(each * requests)} for all requests, {time_words(each)} for each"]
 
 
-def _limit(service: Service, each: Fraction) -> list[str]:
-    if service.longest_ms is None or each <= service.longest_ms:
+def _limit(service: Service, longest_ms: int | None, each: Fraction) -> list[str]:
+    if longest_ms is None or each <= longest_ms:
         return []
-    longest = time_words(Fraction(service.longest_ms))
+    longest = time_words(Fraction(longest_ms))
     return [
         f"{service.title}: no single {service.one} can be longer than {longest}: this is priced as an amount of use"
     ]
