@@ -70,10 +70,16 @@ def _use(node: Any, path: Path, catalogue: Catalogue, rules: Rules, region: str 
     line = node.start_mark.line + 1
 
     def naming(key: str) -> str:
-        return f"{path}:{entries[key].line if key in entries else line}: {key}"
+        return _place(path, entries[key]) if key in entries else key
 
     given = {key: _text(entry, path) for key, entry in entries.items()}
-    return read_use(given, naming, catalogue, rules, region)
+    try:
+        use = read_use(given, naming, catalogue, rules, region)
+    except EstimateInvalid as error:
+        if error.message.startswith(f"{path}:"):
+            raise
+        raise EstimateInvalid(f"{path}:{line}: {error.message}", hint=error.hint) from error
+    return msgspec.structs.replace(use, where=f"{path}:{line}: ")
 
 
 def _compose(path: Path) -> Any:

@@ -8,10 +8,10 @@ from fractions import Fraction
 import msgspec
 
 from skylift.pricing.catalogue import Catalogue
-from skylift.pricing.estimate.amounts import TIMES, memory_words, written
+from skylift.pricing.estimate.amounts import TIMES, EstimateInvalid, memory_words, written
 from skylift.pricing.estimate.lines import Estimate, Line, Meter, by_tier, free_line, rate_line, scale_of, time_unit
 from skylift.pricing.estimate.machines import machine_lines
-from skylift.pricing.estimate.missing import no_rate
+from skylift.pricing.estimate.missing import NoPrice, no_rate
 from skylift.pricing.estimate.room import ghz_of, memory_of
 from skylift.pricing.estimate.rules import Charge, Factor, Free, Rules, rules
 from skylift.pricing.estimate.timing import Timing, timing_of
@@ -47,7 +47,7 @@ def estimate(
     lines: list[Line] = []
     notes: list[str] = []
     for use in uses:
-        found, said = _priced(use, situation)
+        found, said = _placed(use, situation)
         lines += found
         notes += [note for note in (*use.notes, *said) if note not in notes]
     return Estimate(lines=tuple(lines), notes=(*notes, *_of_free_tiers(uses, situation)))
@@ -61,6 +61,14 @@ def _of_free_tiers(uses: Sequence[Use], situation: Situation) -> Iterator[str]:
         yield f"no free tier is taken off; {', '.join(having)} would have one"
     if situation.free_tier and len(having) < len(names):
         yield f"no free tier is known of {', '.join(name for name in names if name not in having)}"
+
+
+def _placed(use: Use, situation: Situation) -> tuple[list[Line], list[str]]:
+    """With the use's place in what is refused."""
+    try:
+        return _priced(use, situation)
+    except (EstimateInvalid, NoPrice) as error:
+        raise type(error)(f"{use.where}{error.message}", hint=error.hint) from error
 
 
 def _priced(use: Use, situation: Situation) -> tuple[list[Line], list[str]]:

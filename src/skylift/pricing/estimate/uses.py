@@ -52,6 +52,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
     arch: str | None = None
     amounts: dict[str, Fraction] = {}
     notes: tuple[str, ...] = ()
+    where: str = ""
+    """Where it is written, to begin a message with: `bill.yaml:7: `."""
 
     def amount(self, key: str) -> Fraction | None:
         return self.amounts.get(key)

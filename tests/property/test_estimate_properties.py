@@ -1,0 +1,115 @@
+"""What is true of every estimate: exact, additive, growing with what is used, without jumps between tiers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from skylift.pricing.catalogue import catalogue
+from skylift.pricing.estimate.amounts import count, data_gib, dollars, number, time_ms, written
+from skylift.pricing.estimate.lines import Estimate
+from skylift.pricing.estimate.price import estimate
+from skylift.pricing.estimate.rules import Billing, billed_ms, rules
+from skylift.pricing.estimate.uses import Use, read_use
+
+MS = st.integers(1, 10**9)
+GIB = st.integers(1, 10**6)
+
+
+def use_of(given: Mapping[str, str]) -> Use:
+    return read_use(given, str, catalogue(), rules())
+
+
+def of(*uses: Mapping[str, str], free_tier: bool = False) -> Estimate:
+    return estimate([use_of(use) for use in uses], catalogue(), free_tier=free_tier)
+
+
+def sunk(ms: int) -> dict[str, str]:
+    return {"type": "n1-standard-1", "region": "us-central1", "duration": f"{ms}ms"}
+
+
+def moved(gib: int) -> dict[str, str]:
+    return {"service": "transfer", "data": str(gib)}
+
+
+def called(ms: int, times: int, mib: int = 1024) -> dict[str, str]:
+    return {"service": "lambda", "memory": f"{mib} MiB", "each": f"{ms}ms", "requests": str(times)}
+
+
+@given(MS, st.integers(1, 10**9), st.integers(128, 10240))
+def test_lambda_is_exactly_what_the_formula_says(ms: int, times: int, mib: int) -> None:
+    seconds = Fraction(mib, 1024) * Fraction(ms, 1000) * times
+    tiers = ((0, "0.0000166667"), (6 * 10**9, "0.000015"), (15 * 10**9, "0.0000133334"))
+    expected = Fraction(times) * Fraction("0.0000002")
+    for at, (start, usd) in enumerate(tiers):
+        end = Fraction(tiers[at + 1][0]) if at + 1 < len(tiers) else seconds
+        expected += max(Fraction(0), min(seconds, end) - start) * Fraction(usd)
+    assert of(called(ms, times, mib)).usd == expected
+
+
+@given(st.lists(st.tuples(MS, st.integers(1, 10**6)), min_size=1, max_size=4))
+def test_lines_add_up_and_each_is_amount_times_price(uses: list[tuple[int, int]]) -> None:
+    found = of(*(called(ms, times) for ms, times in uses), free_tier=True)
+    assert found.usd == sum((line.amount * line.usd_per_unit for line in found.lines), Fraction(0))
+    assert found.usd >= 0
+
+
+@given(GIB, GIB)
+def test_one_bill_of_two_uses_is_the_bill_of_both_as_one(first: int, second: int) -> None:
+    """Across tiers too: they are those of the month, not of the use."""
+    assert of(moved(first), moved(second)).usd == of(moved(first + second)).usd
+
+
+@given(GIB, st.integers(1, 1000))
+def test_more_costs_more_and_tiers_do_not_jump(gib: int, more: int) -> None:
+    step = of(moved(gib + more)).usd - of(moved(gib)).usd
+    assert more * Fraction("0.05") <= step <= more * Fraction("0.09")
+
+
+@given(MS, st.integers(1, 10**8))
+def test_a_longer_use_of_a_machine_never_costs_less_and_never_more_than_the_full_price(ms: int, more: int) -> None:
+    shorter, longer = of(sunk(ms)).usd, of(sunk(ms + more)).usd
+    assert shorter <= longer
+    assert longer - shorter <= Fraction("0.0475") * (Fraction(more + 1000, 3_600_000) + Fraction(1, 60))
+
+
+@given(MS)
+def test_sustained_use_takes_off_at_most_thirty_percent(ms: int) -> None:
+    full = Fraction("0.0475") * billed_ms(Billing(increment_ms=1000, minimum_ms=60_000), Fraction(ms)) / 3_600_000
+    assert full * Fraction("0.7") <= of(sunk(ms)).usd <= full
+
+
+@given(
+    st.fractions(min_value=0, max_value=10**12), st.sampled_from([1, 100, 1000, 60_000]), st.sampled_from([0, 60_000])
+)
+def test_what_is_begun_is_paid_whole_and_no_more(ms: Fraction, increment: int, minimum: int) -> None:
+    billing = Billing(increment_ms=increment, minimum_ms=max(increment, minimum))
+    billed = billed_ms(billing, ms)
+    assert billed >= max(ms, billing.minimum_ms) and billed % increment == 0
+    assert billed == billing.minimum_ms or billed - ms < increment
+
+
+@given(MS, st.integers(1, 10**6))
+def test_a_free_tier_takes_off_and_never_more_than_all(ms: int, times: int) -> None:
+    full, free = of(called(ms, times)), of(called(ms, times), free_tier=True)
+    most = 400_000 * Fraction("0.0000166667") + Fraction("0.2")
+    assert max(Fraction(0), full.usd - most) <= free.usd <= full.usd
+
+
+@given(st.decimals(min_value="0.001", max_value=10**9, places=3))
+def test_amounts_are_read_as_they_are_written(amount: object) -> None:
+    exact = Fraction(str(amount))
+    assert number(str(amount), "") == exact
+    assert time_ms(f"{amount}s", "") == exact * 1000
+    assert data_gib(f"{amount} TB", "") == exact * 1024
+    assert Fraction(written(exact).replace(",", "")) == exact
+    assert Fraction(dollars(exact).replace(",", "").removeprefix("$")) == exact
+
+
+@given(st.integers(0, 10**9))
+def test_counts_are_whole_in_every_spelling(whole: int) -> None:
+    assert count(str(whole), "") == count(f"{whole:,}", "") == whole
+    assert count(f"{whole}k", "") == whole * 1000
