@@ -67,6 +67,8 @@ COMMANDS_IN_ORDER = (
     "redrive",
     "answer",
     "rightsize",
+    "spot",
+    "prices",
     "replay",
     "shell",
     "register",
