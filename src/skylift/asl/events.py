@@ -134,9 +134,28 @@ class StopRequested(Event, frozen=True, kw_only=True):
 class PauseRequested(Event, frozen=True, kw_only=True):
     """No new task starts until ResumeRequested; what runs, goes on and is recorded."""
 
+    cause: str | None = None
+    """For people, where it was not a person who asked: a budget that is spent."""
+
 
 class ResumeRequested(Event, frozen=True, kw_only=True):
-    pass
+    budget: str | None = None
+    """What the run may cost from now on, in US dollars: `12.50`."""
+
+
+class BudgetReached(Event, frozen=True, kw_only=True):
+    """So much of a budget is spent. Changes nothing in the run: its journal is where it is told, once."""
+
+    scope: Literal["run", "month"]
+    share: str
+    """`0.8`."""
+    limit_usd_micro: int
+    spent_usd_micro: int
+    """By ended deliveries exactly, by running ones as far as they had come, rounded."""
+    running_usd_micro: int = 0
+    """How much of that is of running ones."""
+    month: str | None = None
+    """`2026-11`, UTC."""
 
 
 class RedriveRequested(Event, frozen=True, kw_only=True):
@@ -210,6 +229,7 @@ AnyEvent = (
     | StopRequested
     | PauseRequested
     | ResumeRequested
+    | BudgetReached
     | RedriveRequested
     | MapRunUpdated
 )

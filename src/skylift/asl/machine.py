@@ -101,6 +101,7 @@ class Machine:
 
     def _resumed(self, turn: Turn, event: events.ResumeRequested) -> None:
         state = turn.state
+        state.budget = event.budget or state.budget
         if state.status != "PAUSED":
             return
         state.status = "RUNNING"
@@ -109,6 +110,9 @@ class Machine:
             if task is not None:
                 turn.commands.append(task)
         state.held.clear()
+
+    def _noted(self, turn: Turn, event: events.BudgetReached) -> None:
+        """For those who read the journal."""
 
     def _redriven(self, turn: Turn, event: events.RedriveRequested) -> None:
         state = turn.state
@@ -240,6 +244,7 @@ _HANDLERS: dict[type, Callable[[Machine, Turn, Any], None]] = {
     events.StopRequested: Machine._stopped,
     events.PauseRequested: Machine._paused,
     events.ResumeRequested: Machine._resumed,
+    events.BudgetReached: Machine._noted,
     events.RedriveRequested: Machine._redriven,
     events.MapRunUpdated: Machine._map_run_updated,
 }

@@ -249,6 +249,8 @@ class RunState(msgspec.Struct):
     """Frame number by reader or writer number."""
     held: dict[str, int] = {}
     """Frame number by token of each task that waits for the run to be resumed."""
+    budget: str | None = None
+    """What a resumption said that the run may cost."""
 
     def task(self, token: str) -> StartTask | None:
         """The task under way that waits for this token."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import UNSET
 
+from skylift.engine.guard import Guard
 from skylift.engine.run import Attempt
 from skylift.ports.compute import Backend, Lost, Report, TaskCall
 
@@ -18,8 +19,9 @@ TURN = 64
 class Dispatcher:
     """One lane a backend. Runs take turns, so that a wide map does not keep a short run waiting."""
 
-    def __init__(self, backends: Mapping[str, Backend], window: int, report: Report) -> None:
-        self._lanes = {name: Lane(backend, window, report) for name, backend in backends.items()}
+    def __init__(self, backends: Mapping[str, Backend], window: int, report: Report, guard: Guard) -> None:
+        self._guard = guard
+        self._lanes = {name: Lane(backend, window, report, guard.given) for name, backend in backends.items()}
 
     def add(self, attempt: Attempt) -> None:
         assert attempt.backend is not None
@@ -29,6 +31,7 @@ class Dispatcher:
         """The backend has it already."""
         assert attempt.backend is not None
         attempt.sent = True
+        self._guard.given(attempt)
         lane = self._lanes[attempt.backend]
         lane.outstanding += _weight(attempt)
         lane.taken_on += 1 - _weight(attempt)
@@ -46,6 +49,7 @@ class Dispatcher:
         """The backend no longer has it, or never got it."""
         if attempt.sent and attempt.backend is not None:
             attempt.sent = False
+            self._guard.ended(attempt)
             lane = self._lanes[attempt.backend]
             lane.outstanding -= _weight(attempt)
             lane.taken_on -= 1 - _weight(attempt)
@@ -123,8 +127,9 @@ def _weight(attempt: Attempt) -> int:
 class Lane:
     """The way to one backend."""
 
-    def __init__(self, backend: Backend, window: int, report: Report) -> None:
+    def __init__(self, backend: Backend, window: int, report: Report, given: Callable[[Attempt], None]) -> None:
         self.backend = backend
+        self._given = given
         self.window = window
         self.outstanding = 0
         self.taken_on = 0
@@ -156,6 +161,7 @@ class Lane:
             attempt = queue.popleft()
             if attempt.open and attempt.backend is not None:
                 attempt.sent = True
+                self._given(attempt)
                 self.outstanding += _weight(attempt)
                 self.taken_on += 1 - _weight(attempt)
                 calls.append(call_of(attempt))

@@ -11,6 +11,7 @@ journal, and what came in is taken in again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from skylift.asl.events import (
@@ -23,6 +24,7 @@ from skylift.engine.book import AttemptDue, Book, RunDue
 from skylift.engine.calls import call_of
 from skylift.engine.commits import Commits
 from skylift.engine.dispatch import Dispatcher
+from skylift.engine.guard import Guard
 from skylift.engine.inputs import (
     Callback,
     Heartbeat,
@@ -37,7 +39,7 @@ from skylift.engine.inputs import (
 from skylift.engine.items import ItemStore, Job
 from skylift.engine.keeper import Keeper
 from skylift.engine.library import Library
-from skylift.engine.limits import EngineLimits
+from skylift.engine.limits import BudgetPlan, EngineLimits
 from skylift.engine.loader import Loader
 from skylift.engine.names import new_run_id
 from skylift.engine.nested import input_of
@@ -65,6 +67,7 @@ from skylift.ports.compute import Backend, Outcome, Submitted
 from skylift.ports.journal import Journal
 from skylift.ports.spot import SpotPolicy
 
+NO_PLACEMENT: Mapping[str, str] = MappingProxyType({})
 FIRE_MS = 50
 """How long a turn goes on with what is due before it is committed; the rest is due in the next one."""
 
@@ -93,12 +96,15 @@ class Engine:
         adopting: bool = False,
         spot_policy: SpotPolicy = safety_net,
         on_turn: Callable[[TurnReport], None] | None = None,
+        budget: BudgetPlan | None = None,
+        placement: Mapping[str, str] = NO_PLACEMENT,
     ) -> None:
         """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
         `log_path(run_id, token)` names the file for an attempt's output. `library` keeps compiled definitions over
         several lives of an engine on one thread. With `adopting` it takes over runs of engines that are not alive.
         `spot_policy` says when a task that may run on spot machines does.
-        `on_turn` is told of every committed turn."""
+        `on_turn` is told of every committed turn. `budget` is the project's, `placement` what its settings say of where
+        tasks go."""
         self.owner = owner
         self.journal = journal
         self.blobs = blobs
@@ -112,7 +118,10 @@ class Engine:
         self._observers = Observers()
         self._book = Book()
         self._library = library if library is not None else Library(journal)
-        self._dispatcher = Dispatcher(backends, self._limits.window, self.report)
+        guard = self._guard = Guard(
+            book=self._book, journal=journal, backends=backends, placement=placement, plan=budget or BudgetPlan()
+        )
+        self._dispatcher = Dispatcher(backends, self._limits.window, self.report, guard)
         router = router if router is not None else Router(backends)
         redeliveries = self._redeliveries = Redeliveries(router, self._limits, spot_policy)
         self._planner = Planner(
@@ -127,6 +136,7 @@ class Engine:
             owner=owner,
             version=version,
             resolve=resolve,
+            guard=guard,
         )
         self._answers = Answers(
             book=self._book,
@@ -155,6 +165,7 @@ class Engine:
             answers=self._answers,
             owner=owner,
             broken=self._keeper.broken,
+            guard=guard,
         )
         self._requests = Requests(
             book=self._book,
@@ -166,6 +177,7 @@ class Engine:
             signals=self._signals,
             dispatcher=self._dispatcher,
             new_id=new_id,
+            guard=guard,
         )
         self._commits = Commits(book=self._book, journal=journal, owner=owner, limits=self._limits, on_turn=on_turn)
         self._kept: list[Input] = []
@@ -233,6 +245,7 @@ class Engine:
         return self._next_due(turn)
 
     def _plan(self, inputs: Sequence[Input], turn: Turn) -> None:
+        self._guard.begin_turn(turn.now_ms)
         self._take_over_carry(turn)
         if self._adopting:
             self._adopt_orphans(turn)
@@ -245,6 +258,8 @@ class Engine:
             takers[type(given)](given, turn)
         if self._book.timers:
             self._fire(turn)
+        for run, event in self._guard.overdue(turn.now_ms):
+            self._planner.take(run, event, turn)
         if turn.todo or turn.nested:
             self._planner.settle(turn, self._limits.events_per_turn)
 
@@ -273,6 +288,7 @@ class Engine:
                 listener.tell(progress)
         for run in turn.ended:
             self._keeper.let_go(run)
+            self._guard.dropped(run)
         for reply, value in turn.replies:
             reply.set(value)
         for reply, problem in turn.failures:
@@ -294,6 +310,7 @@ class Engine:
     def _undo(self, turn: Turn, inputs: Sequence[Input]) -> None:
         """Throw away what the turn did in memory; keep what came in."""
         self._keeper.undo(turn)
+        self._guard.undone()
         self._kept = [given for given in inputs if type(given) is not ItemsDone]
         self._look = True
 

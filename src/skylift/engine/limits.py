@@ -2,7 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
+
+
+class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """`[budget]` of the settings. Amounts are US dollars as text, so that they are exact: `12.50`."""
+
+    month: str | None = None
+    """What all runs may cost in a month."""
+    alerts: tuple[str, ...] = ("0.5", "0.8", "1.0")
+    """Shares of a budget at which is told, once each."""
+    stop: bool = True
+    """Whether a spent budget pauses runs."""
+    kept: Path | None = None
+    """Folder for what was read of the journal already."""
+    prices: str = ""
+    """Which catalogue that was priced with."""
 
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from skylift.asl.commands import (
 )
 from skylift.asl.events import (
     AnyEvent,
+    ResumeRequested,
     TaskFailed,
     TaskStarted,
     TaskSubmitted,
@@ -35,6 +36,7 @@ from skylift.engine.calls import region_of
 from skylift.engine.children import Children, fail
 from skylift.engine.deadlines import Deadlines
 from skylift.engine.dispatch import Dispatcher
+from skylift.engine.guard import Guard
 from skylift.engine.jobs import submitted
 from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
@@ -78,7 +80,11 @@ class Planner:
         owner: str,
         version: str,
         resolve: Resolve | None,
+        guard: Guard,
     ) -> None:
+        self._guard = guard
+        self._waiting: dict[str, list[Attempt]] = {}
+        """By run, attempts that are to be given out again once its budget allows it."""
         self._book = book
         self._journal = journal
         self._router = router
@@ -105,7 +111,13 @@ class Planner:
     # -- events --------------------------------------------------------------------------------------------------------
 
     def apply(self, run: LiveRun, event: AnyEvent, turn: Turn) -> None:
-        """Take one event into a run."""
+        """Take one event into a run, after what budgets have to say of it."""
+        for other, first in self._guard.before(run, event, turn.now_ms):
+            self.take(other, first, turn)
+        self.take(run, event, turn)
+
+    def take(self, run: LiveRun, event: AnyEvent, turn: Turn) -> None:
+        """One event and nothing else."""
         record = run.record
         listeners = self._observers.of(record.run_id)
         history: list[HistoryEvent] | None = [] if listeners else None
@@ -122,6 +134,10 @@ class Planner:
         handlers = self._handlers
         for command in commands:
             handlers[type(command)](run, command, turn)
+        if type(event) is ResumeRequested:
+            for attempt in self._waiting.pop(record.run_id, ()):
+                if attempt.open:
+                    self.give_out(attempt, turn.now_ms)
         if history is not None:
             progress = Progress(record=run.record, entry=entry, commands=commands, history=history)
             turn.progress.append((listeners, progress))
@@ -274,6 +290,10 @@ class Planner:
 
     def give_out(self, attempt: Attempt, now_ms: int) -> None:
         """To its backend, once the turn is durable."""
+        attempt.held = self._guard.holds(attempt.run)
+        if attempt.held:
+            self._waiting.setdefault(attempt.run.record.run_id, []).append(attempt)
+            return
         attempt.recalled = False
         attempt.market = self._redeliveries.market(attempt, now_ms)
         self._dispatcher.add(attempt)

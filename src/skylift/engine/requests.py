@@ -8,6 +8,7 @@ from skylift.asl.events import AnyEvent, RedriveRequested
 from skylift.asl.status import OPEN
 from skylift.engine.book import Book
 from skylift.engine.dispatch import Dispatcher
+from skylift.engine.guard import Guard
 from skylift.engine.inputs import Recover, Send, StartRun, Watch
 from skylift.engine.keeper import Keeper, unknown_run
 from skylift.engine.loader import Loader
@@ -35,7 +36,9 @@ class Requests:
         signals: Signals,
         dispatcher: Dispatcher,
         new_id: Callable[[], str],
+        guard: Guard,
     ) -> None:
+        self._guard = guard
         self._book = book
         self._journal = journal
         self._planner = planner
@@ -90,24 +93,33 @@ class Requests:
             return
         if record.status in OPEN or type(send.event) is RedriveRequested:
             try:
-                self._deliver(record, run, send.event, turn)
+                problem = self._deliver(record, run, send.event, turn)
             except JournalUnavailable:
                 raise
             except SkyliftError as damage:  # it cannot be loaded
                 self._keeper.put_aside(run_id, damage)
                 turn.refuse(send.reply, damage)
                 return
+        if problem is not None:
+            turn.refuse(send.reply, problem)
+            return
         turn.answer(send.reply, None)
 
-    def _deliver(self, record: RunRecord, run: LiveRun | None, event: AnyEvent, turn: Turn) -> None:
+    def _deliver(self, record: RunRecord, run: LiveRun | None, event: AnyEvent, turn: Turn) -> SkyliftError | None:
+        """Why it is not done, if its budget says so."""
         if run is None and self._orphans.claim(record):
             run = self._loader.load(record, turn)
             if record.status not in OPEN:
                 self._signals.discard(record.run_id, turn)
         if run is None:
             turn.sends.append((record.run_id, event))
-        else:
+            return None
+        problem = self._guard.refuses(run, event)
+        if problem is None:
             self._planner.apply(run, event, turn)
+        elif record.status not in OPEN:
+            self._book.drop(run)
+        return problem
 
     # -- runs that nobody drives ---------------------------------------------------------------------------------------
 

@@ -63,6 +63,7 @@ class Attempt:
         "child",
         "command",
         "early",
+        "held",
         "limited",
         "market",
         "open",
@@ -88,6 +89,8 @@ class Attempt:
         """What the last delivery was bought as."""
         self.recalled = False
         """Whether its backend was asked to give it back, for another market."""
+        self.held = False
+        """Whether it waits until its run has a budget again."""
         self.beat_ms = 0
         """Last sign of life of a task that waits for a callback."""
         self.cache_key: str | None = None

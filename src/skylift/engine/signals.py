@@ -16,6 +16,7 @@ from skylift.asl.events import (
 from skylift.asl.status import OPEN
 from skylift.engine.answers import Answers, is_early
 from skylift.engine.book import Book
+from skylift.engine.guard import Guard
 from skylift.engine.planner import Planner
 from skylift.engine.run import LiveRun
 from skylift.engine.turn import Turn
@@ -35,7 +36,9 @@ class Signals:
         answers: Answers,
         owner: str,
         broken: Container[str],
+        guard: Guard,
     ) -> None:
+        self._guard = guard
         self._answers = answers
         self._book = book
         self._journal = journal
@@ -74,7 +77,7 @@ class Signals:
                 return
             self._planner.retire(attempt, turn)
             turn.cancelled.append(attempt)
-        if not_now(run.record, event) is None:
+        if not_now(run.record, event) is None and self._guard.refuses(run, event) is None:
             self._planner.apply(run, event, turn)
 
     def discard(self, run_id: str, turn: Turn) -> None:

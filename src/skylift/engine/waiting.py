@@ -18,7 +18,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     """Global."""
     label: str
     what: str
-    """`running`, `queued`, `callback`, `nested run RUN`, `timer`."""
+    """`running`, `queued`, `held` (for its budget), `callback`, `nested run RUN`, `timer`."""
     since_ms: int | None
     until_ms: int | None = None
     attempt: int = 0
@@ -33,6 +33,8 @@ def waiting_for(attempt: Attempt, held: Mapping[str, str], why: Mapping[str, str
     command, work = attempt.command, work_of(attempt)
     if attempt.child is not None:
         what = f"nested run {attempt.child}"
+    elif attempt.held:
+        what = "held"
     elif attempt.backend is not None:
         what = held.get(attempt.token, "queued")
     elif work is not None:
