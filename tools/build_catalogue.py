@@ -1,8 +1,8 @@
 """Builds the shipped catalogue from the tables of facts: `python tools/build_catalogue.py DATA [INTO]`.
 
 DATA is the folder with instances.csv, services.csv, aws_spot_advisor.csv and aws_reserved_2017.csv. INTO is
-src/skylift/pricing/data unless given. Every row goes through the rules of `skylift.pricing.quality`: what cannot be true
-is set aside with the reason. `rules.json` of each cloud is written by hand and left alone.
+src/skylift/pricing/data unless given. Every row goes through the rules of `skylift.pricing.quality`: what cannot
+be true is set aside with the reason. `rules.json` of each cloud is written by hand and left alone.
 """
 
 from __future__ import annotations

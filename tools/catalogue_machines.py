@@ -116,7 +116,7 @@ def _machine(row: Row) -> MachineType:
 
 
 def _mib(gib: str) -> int:
-    return int(Decimal(gib) * 1024)
+    return round(Decimal(gib) * 1024)
 
 
 def _prices(row: Row) -> Iterator[MachinePrice]:

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Which memory and class of compute its steps should have, and what that saves.",
     ),
     "spot": ("skylift.cli.spot:spot", "Jobs with a deadline on spot machines: what policies cost."),
+    "prices": ("skylift.cli.prices:prices", "What compute costs: find machines, estimate amounts, get newer prices."),
     "replay": ("skylift.cli.replay:replay", "Run one recorded attempt again, here, to debug it."),
     "shell": ("skylift.cli.shell:shell", "Open a prompt in the place of an attempt, while it runs or is kept."),
     "register": ("skylift.cli.register:register", "Make a pipeline known to a server, to be started by name."),

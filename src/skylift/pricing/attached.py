@@ -61,6 +61,7 @@ def price(book: Book, service: str, name: str, region: str, market: str, as_of: 
         usd_per_hour=host.usd_per_hour + pair.gpus * device.usd_per_hour,
         as_of=older.as_of,
         source=older.source,
+        parts=(host, device),
     )
 
 

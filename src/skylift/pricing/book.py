@@ -134,6 +134,7 @@ class Book:
             cloud=self.cloud,
             estimate=True,
             interruption=told.interruption,
+            parts=(full, told),
         )
 
     def advised(self, type: str, region: str, as_of: str | None) -> Advised | None:

@@ -157,6 +157,10 @@ class Catalogue:
         """Where a row is from, for people."""
         return f"{self.book(row.cloud).source_text(row.source)} ({row.as_of})"
 
+    def sources_of(self, row: MachinePrice) -> list[str]:
+        """Where a machine's price is from, for people: of what is made of several rows that of each."""
+        return list(dict.fromkeys(self.source(one) for one in row.parts or (row,)))
+
     def regions(self, cloud: str = "aws") -> list[str]:
         return self.book(cloud).regions
 

@@ -1,4 +1,4 @@
-"""Finds machines in the catalogue by what they have: every row of the answer is a machine in a region, with its prices."""
+"""Finds machines in the catalogue by what they have: a row of the answer is a machine in a region, with its prices."""
 
 from __future__ import annotations
 

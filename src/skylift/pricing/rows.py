@@ -36,6 +36,20 @@ class MachineType(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     cloud: str = "aws"
 
 
+class Advised(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider says of the spot market of a machine."""
+
+    type: str
+    region: str
+    savings_pct: int
+    """Against on-demand."""
+    interruption: str
+    """Share of such machines that was taken away in a month: `<5%` … `>20%`."""
+    as_of: str
+    source: str
+    cloud: str = "aws"
+
+
 class MachinePrice(msgspec.Struct, frozen=True, kw_only=True):
     """Of a machine for an hour."""
 
@@ -54,6 +68,9 @@ class MachinePrice(msgspec.Struct, frozen=True, kw_only=True):
     """On-demand times (1 - the savings that the provider publishes), not a price that somebody has paid."""
     interruption: str | None = None
     """Of an estimate: how often such machines are taken away in a month, as the provider's bucket."""
+    parts: tuple[MachinePrice | Advised, ...] = ()
+    """What it is made of: the prices of a host and of the GPUs that are added to it; of an estimate the price and the
+    savings that are taken off."""
 
 
 class Rate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -100,20 +117,6 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where processors come in proportion to memory."""
     families: tuple[str, ...] = ()
     """Beginnings of the names of the machines that places are made of where nobody names others."""
-    as_of: str
-    source: str
-    cloud: str = "aws"
-
-
-class Advised(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider says of the spot market of a machine."""
-
-    type: str
-    region: str
-    savings_pct: int
-    """Against on-demand."""
-    interruption: str
-    """Share of such machines that was taken away in a month: `<5%` … `>20%`."""
     as_of: str
     source: str
     cloud: str = "aws"

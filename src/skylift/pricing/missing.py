@@ -1,0 +1,192 @@
+"""Why nothing was found, and what there is nearest to it: a wrong name, needs that nothing meets, or no price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from msgspec.structs import replace
+
+from skylift.errors import SetupError
+from skylift.pricing.catalogue import Catalogue, Query
+from skylift.pricing.find import Found, candidates, matches
+from skylift.pricing.gpus import gpus_of, is_gpu
+from skylift.pricing.rows import MachinePrice, MachineType
+
+_SHOWN = 3
+
+
+class UnknownMachine(SetupError):
+    """No cloud has a machine of that name; the hint has names that may be meant."""
+
+    code = "UNKNOWN-MACHINE"
+
+
+class UnknownRegion(SetupError):
+    """There are no prices of such a region; the hint has those that there are."""
+
+    code = "UNKNOWN-REGION"
+
+
+class UnknownGpu(SetupError):
+    """No machine has such a GPU; the hint has those that there are."""
+
+    code = "UNKNOWN-GPU"
+
+
+class NoMachine(SetupError):
+    """No machine has all that is asked for; the hint has the largest there is."""
+
+    code = "NO-MACHINE"
+
+
+class NoPrice(SetupError):
+    """There is such a machine, and no price of it here, then, or bought so. The hint has the nearest that there is."""
+
+    code = "NO-PRICE"
+
+
+def reason(query: Query, catalogue: Catalogue) -> SetupError:
+    """Of an answer that is empty."""
+    clouds = [query.cloud] if query.cloud is not None else list(catalogue.clouds)
+    return (
+        _wrong_type(query, clouds, catalogue)
+        or _wrong_region(query, clouds, catalogue)
+        or _wrong_gpu(query, clouds, catalogue)
+        or _nothing_has_it(query, clouds, catalogue)
+        or _no_price(query, catalogue)
+    )
+
+
+def _wrong_type(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
+    wanted = query.type
+    if wanted is None or any(True for cloud in clouds for _ in candidates(catalogue.book(cloud), Query(type=wanted))):
+        return None
+    where = f"{query.cloud} has no" if query.cloud is not None else "there is no"
+    near = catalogue.nearest_type(wanted, query.cloud)
+    elsewhere = [] if near or query.cloud is None else catalogue.nearest_type(wanted)
+    hint = "`skylift prices find` lists them, and takes patterns such as --type 'p3.*'"
+    if near:
+        hint = f"did you mean {', '.join(near)}?"
+    elif elsewhere:
+        hint = f"another cloud has {', '.join(elsewhere)}"
+    return UnknownMachine(f"{where} machine type {wanted!r}", hint=hint)
+
+
+def _wrong_region(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
+    wanted = query.region
+    known = sorted({region for cloud in clouds for region in catalogue.regions(cloud)})
+    if wanted is None or any(matches(region, wanted) for region in known):
+        return None
+    near = get_close_matches(wanted.lower(), known, n=_SHOWN) or known
+    where = "" if query.cloud is None else f" of {query.cloud}"
+    return UnknownRegion(f"there are no prices{where} in region {wanted!r}", hint=f"regions{where}: {', '.join(near)}")
+
+
+def _wrong_gpu(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
+    model, _ = gpus_of(query.gpu)
+    if model is None or any(
+        True for cloud in clouds for _ in candidates(catalogue.book(cloud), Query(gpu=f"{model}:1"))
+    ):
+        return None
+    known = {machine.gpu for cloud in clouds for machine in catalogue.machines(cloud).values() if machine.gpu}
+    near = get_close_matches(model.upper(), known, n=_SHOWN, cutoff=0.5) or sorted(known)
+    where = "no cloud" if query.cloud is None else query.cloud
+    return UnknownGpu(f"{where} has machines with GPU {model!r}", hint=f"there are {', '.join(near)}")
+
+
+def _nothing_has_it(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
+    needs = replace(query, region=None, spot=False, as_of=None)
+    if any(True for cloud in clouds for _ in candidates(catalogue.book(cloud), needs)):
+        return None
+    named = replace(Query(), type=query.type, gpu=None if query.gpu is None else _one_of(query.gpu))
+    there = [machine for cloud in clouds for machine in candidates(catalogue.book(cloud), named)]
+    hint = "ask for less"
+    if there:
+        largest = max(there, key=lambda one: (_gpus(one), one.memory_mib, one.vcpus))
+        hint = f"the largest such is {largest.name} of {largest.cloud}: {size(largest)}"
+    return NoMachine(f"no machine has {needs_text(query)}", hint=hint)
+
+
+def _one_of(gpu: str) -> str:
+    model, _ = gpus_of(gpu)
+    return "1" if model is None else model
+
+
+def _gpus(machine: MachineType) -> int:
+    return machine.gpus if is_gpu(machine.gpu) else 0
+
+
+def _no_price(query: Query, catalogue: Catalogue) -> SetupError:
+    near = list(dict.fromkeys(_nearest(query, catalogue)))[:_SHOWN]
+    what = query.type or f"a machine with {needs_text(query)}"
+    market = "spot price" if query.spot else "price"
+    where = "" if query.region is None else f" in {query.region}"
+    when = "" if query.as_of is None else f" of {query.as_of} or before"
+    hint = f"the nearest there is: {'; '.join(near)}" if near else "`skylift prices find` shows what there is"
+    return NoPrice(f"no {market} of {what}{where}{when}", hint=hint)
+
+
+def _nearest(query: Query, catalogue: Catalogue) -> Iterator[str]:
+    """Each of what was asked for is let go alone, then all at once."""
+    wider = [
+        replace(query, estimates=True),
+        replace(query, spot=False),
+        replace(query, region=None),
+        _later(query, catalogue),
+        replace(query, services=("batch", "managed-training")),
+        replace(query, spot=False, region=None, as_of=None, services=("batch", "managed-training")),
+    ]
+    for one in wider:
+        for found in catalogue.find(one)[:_SHOWN] if one != query else ():
+            price = (found.spot_or_estimate if one.spot else None) or found.on_demand or found.spot
+            if price is not None:
+                yield _text(found, price)
+                break
+
+
+def _later(query: Query, catalogue: Catalogue) -> Query:
+    """As of the first day after the one that is asked for on which there is a price."""
+    days = [
+        day
+        for found in catalogue.find(replace(query, as_of=None))[:1]
+        for market in (("spot",) if query.spot else ("on-demand", "spot"))
+        for day in catalogue.book(found.machine.cloud).dates(
+            found.service, found.machine.name.partition("+")[0], found.region, market
+        )
+    ]
+    return replace(query, as_of=min((day for day in days if day > (query.as_of or "")), default=None))
+
+
+def _text(found: Found, price: MachinePrice) -> str:
+    kind = f"{price.market}{' (an estimate)' if price.estimate else ''}"
+    return f"{found.machine.name} in {found.region} {kind} ${price.usd_per_hour:f} an hour ({price.as_of})"
+
+
+def needs_text(query: Query) -> str:
+    """In words."""
+    words = [
+        "" if query.gpu is None else f"GPU {query.gpu}",
+        "" if query.vcpus is None else f"{query.vcpus:g} processors",
+        "" if query.memory_mib is None else f"{query.memory_mib / 1024:g} GiB",
+        "" if query.type is None else f"the name {query.type}",
+    ]
+    return ", ".join(word for word in words if word) or "a price"
+
+
+def size(machine: MachineType) -> str:
+    """In words."""
+    gpus = "" if not machine.gpus else f", {machine.gpus * machine.gpu_share:g} x {machine.gpu}"
+    return f"{machine.vcpus:g} processors, {machine.memory_mib / 1024:g} GiB{gpus}"
+
+
+__all__ = [
+    "NoMachine",
+    "NoPrice",
+    "UnknownGpu",
+    "UnknownMachine",
+    "UnknownRegion",
+    "needs_text",
+    "reason",
+    "size",
+]
