@@ -1,7 +1,7 @@
 """Amounts in the answers as people write them: sizes of data, lengths of time, speeds of lines, sums of money.
 
-Each keeps its text, so that a saved answer is the one that was given. Data is decimal here, as clouds and lines count it:
-a TB is 1,000 GB; TiB and GiB are the binary ones.
+Each keeps its text, so that a saved answer is the one that was given. Data is decimal here, as clouds and lines count
+it: a TB is 1,000 GB; TiB and GiB are the binary ones.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ class Book:
             return Rented(self.prices.machine(machine, market, name), at_once, kind)
         gpu, gpus = self.project.hardware.gpu, self.project.hardware.gpus
         if gpu is None or gpu.lower() == "none" or not gpus:
-            needs = ("hardware.machine",) if gpu is not None and gpu.lower() == "none" else ("hardware.gpu", "hardware.gpus")
+            without = gpu is not None and gpu.lower() == "none"
+            needs = ("hardware.machine",) if without else ("hardware.gpu", "hardware.gpus")
             lack = Lack(needs=tuple(path for path in needs if not self.has(path)) or ("hardware.machine",))
             return Rented(lack, lack, None)
         return self.prices.with_gpus(gpu, gpus, market, name)

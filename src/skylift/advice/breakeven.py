@@ -10,6 +10,7 @@ import msgspec
 from skylift.advice.book import Book
 from skylift.advice.figures import Figure, Input, Lack, assumed, figure, passed_on
 
+REQUESTS = "function or instance"
 HOURS = Input(name="hours", value=Fraction(730), unit="h", source="definition: 8,760 hours a year over 12 months")
 LIFETIME = assumed("lifetime", 36, "months", "three years, the longest term for which providers reserve machines")
 STARTS = assumed("starts", Fraction(11, 10), "", "a tenth more hours than worked, for machines that start and load")
@@ -23,7 +24,7 @@ def figures(book: Book) -> list[Figure]:
 
 
 def function_or_instance(book: Book) -> list[Figure]:
-    topic = "function or instance"
+    topic = REQUESTS
     prices, instance = book.prices, book.get("requests.instance")
     hour: Input | Lack = Lack(needs=("requests.instance",))
     if instance is not None:
@@ -69,7 +70,7 @@ def _crossing(book: Book, topic: str, each: Figure, month: Figure, hour: Input |
     )
     needed = _needed(book, topic, capacity, requests)
     share = figure(
-        "function-share", topic, "your requests over the break-even", "", "requests / break_even", requests,
+        "function-share", topic, "your requests over the break-even", "ratio", "requests / break_even", requests,
         passed_on(even, "break_even"),
     )  # fmt: skip
     functions = figure(
@@ -117,7 +118,7 @@ def buy_or_rent(book: Book) -> list[Figure]:
         "buying-payback", topic, "months until buying has paid for itself", "months", "price / (rent - running)",
         price, passed_on(rent, "rent"), running,
     )  # fmt: skip
-    if payback.value is not None and payback.value < 0 or payback.note.endswith("divide by"):
+    if (payback.value is not None and payback.value < 0) or payback.note.endswith("divide by"):
         payback = msgspec.structs.replace(
             payback, value=None, note="never: running it costs as much a month as renting, or more"
         )
@@ -127,7 +128,7 @@ def buy_or_rent(book: Book) -> list[Figure]:
         note="of 730: below it rent, above it buy",
     )  # fmt: skip
     share = figure(
-        "buying-share", topic, "a month of owning over a month of renting", "", "owning / rent",
+        "buying-share", topic, "a month of owning over a month of renting", "ratio", "owning / rent",
         passed_on(own, "owning"), passed_on(rent, "rent"),
     )  # fmt: skip
     return [rent, own, payback, even, share]

@@ -3,7 +3,8 @@
     {"skylift_constraints": 1, "regions": ["eu-central-1", "eu-west-1"], "spot": false, "private_network": true,
      "own_machines_only": false, "without": ["managed-training"], "because": {"regions": ["…"]}}
 
-`regions` are names or patterns (`eu-*`); null is any. `without` are service classes. All but the version may be left out.
+`regions` are names or patterns (`eu-*`); null is any. `without` are service classes. All but the version may be left
+out.
 """
 
 from __future__ import annotations

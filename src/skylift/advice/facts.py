@@ -80,7 +80,7 @@ DERIVED: dict[str, Derived] = {
         title="requests in an average second", of=("requests.per_month",), make=lambda per_month: per_month / MONTH_S
     ),
     "transfer.time": Derived(title="time to move the data", figure="transfer-time", kind=Span),
-    "transfer.share_of_line": Derived(title="share of the line that each month's new data takes", figure="transfer-share"),
+    "transfer.share_of_line": Derived(title="share of the line that new data takes", figure="transfer-share"),
     "function.share_of_break_even": Derived(
         title="requests over those at which functions cost as much", figure="function-share"
     ),
@@ -93,7 +93,8 @@ _SECONDS = {"h": 3600, "s": 1}
 
 def facts(project: Project, figures: Mapping[str, Figure]) -> Facts:
     """Of a project, with the figures that were worked out for it."""
-    known = {path: Fact(value=_plain(given), shown=shown(given), of=(path,)) for path, given in answers(project).items()}
+    given = answers(project)
+    known = {path: Fact(value=_plain(one), shown=shown(one), of=(path,)) for path, one in given.items()}
     lacking: dict[str, tuple[str, ...]] = {}
     for name, derived in DERIVED.items():
         fact = _from_figure(derived, figures) if derived.figure else _from_answers(derived, known)
@@ -113,6 +114,8 @@ def shown(given: Any) -> str:
     """An answer in a sentence."""
     if isinstance(given, tuple):
         return ", ".join(given) or "nothing"
+    if isinstance(given, Money):
+        return show(given.value, "USD")
     if isinstance(given, bool):
         return "yes" if given else "no"
     return f"{given:,}" if isinstance(given, (int, float)) else str(given)
@@ -129,7 +132,7 @@ def _from_answers(derived: Derived, known: Mapping[str, Fact]) -> Fact | tuple[s
     value = derived.make(*(known[path].value for path in derived.of))
     if value is None:
         return ()
-    text = shown(value) if isinstance(value, bool) else show(Fraction(value))
+    text = shown(value) if isinstance(value, bool) else show(Fraction(value), "ratio")
     return Fact(value=value, shown=text, of=derived.of)
 
 

@@ -104,7 +104,7 @@ def _without(bare: Figure, lacking: Sequence[Lack]) -> Figure:
 
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {"ceil": math.ceil, "min": min, "max": max}
-_SIGNS = {ast.Add: "+", ast.Sub: "−", ast.Mult: "×", ast.Div: "÷"}
+_SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "x", ast.Div: "/"}
 
 
 def _value(node: ast.expr, values: Mapping[str, Fraction]) -> Fraction:
@@ -129,12 +129,12 @@ def _words(node: ast.expr, names: Mapping[str, str], within: int = 0) -> str:
     if isinstance(node, ast.Name):
         return names[node.id]
     if isinstance(node, ast.Constant):
-        return f"{node.value:,}"
+        return str(node.value)
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         return f"{node.func.id}({', '.join(_words(one, names) for one in node.args)})"
     if isinstance(node, ast.BinOp):
         rank = 1 if isinstance(node.op, (ast.Add, ast.Sub)) else 2
-        tight = rank + (not isinstance(node.op, (ast.Add, ast.Mult)))  # what stands behind − and ÷
+        tight = rank + (not isinstance(node.op, (ast.Add, ast.Mult)))  # what stands behind - and /
         text = f"{_words(node.left, names, rank)} {_SIGNS[type(node.op)]} {_words(node.right, names, tight)}"
         return f"({text})" if rank < within else text
     raise ValueError(f"{ast.unparse(node)} is no part of a formula")
@@ -143,16 +143,18 @@ def _words(node: ast.expr, names: Mapping[str, str], within: int = 0) -> str:
 def show(value: Fraction, unit: str = "") -> str:
     """`$55.44`, `3,097,207 predictions`, `$0.0000179`: six digits that count, and never fewer than the cents."""
     if unit.startswith("USD"):
-        return ("−" if value < 0 else "") + f"${_digits(abs(value), 2)}{unit[3:]}"
+        return ("-" if value < 0 else "") + f"${_digits(abs(value), 2)}{unit[3:]}"
     if unit == "share":
         return f"{_digits(value * 100, 0, 3)} %"
+    if unit == "ratio":
+        return _digits(value, 0, 3)
     return f"{_digits(value, 0)} {unit}".strip()
 
 
 def _digits(value: Fraction, least: int, significant: int = 6) -> str:
     """So many digits that count; all before the point; `least` behind it at least."""
     if value <= 0:
-        return "0" if value == 0 else f"−{_digits(-value, least, significant)}"
+        return "0" if value == 0 else f"-{_digits(-value, least, significant)}"
     size = math.floor(math.log10(abs(value.numerator)) - math.log10(value.denominator))
     places = min(max(significant - 1 - size, least), 18)
     scaled = round(value * 10**places)

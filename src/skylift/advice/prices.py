@@ -19,7 +19,7 @@ class Rented(NamedTuple):
     """Machines that would do: the price of an hour of one, and how many there must be."""
 
     hourly: Input | Lack
-    count: Input | Lack
+    machines: Input | Lack
     machine: MachineType | None
 
 
@@ -37,7 +37,8 @@ class Prices:
             return Lack(why=f"no machine type {type} of {self.cloud} in the catalogue{self._near(type)}")
         price = self._price(type, market)
         if price is None:
-            return Lack(why=f"no price of {type} ({market}) of {self.cloud} in {self.region}")
+            there = [one for one in self._others() if self._price(type, market, one) is not None]
+            return Lack(why=f"no price of {type} ({market}) of {self.cloud} in {self.region}{_nearest(there)}")
         what = "estimate of the price" if price.estimate else "price"
         return Input(
             name=name,
@@ -50,8 +51,13 @@ class Prices:
         """What is bought by the amount, of one."""
         row = self.catalogue.rate(service, item, self.region, "on-demand", cloud=self.cloud)
         if row is None:
-            return Lack(why=f"no price of {service} {item} of {self.cloud} in {self.region}")
+            return self.no_rate(service, item)
         return self._input(row, name, unit)
+
+    def no_rate(self, service: str, item: str) -> Lack:
+        """That there is none here, and where there is one."""
+        there = [one for one in self._others() if self.catalogue.tiers(service, item, one, self.cloud)]
+        return Lack(why=f"no price of {service} {item} of {self.cloud} in {self.region}{_nearest(there)}")
 
     def tiers(self, service: str, item: str) -> tuple[Rate, ...]:
         return tuple(
@@ -69,7 +75,8 @@ class Prices:
             if (price := self._price(one.name, market)) is not None
         ]
         if not found:
-            lack = Lack(why=f"no price of a machine of {self.cloud} with {gpu} ({market}) in {self.region}{self._gpus(gpu)}")
+            what = f"a machine of {self.cloud} with {gpu} ({market}) in {self.region}"
+            lack = Lack(why=f"no price of {what}{self._gpus(gpu)}")
             return Rented(lack, lack, None)
         _, count, one = min(found, key=lambda each: (each[0], each[1], each[2].name))
         what = f"{gpus} x {gpu}: {count} x {one.name} with {one.gpus}, the cheapest in {self.region}"
@@ -83,12 +90,19 @@ class Prices:
             if one.gpus and one.gpu_share == 1 and (one.gpu or "").lower() == gpu.lower():
                 yield one
 
-    def _price(self, type: str, market: str) -> MachinePrice | None:
+    def _price(self, type: str, market: str, region: str | None = None) -> MachinePrice | None:
         """Spot prices that nobody has recorded are estimated from the savings that the provider publishes."""
-        found = self.catalogue.machine_price("batch", type, self.region, market, cloud=self.cloud)
+        region = region or self.region
+        found = self.catalogue.machine_price("batch", type, region, market, cloud=self.cloud)
         if found is None and market == "spot":
-            return self.catalogue.spot_estimate(type, self.region, cloud=self.cloud)
+            return self.catalogue.spot_estimate(type, region, cloud=self.cloud)
         return found
+
+    def _others(self) -> list[str]:
+        """Other regions of the cloud, those of the same part of the world first."""
+        part = self.region.split("-")[0]
+        others = [one for one in self.catalogue.regions(cloud=self.cloud) if one not in (self.region, "*")]
+        return sorted(others, key=lambda one: (one.split("-")[0] != part, one))
 
     def _gpus(self, gpu: str) -> str:
         """Models that may have been meant."""
@@ -106,3 +120,7 @@ class Prices:
     def _near(self, type: str) -> str:
         near = self.catalogue.nearest_type(type, cloud=self.cloud)
         return f": did you mean {near[0]}?" if near else ""
+
+
+def _nearest(regions: list[str]) -> str:
+    return f"; the nearest there is: {regions[0]}" if regions else ""

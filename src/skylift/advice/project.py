@@ -114,20 +114,20 @@ class Hardware(Section, frozen=True, kw_only=True):
     use: Annotated[
         Literal["steady", "bursts"] | None, Meta(description="Is it used steadily or in bursts, with days off between?")
     ] = None
-    hours_per_month: Annotated[
-        Hours | None, Meta(description="For how many hours a month is it busy, of 730?")
-    ] = None
+    hours_per_month: Annotated[Hours | None, Meta(description="For how many hours a month is it busy, of 730?")] = None
     machines_at_once: Annotated[
         Count | None, Meta(description="How many such machines would be busy at the same time?")
     ] = None
-    longest_step: Annotated[Span | None, Meta(description="How long does the longest single piece of work take?")] = None
+    longest_step: Annotated[Span | None, Meta(description="How long does the longest single piece of work take?")] = (
+        None
+    )
     checkpoints: Annotated[
         bool | None, Meta(description="Can the long work go on where it was interrupted (checkpoints)?")
     ] = None
     owned: Annotated[
         Literal["enough", "some", "none"] | None, Meta(description="Do you own machines that would do?")
     ] = None
-    price: Annotated[Money | None, Meta(description="What would such a machine cost to buy?")] = None
+    price: Annotated[Money | None, Meta(description="What would it cost to buy the machines that are needed?")] = None
     running_per_month: Annotated[
         Money | None, Meta(description="What would it cost a month to run: power, room, hands?")
     ] = None
@@ -175,12 +175,8 @@ class Reliability(Section, frozen=True, kw_only=True):
 class Requests(Section, frozen=True, kw_only=True):
     """What is asked of a served model."""
 
-    per_month: Annotated[
-        Count | None, Meta(description="How many requests a month? 0 where nothing is served.")
-    ] = None
-    peak_per_second: Annotated[
-        PerSecond | None, Meta(description="How many in the busiest second?")
-    ] = None
+    per_month: Annotated[Count | None, Meta(description="How many requests a month? 0 where nothing is served.")] = None
+    peak_per_second: Annotated[PerSecond | None, Meta(description="How many in the busiest second?")] = None
     latency: Annotated[Span | None, Meta(description="Within which time must an answer come?")] = None
     size: Annotated[DataSize | None, Meta(description="How large is one request?")] = None
     duration: Annotated[Span | None, Meta(description="How long does a function compute for one answer?")] = None
@@ -216,7 +212,17 @@ class Project(Section, frozen=True, kw_only=True):
     """Questions that were left open on purpose, by their paths (`data.size`)."""
 
 
-SECTIONS = ("organisation", "data", "security", "budget", "hardware", "networking", "services", "reliability", "requests")
+SECTIONS = (
+    "organisation",
+    "data",
+    "security",
+    "budget",
+    "hardware",
+    "networking",
+    "services",
+    "reliability",
+    "requests",
+)
 
 
 def answers(project: Project) -> dict[str, object]:

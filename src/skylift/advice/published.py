@@ -26,8 +26,8 @@ def figures(catalogue: Catalogue) -> list[Figure]:
     even = "instance * hours / request"
     stated = msgspec.structs.replace(said["claimed_request"], name="request")
     first = figure(
-        "published-break-even", TOPIC, "predictions a month, by the price of a prediction that it states", "predictions",
-        even, said["instance"], said["hours"], stated, note="holds: it says 3.1 million",
+        "published-break-even", TOPIC, "predictions a month, by the price of a prediction that it states",
+        "predictions", even, said["instance"], said["hours"], stated, note="holds: it says 3.1 million",
     )  # fmt: skip
     derived = figure(
         "published-request", TOPIC, "a prediction on the function, from its own inputs", "USD",

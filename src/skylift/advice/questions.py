@@ -36,7 +36,8 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 @cache
 def questions() -> tuple[Question, ...]:
     """All, in the order in which they are asked."""
-    found = [one for name in ("project", "description", "purpose", "cloud", "region") for one in _of(Project, name, name)]
+    first = ("project", "description", "purpose", "cloud", "region")
+    found = [one for name in first for one in _of(Project, name, name)]
     for section in SECTIONS:
         kind = type(getattr(Project(project="-"), section))
         found += [one for field in kind.__struct_fields__ for one in _of(kind, field, f"{section}.{field}")]

@@ -112,6 +112,19 @@ def _amount(kind: type[Any], given: Any) -> Any:
     raise NotImplementedError(kind)  # pragma: no cover - all other types are msgspec's own
 
 
+_WORDS = {
+    "array": "a list",
+    "object": "a table",
+    " | null": "",
+    "str": "text",
+    "bool": "yes or no",
+    "Expected `int` >=": "it must be a whole number of at least",
+    "Expected `int` <=": "it must be a whole number of at most",
+    "Expected `float` >=": "it must be at least",
+    "Expected `float` <=": "it must be at most",
+    "be int": "be a whole number",
+    "be float": "be a number",
+}
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
@@ -147,7 +160,7 @@ def _value(answers: Any, path: str) -> Any:
 def _plain(said: str) -> str:
     """msgspec's words in ours."""
     said = re.sub(r"^Expected `(.*)`, got `(.*)`$", r"it must be \1, not \2", said)
-    for theirs, ours in (("array", "a list"), ("object", "a table"), (" | null", ""), ("str", "text"), ("bool", "yes or no")):
+    for theirs, ours in _WORDS.items():
         said = said.replace(theirs, ours)
     return said.replace("Invalid enum value", "not one of the answers there are:")
 

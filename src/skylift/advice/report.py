@@ -81,7 +81,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     by_purpose: dict[str, str]
     """Purpose → the best set-up that serves it, where there are several purposes."""
     if_cleared: str | None
-    """What would be recommended if nothing were ruled out by open questions of clearance."""
+    """What would be recommended instead, if nothing were ruled out that a person can clear."""
     ranking: tuple[Ranked, ...]
     """The best first; those ruled out last."""
     figures: tuple[Figure, ...]

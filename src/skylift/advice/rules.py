@@ -68,6 +68,8 @@ class Fired(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     answers: tuple[str, ...]
     """What was answered, behind it."""
+    ask: str | None = None
+    """What a person must answer, with the values seen."""
     needs: tuple[str, ...] = ()
     """What was not answered and could turn it."""
 
@@ -104,7 +106,9 @@ def apply(facts: Facts, among: Sequence[Rule] | None = None) -> tuple[list[Fired
         verdict = evaluate(rule.when, facts)
         if verdict.holds:
             text = said(rule.reason, facts)
-            fired.append(Fired(rule=rule, reason=text, answers=_answers(verdict, facts), needs=verdict.needs))
+            ask = None if rule.ask is None else said(rule.ask, facts)
+            answers = _answers(verdict, facts)
+            fired.append(Fired(rule=rule, reason=text, answers=answers, ask=ask, needs=verdict.needs))
         elif verdict.holds is None and verdict.needs:
             hanging.append(Open(rule=rule, needs=verdict.needs))
     return fired, hanging

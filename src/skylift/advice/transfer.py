@@ -17,7 +17,8 @@ EFFICIENCY = assumed(
 
 def figures(book: Book) -> list[Figure]:
     """Time to move, storage a month, egress of the results, and of all of it on leaving."""
-    return [_time(book), _share(book), _storage(book), egress(book, "data.results_per_month", "egress-month"), _leaving(book)]
+    leaving = egress(book, "data.results_per_month", "egress-month")
+    return [_time(book), _share(book), _storage(book), leaving, egress(book, "data.size", "egress-all")]
 
 
 BITS = Input(name="bits", value=Fraction(8 * 10**9), unit="bit/GB", source="8 bits a byte, 10^9 bytes a GB")
@@ -68,10 +69,6 @@ def _storage(book: Book) -> Figure:
     )
 
 
-def _leaving(book: Book) -> Figure:
-    return egress(book, "data.size", "egress-all")
-
-
 _TITLES = {
     "egress-month": ("egress of what leaves each month", "USD a month"),
     "egress-all": ("egress of all the data, once, on leaving the provider", "USD"),
@@ -86,8 +83,7 @@ def egress(book: Book, path: str, id: str) -> Figure:
     if isinstance(amount, Lack):
         return figure(id, TOPIC, title, unit, "amount", amount)
     if not rows or rows[0].tier_from > 0:
-        lack = Lack(why=f"no price of transfer to the internet of {book.place.cloud} in {book.place.region}")
-        return figure(id, TOPIC, title, unit, "amount", lack)
+        return figure(id, TOPIC, title, unit, "amount", book.prices.no_rate("transfer", "internet"))
     inputs: list[Input] = []
     for number, (share, row) in enumerate(_parts(amount.value, rows), start=1):
         within = f"what of answer {path} falls into the tier from {row.tier_from:f} GB"
@@ -101,7 +97,7 @@ def egress(book: Book, path: str, id: str) -> Figure:
 def _parts(amount: Fraction, rows: tuple[Rate, ...]) -> list[tuple[Fraction, Rate]]:
     """How much falls into each tier; of nothing, nothing into the first."""
     ends = [*(row.tier_from for row in rows[1:]), Decimal("Infinity")]
-    parts = []
+    parts: list[tuple[Fraction, Rate]] = []
     for row, end in zip(rows, ends, strict=True):
         start = Fraction(row.tier_from)
         top = amount if end.is_infinite() else min(amount, Fraction(end))
