@@ -133,7 +133,7 @@ def _quanta(name: str, text: str, *, up: bool, notes: list[str]) -> int:
         return whole
     rounded = whole + 1 if up else whole
     direction = "up" if up else "down"
-    notes.append(f"{name} {text} is rounded {direction} to {rounded * 2} min: time passes in steps of 120 s")
+    notes.append(f"{name} {text} is rounded {direction} to {hours(rounded)}: time passes in steps of 120 s")
     return rounded
 
 

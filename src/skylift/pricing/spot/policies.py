@@ -53,13 +53,18 @@ class _Published(Policy):
 def is_tight(view: View) -> bool:
     """Whether the safety net holds: left < remaining + 2 changeovers."""
     job = view.job
-    return job.deadline - view.t < job.work - view.progress + 2 * job.changeover
+    return job.deadline - view.t < job.work - view.progress + _reserve(job)
 
 
 def tight_at(view: View) -> int:
     """The quantum from which the safety net holds if there is no progress until then."""
     job = view.job
-    return job.deadline - (job.work - view.progress) - 2 * job.changeover + 1
+    return job.deadline - (job.work - view.progress) - _reserve(job) + 1
+
+
+def _reserve(job: Job) -> int:
+    """Two changeovers; without any, one quantum, for who idles in it must still be in time."""
+    return max(1, 2 * job.changeover)
 
 
 class Greedy(_Published):
@@ -159,7 +164,7 @@ class TimeSliced(_Published):
     def on_demand_until(self, view: View) -> int:
         share = self._share_left(view)
         if share <= 0:
-            return self._next_slice(view)
+            return self._next_slice(view) if self._stays and not view.available else view.t + 1
         done_at = view.t + view.changeover_left - (-share // self._slices)
         return min(self._next_slice(view), done_at)
 

@@ -32,6 +32,9 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 def simulate(job: Job, window: Sequence[Run], policy: Policy) -> Outcome:
     """`window` are the runs of the market from the start of the job; what it has beyond the deadline is not used, and
     a window that ends before the deadline is a ValueError."""
+    length = sum(quanta for _, quanta in window)
+    if length < job.deadline:
+        raise ValueError(f"the window has {length} quanta and the deadline is {job.deadline}")
     return _Simulation(job, policy).over(window)
 
 
@@ -50,10 +53,10 @@ class _Simulation:
             self._change(available)
             if self._within(min(view.t + quanta, deadline)):
                 return self._outcome(view.t)
-            if view.t >= deadline:
-                return self._late()
+            if view.t == deadline:
+                break
             self.policy.observe(available, quanta)
-        raise ValueError(f"the window has {view.t} quanta and the deadline is {deadline}")
+        return self._late()
 
     def _change(self, available: bool) -> None:
         view = self.view
