@@ -1,0 +1,214 @@
+"""A placement problem in exact whole numbers: the offers that can matter of each step, the graph, the limits.
+
+Times are microseconds, amounts multiples of one part of a micro-dollar that all of them share, so that sums are exact
+and quick. Times at the asked-for confidence are never below the expected ones: what keeps a limit keeps it in
+expectation too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import NamedTuple
+
+from skylift.errors import AuthorError, SetupError
+from skylift.placement.graph import Graph, graph_of
+from skylift.placement.model import Edge, Limits, Site, Step, Table
+from skylift.placement.pruning import Survivor, survivors
+
+MICRO_S = 1_000_000
+NOWHERE = -1
+"""The site of a step that no edge leads to or from: it does not matter."""
+
+
+class Option(NamedTuple):
+    """One offer of a step that nothing else is better than."""
+
+    row: int
+    """Its number among the step's offers."""
+    cost: int
+    high: int
+    time: int
+    site: int
+
+
+class Haul(NamedTuple):
+    """What an edge takes between two sites."""
+
+    cost: int
+    time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """An edge, by numbers. Pairs that are not in `hauls` cannot be."""
+
+    source: int
+    target: int
+    hauls: dict[tuple[int, int], Haul]
+    number: int
+    """Among the edges given."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    graph: Graph
+    options: list[list[Option]]
+    """Of each step, the cheapest first. A step may have none left."""
+    links: list[Link]
+    unit: int
+    """So many parts make a micro-dollar."""
+    deadline: int | None
+    budget: int | None
+    into: list[list[Link]] = field(default_factory=list)
+    out_of: list[list[Link]] = field(default_factory=list)
+
+    def empty(self) -> list[int]:
+        return [step for step, options in enumerate(self.options) if not options]
+
+    def with_limits(self, deadline: int | None, budget: int | None) -> Problem:
+        """The same offers under other limits of time and money."""
+        return Problem(
+            graph=self.graph,
+            options=self.options,
+            links=self.links,
+            unit=self.unit,
+            deadline=deadline,
+            budget=budget,
+            into=self.into,
+            out_of=self.out_of,
+        )
+
+    def restricted(self, options: list[list[Option]]) -> Problem:
+        return Problem(
+            graph=self.graph,
+            options=options,
+            links=self.links,
+            unit=self.unit,
+            deadline=self.deadline,
+            budget=self.budget,
+            into=self.into,
+            out_of=self.out_of,
+        )
+
+
+class Worth(NamedTuple):
+    """Of a whole choice."""
+
+    cost: int
+    high: int
+    time: int
+
+
+def worth(problem: Problem, chosen: Sequence[Option]) -> Worth | None:
+    """Exact totals; None if two of the sites cannot go together."""
+    cost = sum(option.cost for option in chosen)
+    high = sum(option.high for option in chosen)
+    delays: dict[tuple[int, int], int] = {}
+    for link in problem.links:
+        haul = link.hauls.get((chosen[link.source].site, chosen[link.target].site))
+        if haul is None:
+            return None
+        cost += haul.cost
+        high += haul.cost
+        pair = (link.source, link.target)
+        delays[pair] = max(delays.get(pair, 0), haul.time)
+    times = [option.time for option in chosen]
+    starts = problem.graph.starts(times, lambda one, other: delays.get((one, other), 0))
+    return Worth(cost, high, max((begun + time for begun, time in zip(starts, times, strict=True)), default=0))
+
+
+def keeps(problem: Problem, total: Worth) -> bool:
+    return (problem.deadline is None or total.time <= problem.deadline) and (
+        problem.budget is None or total.high <= problem.budget
+    )
+
+
+def micros(seconds: float) -> int:
+    return round(seconds * MICRO_S)
+
+
+def problem_of(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge] = ()) -> Problem:
+    """What can matter of the steps' offers. Raises AuthorError and SetupError for what cannot be meant."""
+    check_limits(limits)
+    graph = graph_of(steps, edges)
+    numbers = {step.name: number for number, step in enumerate(steps)}
+    sited = {numbers[name] for edge in edges for name in (edge.source, edge.target)}
+    with_high = limits.budget is not None and limits.confidence is not None
+    kept = [survivors(step, limits, by_site=number in sited, with_high=with_high) for number, step in enumerate(steps)]
+    sites: dict[Site, int] = {}
+    for number in sorted(sited):
+        for one in kept[number]:
+            sites.setdefault(one.site, len(sites))
+    amounts = [one.cost for found in kept for one in found] + [one.high for found in kept for one in found]
+    amounts += [move.cost for edge in edges for move in (*edge.moves.values(), edge.otherwise) if move is not None]
+    unit = _shared_denominator([*amounts, limits.budget or Fraction(0)])
+    options = [
+        [_option(one, unit, sites[one.site] if number in sited else NOWHERE) for one in found]
+        for number, found in enumerate(kept)
+    ]
+    links = [_link(number, edge, numbers, options, sites, unit) for number, edge in enumerate(edges)]
+    into: list[list[Link]] = [[] for _ in steps]
+    out_of: list[list[Link]] = [[] for _ in steps]
+    for link in links:
+        into[link.target].append(link)
+        out_of[link.source].append(link)
+    return Problem(
+        graph=graph,
+        options=options,
+        links=links,
+        unit=unit,
+        deadline=None if limits.deadline_s is None else micros(limits.deadline_s),
+        budget=None if limits.budget is None else math.floor(limits.budget * unit),
+        into=into,
+        out_of=out_of,
+    )
+
+
+def check_limits(limits: Limits) -> None:
+    if limits.deadline_s is not None and not (limits.deadline_s > 0 and math.isfinite(limits.deadline_s)):
+        raise SetupError(f"a deadline of {limits.deadline_s:g} s cannot be kept", hint="give a time above 0")
+    if limits.budget is not None and limits.budget < 0:
+        raise SetupError(f"a budget of {float(limits.budget) / 1e6:g} USD cannot be kept", hint="give 0 or more")
+    if limits.confidence is not None and not 0 < limits.confidence < 1:
+        raise SetupError(
+            f"a confidence of {limits.confidence:g} is no probability", hint="give one between 0 and 1, such as 0.95"
+        )
+
+
+def check_step(step: Step) -> None:
+    if not len(step.offers):
+        raise AuthorError(f"step {step.name} has no offers: nothing can run it")
+    if step.width < 1:
+        raise AuthorError(f"step {step.name} has a width of {step.width}: at least 1 of it runs")
+
+
+def _option(one: Survivor, unit: int, site: int) -> Option:
+    return Option(one.row, int(one.cost * unit), int(one.high * unit), one.time, site)
+
+
+def _shared_denominator(amounts: Iterable[Fraction]) -> int:
+    return math.lcm(*{Fraction(amount).denominator for amount in amounts})
+
+
+def _link(
+    number: int, edge: Edge, numbers: dict[str, int], options: list[list[Option]], sites: dict[Site, int], unit: int
+) -> Link:
+    source, target = numbers[edge.source], numbers[edge.target]
+    named = {code: site for site, code in sites.items()}
+    hauls: dict[tuple[int, int], Haul] = {}
+    for one in sorted({option.site for option in options[source]}):
+        for other in sorted({option.site for option in options[target]}):
+            move = edge.move(named[one], named[other])
+            if move is None:
+                continue
+            if move.cost < 0 or not 0 <= move.time_s < math.inf:
+                where = f"the edge {edge.source} → {edge.target} from {named[one]} to {named[other]}"
+                raise AuthorError(f"{where} costs {float(move.cost):g} micro-dollars and takes {move.time_s:g} s")
+            hauls[one, other] = Haul(int(move.cost * unit), micros(move.time_s))
+    return Link(source=source, target=target, hauls=hauls, number=number)
+
+
+__all__ = ["Edge", "Haul", "Link", "Option", "Problem", "Table", "Worth", "keeps", "problem_of", "worth"]

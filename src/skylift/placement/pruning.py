@@ -1,0 +1,209 @@
+"""Which offers of a step can be part of a best plan: those that no other one beats in cost and time at once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from skylift.errors import AuthorError
+from skylift.placement.model import Limits, Priced, Site, Step, Table, Way
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MICRO_S = 1_000_000
+FACETS: dict[str, Callable[[Way], str]] = {
+    "regions": lambda way: way.region,
+    "clouds": lambda way: way.cloud,
+    "markets": lambda way: way.market,
+    "services": lambda way: way.service,
+    "backends": lambda way: way.backend,
+}
+"""Limits on what is bought, and what of an offer they look at."""
+
+
+class Survivor(NamedTuple):
+    row: int
+    cost: Fraction
+    high: Fraction
+    time: int
+    """Microseconds, at the asked-for confidence."""
+    site: Site
+
+
+def survivors(step: Step, limits: Limits, *, by_site: bool, with_high: bool) -> list[Survivor]:
+    """The cheapest first. With `by_site` those of each site, for what an edge costs depends on it; with `with_high`
+    what is dearer but surer counts too."""
+    if not len(step.offers):
+        raise AuthorError(f"step {step.name} has no offers: nothing can run it")
+    if isinstance(step.offers, Table):
+        found = _of_table(step, step.offers, limits, by_site, with_high)
+    else:
+        found = _of_rows(step, step.offers, limits, with_high)
+    groups: dict[Site | None, list[Survivor]] = {}
+    for one in found:
+        groups.setdefault(one.site if by_site else None, []).append(one)
+    kept = [one for group in groups.values() for one in unbeaten(group, with_high)]
+    ways = [step.offers[one.row].offer.key for one in kept]
+    return [one for one, _ in sorted(zip(kept, ways, strict=True), key=lambda two: (*two[0][1:4], two[1], two[0].row))]
+
+
+def unbeaten(group: Iterable[Survivor], with_high: bool) -> list[Survivor]:
+    """Of rows that are equal in everything, the first."""
+    kept: list[Survivor] = []
+    least: list[tuple[Fraction, int]] = []
+    quickest: int | None = None
+    for one in sorted(group, key=lambda row: (row.cost, row.time, row.high, row.row)):
+        if not with_high:
+            if quickest is None or one.time < quickest:
+                quickest = one.time
+                kept.append(one)
+        elif not any(high <= one.high and time <= one.time for high, time in least):
+            least.append((one.high, one.time))
+            kept.append(one)
+    return kept
+
+
+def allowed(way: Way, limits: Limits) -> bool:
+    return all(_matches(of(way), getattr(limits, name)) for name, of in FACETS.items())
+
+
+def _matches(value: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
+
+
+def _of_rows(step: Step, offers: Sequence[Priced], limits: Limits, with_high: bool) -> list[Survivor]:
+    found: list[Survivor] = []
+    for row, priced in enumerate(offers):
+        _check(step, row, priced)
+        if not allowed(priced.offer, limits):
+            continue
+        cost, time = Fraction(priced.cost), priced.time_s
+        high = cost
+        if limits.confidence is not None:
+            time = max(time, time if priced.time_high_s is None else priced.time_high_s)
+            high = max(cost, cost if priced.cost_high is None else Fraction(priced.cost_high))
+        found.append(Survivor(row, cost, high, round(time * MICRO_S), priced.offer.site))
+    return found
+
+
+def _check(step: Step, row: int, priced: Priced) -> None:
+    times = (priced.time_s, priced.time_s if priced.time_high_s is None else priced.time_high_s)
+    if priced.cost < 0 or (priced.cost_high is not None and priced.cost_high < 0):
+        raise AuthorError(f"offer {row} of step {step.name} ({priced.offer}) costs less than nothing")
+    if not all(0 <= time < math.inf for time in times):
+        raise AuthorError(f"offer {row} of step {step.name} ({priced.offer}) takes {priced.time_s:g} s")
+
+
+def _of_table(step: Step, table: Table, limits: Limits, by_site: bool, with_high: bool) -> list[Survivor]:
+    """Whole columns at a time, down to a few rows that are then looked at exactly."""
+    try:
+        import numpy as np
+    except ImportError:
+        return _of_rows(step, table[:], limits, with_high)
+    cost, time = np.asarray(table.cost), np.asarray(table.time_s, dtype=np.float64)
+    high = cost
+    if limits.confidence is not None:
+        time = np.maximum(time, np.asarray(table.time_high_s, dtype=np.float64))
+        high = np.maximum(cost, np.asarray(table.cost_high))
+    if cost.dtype.kind not in "iu":
+        raise AuthorError(f"the costs of step {step.name} are no whole numbers ({cost.dtype}); say their scale")
+    if cost.min() < 0 or not (time.min() >= 0 and time.max() < math.inf):
+        row = int(np.flatnonzero((cost < 0) | ~((time >= 0) & (time < math.inf)))[0])
+        _check(step, row, table[row])
+        raise AuthorError(f"offer {row} of step {step.name} has no cost or no time")
+    ways = _ways(table.ways, np)
+    rows = ways.rows(limits)
+    kept: list[int] = []
+    for group in ways.groups(rows) if by_site else [rows]:
+        whole = len(group) == len(cost)
+        columns = [column if whole else column[group] for column in (cost, time, high)]
+        kept += _unbeaten_rows(group, columns if with_high else columns[:2], np)
+    scale = table.scale
+    return [
+        Survivor(
+            row,
+            Fraction(int(cost[row]), scale),
+            Fraction(int(high[row]), scale),
+            round(float(time[row]) * MICRO_S),
+            table.ways[row].site,
+        )
+        for row in kept
+    ]
+
+
+def _unbeaten_rows(rows: Any, columns: list[Any], np: Any) -> list[int]:
+    """Those that no other one is as good as in every column. What is slower than the cheapest goes first: then little
+    is left to sort."""
+    if len(rows) == 0:
+        return []
+    if len(columns) == 2:
+        cost, time = columns
+        first = time[cost == cost.min()].min()
+        left = np.flatnonzero(time <= first)
+        order = left[np.lexsort((rows[left], time[left], cost[left]))]
+        best = np.minimum.accumulate(time[order])
+        new = np.ones(len(order), dtype=bool)
+        new[1:] = best[1:] < best[:-1]
+        return [int(row) for row in rows[order[new]]]
+    return _by_dominators(rows, columns, np)
+
+
+def _by_dominators(rows: Any, columns: list[Any], np: Any) -> list[int]:
+    """The row of the least sum of ranks is beaten by none: take it, drop what it beats, go on."""
+    ranks = sum(np.unique(column, return_inverse=True)[1].astype(np.int64) for column in columns)
+    order = np.lexsort((rows, ranks))
+    rows, columns = rows[order], [column[order] for column in columns]
+    kept: list[int] = []
+    while len(rows):
+        kept.append(int(rows[0]))
+        beaten = np.ones(len(rows), dtype=bool)
+        for column in columns:
+            beaten &= column >= column[0]
+        rows, columns = rows[~beaten], [column[~beaten] for column in columns]
+    return kept
+
+
+class _Ways:
+    """What is asked of the ways of a table, which many steps share: once."""
+
+    def __init__(self, ways: Sequence[Way], np: Any) -> None:
+        self.ways = ways
+        self._np = np
+        self._rows: dict[tuple[Any, ...], Any] = {}
+        self._sites: Any = None
+
+    def rows(self, limits: Limits) -> Any:
+        """Those that the limits allow."""
+        key = tuple(getattr(limits, name) for name in FACETS)
+        if key not in self._rows:
+            if not any(key):
+                self._rows[key] = self._np.arange(len(self.ways))
+            else:
+                mask = [allowed(way, limits) for way in self.ways]
+                self._rows[key] = self._np.flatnonzero(self._np.array(mask, dtype=bool))
+        return self._rows[key]
+
+    def groups(self, rows: Any) -> list[Any]:
+        """Rows by site."""
+        if self._sites is None:
+            codes: dict[Site, int] = {}
+            self._sites = self._np.array([codes.setdefault(way.site, len(codes)) for way in self.ways])
+        found = self._sites[rows]
+        return [rows[found == code] for code in self._np.unique(found)]
+
+
+_LAST: list[_Ways] = []
+
+
+def _ways(ways: Sequence[Way], np: Any) -> _Ways:
+    """Of the tables that were looked at last: the same object for the same ways."""
+    for known in _LAST:
+        if known.ways is ways:
+            return known
+    _LAST.insert(0, _Ways(ways, np))
+    del _LAST[8:]
+    return _LAST[0]
