@@ -21,6 +21,7 @@ from skylift.ports.compute import Outcome, Submitted
 from skylift.reader import RunReader
 from skylift.wiring import (
     SERVICES,
+    budget_plan,
     known_backends,
     make_home,
     places_of,
@@ -209,6 +210,8 @@ class Assembly:
                 on_turn=self.on_turn,
                 adopting=self.adopting,
                 limits=EngineLimits(memory_steps=self.config.compute.memory_steps),
+                budget=budget_plan(self.config),
+                placement=self.config.placement,
                 log_path=lambda run_id, token: f"{logs}/{run_id}/{token}.log",
             ),
             pace,

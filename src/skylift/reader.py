@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from skylift.asl.commands import SetTimer, StartTask
+from skylift.asl.events import PauseRequested, ResumeRequested
 from skylift.asl.status import ENDED
 from skylift.engine.library import Library
 from skylift.engine.names import child_run_id, global_token
@@ -131,7 +132,9 @@ class RunReader:
         if self.shown_status(record) == INTERRUPTED:
             reasons.append(f"its process has died: skylift resume {record.run_id}")
         if record.status == "PAUSED":
-            reasons.append(f"it is paused: skylift resume {record.run_id}")
+            cause = self.pause_cause(record)
+            said = "it is paused" if cause is None else f"it is paused, since {cause}"
+            reasons.append(f"{said}: skylift resume {record.run_id}")
         for command in view.pending:
             if isinstance(command, StartTask):
                 reasons.append(self._waiting_for_task(record, command))
@@ -139,6 +142,14 @@ class RunReader:
                 due = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(command.due_ms / 1000))
                 reasons.append(f"a timer, until {due}")
         return reasons
+
+    def pause_cause(self, record: RunRecord) -> str | None:
+        """Why it was paused, where it was no person who asked for that."""
+        cause: str | None = None
+        for entry in self._journal.entries(record.run_id):
+            if isinstance(entry.event, PauseRequested | ResumeRequested):
+                cause = entry.event.cause if isinstance(entry.event, PauseRequested) else None
+        return cause
 
     def awaiting_answer(self, record: RunRecord) -> list[Attempt]:
         """Attempts that end by a callback."""

@@ -12,10 +12,12 @@ import msgspec
 from skylift.asl import events as e
 from skylift.asl.status import ENDED
 from skylift.assembly import Assembly
+from skylift.engine.limits import BUDGET_ATTRIBUTE
 from skylift.errors import RunNotFound, SetupError
 from skylift.ports.compute import Failed, Succeeded
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
+from skylift.units import parse_usd
 from skylift.wiring import function_tasks
 
 if TYPE_CHECKING:
@@ -53,6 +55,15 @@ class Submission(msgspec.Struct, frozen=True, kw_only=True):
     table: TaskTable = TaskTable(bundle=None, tasks={})
     machines: dict[str, bytes] = {}
     """Definitions of pipelines that may be started as nested runs, by name."""
+    budget: str | None = None
+    """What one run may cost, in US dollars: decimal text."""
+
+
+def attributes_of(submission: Submission, attributes: Mapping[str, str] | None) -> dict[str, str]:
+    """Those that are given, with what the pipeline says of itself. Raises InvalidAmount for a budget that is none."""
+    given = dict(attributes or {})
+    budget = given.get(BUDGET_ATTRIBUTE, submission.budget)
+    return given if budget is None else {**given, BUDGET_ATTRIBUTE: parse_usd(budget, "budget")}
 
 
 class Runtime(Assembly):
@@ -89,6 +100,8 @@ class Runtime(Assembly):
     def execute(self, submission: Submission, value: Any) -> RunRecord:
         """Start a run and wait for its end, with one trip to the engine; its record."""
         start = self._start(submission, value)
+        if self.config.budget.month is not None or BUDGET_ATTRIBUTE in start.attributes:  # it may have to be looked at
+            return self.wait(self.engine.start(start))
         return self.engine.execute(start)
 
     def _start(
@@ -100,7 +113,7 @@ class Runtime(Assembly):
     ) -> StartRun:
         from skylift.engine.inputs import StartRun
 
-        given = dict(attributes or {})
+        given = attributes_of(submission, attributes)
         if self._engine is None and self.speed is None and self._is_simulated(submission, given):
             self.speed = self.config.backends.simulated.speed
         self._check_environments(submission, given)
@@ -149,11 +162,14 @@ class Runtime(Assembly):
 
     def wait(self, run_id: str, *, timeout_s: float | None = None, pausing: threading.Event | None = None) -> RunRecord:
         """The run's record once it has ended, whoever drives it. Once `pausing` is set also when it is paused and its
-        tasks have ended.
+        tasks have ended, and when it is paused for its budget.
 
-        Raises TimeoutError, and RunInterrupted for a run that no living process drives.
+        Raises TimeoutError, RunInterrupted for a run that no living process drives, and without `pausing` BudgetSpent
+        for one that is paused for its budget.
         """
-        if pausing is None and self._engine is not None and self.drives(self._must(run_id)):
+        first = self._must(run_id)
+        bounded = self.config.budget.month is not None or BUDGET_ATTRIBUTE in first.attributes
+        if pausing is None and not bounded and self._engine is not None and self.drives(first):
             return self._engine.wait(run_id, timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         while True:
@@ -161,9 +177,23 @@ class Runtime(Assembly):
             self.check(record)
             if record.status in ENDED or (pausing is not None and pausing.is_set() and self.is_quiet(record)):
                 return record
+            if record.status == "PAUSED" and self._waits_for_money(record, pausing is None):
+                return record
             if deadline is not None and time.monotonic() > deadline:
                 raise TimeoutError(f"run {run_id} is still {record.status} after {timeout_s} s")
             time.sleep(POLL_S)
+
+    def _waits_for_money(self, record: RunRecord, refuse: bool) -> bool:
+        """Whether it is paused for a budget, and quiet. With `refuse` that raises BudgetSpent: nobody else may know."""
+        cause = self.reader.pause_cause(record)
+        if cause is None or not self.is_quiet(record):
+            return False
+        if refuse:
+            from skylift.engine.budgets import BudgetSpent
+
+            hint = f"with a higher budget: skylift resume {record.run_id}"
+            raise BudgetSpent(f"run {record.run_id} is paused: {cause}", hint=hint)
+        return True
 
     def watch(self, record: RunRecord) -> Watch:
         """Follow a run event by event, whoever drives it."""
@@ -241,15 +271,21 @@ class Runtime(Assembly):
         last = max((entry.at_ms for entry in self.journal.entries(record.run_id)), default=0)
         self._not_before_ms = max(self._not_before_ms, last)
 
-    def resume(self, record: RunRecord) -> RunRecord:
-        """Go on with a run: paused, or left by a process that died. One that is driven or has ended stays as it is."""
+    def resume(self, record: RunRecord, *, budget: str | None = None) -> RunRecord:
+        """Go on with a run: paused, or left by a process that died. One that is driven or has ended stays as it is.
+
+        `budget` is what it may cost from now on, in US dollars. Raises BudgetSpent where its budget does not let it.
+        """
         if record.status in ENDED:
             return record
         if not self.reader.is_driven(record):
             self._pace_like(record)
             self.engine.recover([record.run_id])
-        if record.status == "PAUSED":
-            self.send(record, e.ResumeRequested())
+        if record.status == "PAUSED" or budget is not None:
+            self.send(record, e.ResumeRequested(budget=None if budget is None else parse_usd(budget, "budget")))
+        for _, called in self.reader.called(record) if record.status == "PAUSED" else ():
+            if called.status == "PAUSED" and self.reader.pause_cause(called) is not None:
+                self.resume(self._must(called.run_id))
         return self._must(record.run_id)
 
     def redrive(self, record: RunRecord) -> RunRecord:

@@ -1,11 +1,16 @@
-"""Amounts as people write them: memory and lengths of time."""
+"""Amounts as people write them: memory, lengths of time and money."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from skylift.errors import AuthorError
 
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+_MONEY = re.compile(r"\s*(?:USD|US\$|\$)?\s*(\d+(?:\.\d+)?)\s*(?:USD|\$)?\s*", re.IGNORECASE)
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B?|bytes)?\s*", re.IGNORECASE)
 _MIB = {"": 1.0, "m": 1.0, "k": 1 / 1024, "g": 1024.0, "t": 1024.0 * 1024}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)\b", re.IGNORECASE)
@@ -35,6 +40,35 @@ def parse_memory_mib(memory: str | int, name: str = "memory") -> int:
     if mib < 1:
         raise InvalidAmount(f"{name}={memory!r} is less than 1 MiB", hint='write for example "512 MiB" or "2 GiB"')
     return int(mib)
+
+
+def parse_usd(amount: str | float | Decimal, name: str = "amount") -> str:
+    """`"5 USD"`, `"$5"`, `"0.25"`, or a number of US dollars; as decimal text, exactly as it was written. Raises
+    InvalidAmount, which names `name`.
+
+    >>> parse_usd("5 USD"), parse_usd(2.5)
+    ('5', '2.5')
+    """
+    from decimal import Decimal
+
+    text = str(amount) if not isinstance(amount, float) else f"{Decimal(repr(amount)):f}"
+    match = None if isinstance(amount, bool) else _MONEY.fullmatch(text)
+    if match is None:
+        raise InvalidAmount(f"{name}={amount!r} is no amount of US dollars", hint='write for example "5 USD" or 0.25')
+    if not float(match[1]):
+        raise InvalidAmount(f"{name}={amount!r}: must be more than 0")
+    return match[1]
+
+
+def dollars(micro: int) -> str:
+    """Micro-dollars: `$5.00`, `$0.000123`; cents at least, and as many digits as it takes.
+
+    >>> dollars(5_000_000), dollars(123)
+    ('$5.00', '$0.000123')
+    """
+    sign, rest = ("-", -micro) if micro < 0 else ("", micro)
+    cents, small = divmod(rest % 1_000_000, 10_000)
+    return f"{sign}${rest // 1_000_000}.{cents:02d}" + (f"{small:04d}".rstrip("0") if small else "")
 
 
 def parse_bytes(amount: str | int, name: str = "size") -> int:

@@ -19,6 +19,7 @@ from skylift.ports.tasks import TaskSpec
 from skylift.units import parse_duration_ms, parse_memory_mib
 
 if TYPE_CHECKING:
+    from skylift.engine.limits import BudgetPlan
     from skylift.engine.places import Places
     from skylift.engine.router import Router
     from skylift.ports.resources import ResourceStore
@@ -151,6 +152,19 @@ def router_of(config: Config, backends: Mapping[str, Backend], resources: Resour
         may_run=lambda account: account == "" or "*" in allowed or account in allowed,
         may_use=lambda backend: "*" in usable or backend in usable,
         places=places_of(config),
+    )
+
+
+def budget_plan(config: Config) -> BudgetPlan:
+    """What the engine is told of `[budget]`."""
+    from skylift.engine.limits import BudgetPlan
+
+    budget = config.budget
+    return BudgetPlan(
+        month=budget.month_usd,
+        alerts=budget.shares,
+        stop=budget.stop,
+        kept=None if budget.month is None else config.home / "spending",
     )
 
 

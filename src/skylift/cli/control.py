@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from skylift.asl import events as e
+from skylift.cli.dollars import Dollars
 from skylift.cli.output import json_option
 from skylift.cli.parts import open_runtime
 from skylift.cli.target import read_input
@@ -33,14 +34,15 @@ def pause(run: str) -> None:
 
 @click.command()
 @click.argument("run")
+@click.option("--budget", type=Dollars(), metavar="USD", help="What it may cost from now on.")
 @json_option
-def resume(run: str, as_json: bool) -> int:
+def resume(run: str, budget: str | None, as_json: bool) -> int:
     """Go on with RUN and wait for it: paused, left behind by a process that died, running elsewhere, or finished."""
     from skylift.cli.run import drive
 
     with open_runtime() as runtime:
         record = runtime.reader.record(run)
-        return drive(runtime, runtime.resume(record), as_json=as_json)
+        return drive(runtime, runtime.resume(record, budget=budget), as_json=as_json)
 
 
 @click.command()

@@ -12,8 +12,10 @@ import click
 from skylift.asl.status import ENDED
 from skylift.cli.output import duration, shorten
 from skylift.engine.views import Delivery, Fold, Step
+from skylift.units import dollars
 
 if TYPE_CHECKING:
+    from skylift.asl.events import BudgetReached
     from skylift.ports.journal import RunRecord
     from skylift.runtime import Runtime
 
@@ -102,6 +104,7 @@ class _Lines:
         self._ended: dict[str, int] = {}
         self._printed = 0
         self._lost = 0
+        self._alerts = 0
         self._said: set[str] = set()
         self._last_count = time.monotonic()
 
@@ -119,6 +122,9 @@ class _Lines:
         for delivery in fold.lost[self._lost :]:
             click.echo(given_again(delivery), err=True)
         self._lost = len(fold.lost)
+        for alert in fold.alerts[self._alerts :]:
+            click.echo(budget_line(alert), err=True)
+        self._alerts = len(fold.alerts)
         for _, text in fold.prints[self._printed :]:
             click.echo(f"| {text}", err=True)
         self._printed = len(fold.prints)
@@ -153,6 +159,7 @@ class _Bars:
         self._live.start()
         self._printed = 0
         self._lost = 0
+        self._alerts = 0
         self._reasons: dict[str, list[str]] = {}
         self._spinners: dict[str, Any] = {}
 
@@ -163,6 +170,9 @@ class _Bars:
         for delivery in fold.lost[self._lost :]:
             self._live.console.print(given_again(delivery), markup=False, highlight=False, style="yellow")
         self._lost = len(fold.lost)
+        for alert in fold.alerts[self._alerts :]:
+            self._live.console.print(budget_line(alert), markup=False, highlight=False, style="yellow")
+        self._alerts = len(fold.alerts)
         self._live.update(self._table(fold))
 
     def close(self) -> None:
@@ -222,6 +232,14 @@ def given_again(delivery: Delivery) -> str:
     """One line for an attempt that goes on somewhere else, or with more."""
     said = {"lost": "lost its worker", "preempted": "was preempted", "out-of-memory": "ran out of memory"}
     return f"{delivery.label}: {said.get(delivery.reason, delivery.reason)}, goes on ({shorten(delivery.cause, 200)})"
+
+
+def budget_line(alert: BudgetReached) -> str:
+    """`budget: 80 % of $5.00 is spent ($4.10)`."""
+    whose = "budget" if alert.scope == "run" else f"budget of {alert.month}"
+    share = f"{float(alert.share) * 100:g} %"
+    running = f", {dollars(alert.running_usd_micro)} of it estimated" if alert.running_usd_micro else ""
+    return f"{whose}: {share} of {dollars(alert.limit_usd_micro)} is spent ({dollars(alert.spent_usd_micro)}{running})"
 
 
 def lost_detail(step: Step) -> list[str]:

@@ -166,7 +166,7 @@ def drive(runtime: Runtime, record: RunRecord, *, as_json: bool) -> int:
             except RunInterrupted:  # it was driven by another process, which has died
                 record = runtime.resume(runtime.reader.record(record.run_id))
     if ended.status == "PAUSED":
-        return _say_paused(ended, as_json)
+        return _say_paused(runtime, ended, as_json)
     return report(ended, as_json, bill_of(runtime, ended), late=_late(runtime, ended))
 
 
@@ -276,16 +276,25 @@ def _run_every(
     previous = signal.signal(signal.SIGINT, stop)
     try:
         for record in runtime.run_every(submission, value, every, stopping, attributes, for_ms):
-            report(record, as_json, bill_of(runtime, record))
+            if record.status == "PAUSED":
+                _say_paused(runtime, record, as_json)
+            else:
+                report(record, as_json, bill_of(runtime, record))
     finally:
         signal.signal(signal.SIGINT, previous)
     return 0
 
 
-def _say_paused(record: RunRecord, as_json: bool) -> int:
+def _say_paused(runtime: Runtime, record: RunRecord, as_json: bool) -> int:
+    cause = runtime.reader.pause_cause(record)
     if as_json:
-        print_json({"run_id": record.run_id, "status": record.status, "output": None, "error": None, "cause": None})
-    click.echo(f"{record.run_id} is paused; go on with: skylift resume {record.run_id}", err=True)
+        print_json({"run_id": record.run_id, "status": record.status, "output": None, "error": None, "cause": cause})
+    if cause is None:
+        click.echo(f"{record.run_id} is paused; go on with: skylift resume {record.run_id}", err=True)
+        return 130
+    click.echo(f"{record.run_id} is paused: {cause}", err=True)
+    raised = "" if "project's" in cause else " --budget AMOUNT"
+    click.echo(f"  help: nothing is lost; with a higher budget: skylift resume {record.run_id}{raised}", err=True)
     return 130
 
 

@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from skylift.config.backends import BackendsSettings, ComputeSettings
 from skylift.config.box import BoxSettings
+from skylift.config.budget import BudgetSettings, problem_of
 from skylift.config.fields import meant
 from skylift.config.jobs import JobBinding
 from skylift.errors import SetupError
@@ -144,13 +145,26 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     services: ServiceSettings = ServiceSettings()
     box: BoxSettings | None = None
     """A development box; None where there is none."""
+    budget: BudgetSettings = BudgetSettings()
     source: Path | None = None
     """The skylift.toml that was read."""
 
 
 Kind = TypeVar("Kind")
 
-_TOP_KEYS = ("skylift", "functions", "jobs", "secrets", "placement", "backends", "compute", "server", "services", "box")
+_TOP_KEYS = (
+    "skylift",
+    "functions",
+    "jobs",
+    "secrets",
+    "placement",
+    "backends",
+    "compute",
+    "server",
+    "services",
+    "box",
+    "budget",
+)
 _SKYLIFT_KEYS = ("home", "durability", "artifacts", "workers", "store", "url")
 
 
@@ -185,6 +199,7 @@ def load_config(
         server=_convert(table.get("server", {}), ServerSettings, "server", source),
         services=_convert(table.get("services", {}), ServiceSettings, "services", source),
         box=_convert(table["box"], BoxSettings, "box", source) if "box" in table else None,
+        budget=_budget(table.get("budget", {}), source),
         source=source,
     )
 
@@ -266,6 +281,14 @@ def _job(name: str, value: Any, source: Path | None, project: Path) -> JobBindin
             hint="give one of handler, command or image",
         )
     return msgspec.structs.replace(binding, folder=str(project / (binding.folder or "")))
+
+
+def _budget(value: Any, source: Path | None) -> BudgetSettings:
+    budget = _convert(value, BudgetSettings, "budget", source)
+    problem = problem_of(budget)
+    if problem is not None:
+        raise InvalidConfig(f"{_where(source)}: budget.{problem.message}", hint=problem.hint)
+    return budget
 
 
 def _secret(name: str, value: Any, source: Path | None) -> SecretSource:

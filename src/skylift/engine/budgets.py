@@ -25,8 +25,7 @@ from skylift.asl.events import (
     StopRequested,
 )
 from skylift.engine.book import Book
-from skylift.engine.guard import BUDGET_ATTRIBUTE
-from skylift.engine.limits import BudgetPlan
+from skylift.engine.limits import BUDGET_ATTRIBUTE, BudgetPlan
 from skylift.engine.names import split_token
 from skylift.engine.redelivery import deliveries_of
 from skylift.engine.router import WorkerRoute, placed
@@ -36,6 +35,7 @@ from skylift.engine.spending import (
     MonthAccount,
     PriceOf,
     account_of,
+    catalogue_mark,
     catalogue_price,
     micro_of,
     month_of,
@@ -44,6 +44,7 @@ from skylift.engine.spending import (
 from skylift.errors import SetupError
 from skylift.ports.compute import Backend
 from skylift.ports.journal import Journal, RunRecord
+from skylift.units import dollars
 
 LOOK_MS = 10_000
 """How often the journal is asked what other engines have spent."""
@@ -127,7 +128,8 @@ class Budgets:
             return
         month, known = month_of(now_ms), self._month
         if known is None or known.month != month:
-            known = MonthAccount(self._journal, month, self._price, kept=plan.kept, prices=plan.prices)
+            prices = "" if plan.kept is None else catalogue_mark()
+            known = MonthAccount(self._journal, month, self._price, kept=plan.kept, prices=prices)
         elif now_ms - self._looked_ms < LOOK_MS and self._month_purse is not None and not self._month_purse.stale:
             return
         self._looked_ms = now_ms
@@ -312,9 +314,9 @@ class Budgets:
     def _said(self, purse: Purse, limit: Fraction, now_ms: int) -> str:
         running = self._running(purse, now_ms)
         spent = purse.account.spent + running
-        estimated = f", {_usd(running)} of it by running attempts, estimated" if running else ""
+        estimated = f", {dollars(_whole(running))} of it by running attempts, estimated" if running else ""
         whose = "its budget" if purse.scope == "run" else f"the project's budget for {month_of(now_ms)}"
-        return f"{whose} of {_usd(limit)} is spent ({_usd(spent)}{estimated})"
+        return f"{whose} of {dollars(_whole(limit))} is spent ({dollars(_whole(spent))}{estimated})"
 
     def _may_stop(self, purse: Purse, run: LiveRun) -> bool:
         """The month's budget stops no run that costs nothing, and no EXPRESS execution, whose caller waits."""
@@ -388,10 +390,3 @@ def _way_on(scope: str, run_id: str) -> str:
 
 def _whole(amount: Fraction) -> int:
     return int((amount * 2 + 1) // 2)
-
-
-def _usd(amount: Fraction) -> str:
-    """`$5.00`, `$0.000123`: as many digits as it takes, at least cents."""
-    text = f"{_whole(amount) / 1_000_000:.6f}"
-    whole, _, digits = text.partition(".")
-    return f"${whole}.{digits[:2]}{digits[2:].rstrip('0')}"

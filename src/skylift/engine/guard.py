@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from skylift.asl.events import AnyEvent, ResumeRequested
 from skylift.engine.book import Book
-from skylift.engine.limits import BudgetPlan
+from skylift.engine.limits import BUDGET_ATTRIBUTE, BudgetPlan
 from skylift.engine.names import split_token
 from skylift.engine.run import Attempt, LiveRun
 from skylift.errors import SkyliftError
@@ -16,9 +16,6 @@ from skylift.ports.journal import Journal, RunRecord
 
 if TYPE_CHECKING:
     from skylift.engine.budgets import Budgets
-
-BUDGET_ATTRIBUTE = "budget"
-"""Of a run: what it may cost, in US dollars."""
 
 First = Sequence[tuple[LiveRun, AnyEvent]]
 

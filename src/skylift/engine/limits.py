@@ -6,6 +6,9 @@ from pathlib import Path
 
 import msgspec
 
+BUDGET_ATTRIBUTE = "budget"
+"""Of a run: what it may cost, in US dollars."""
+
 
 class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True):
     """`[budget]` of the settings. Amounts are US dollars as text, so that they are exact: `12.50`."""
@@ -18,8 +21,6 @@ class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a spent budget pauses runs."""
     kept: Path | None = None
     """Folder for what was read of the journal already."""
-    prices: str = ""
-    """Which catalogue that was priced with."""
 
 
 class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):

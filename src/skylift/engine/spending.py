@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,7 @@ from skylift.asl.events import (
     Usage,
 )
 from skylift.asl.status import OPEN
-from skylift.engine.guard import BUDGET_ATTRIBUTE
+from skylift.engine.limits import BUDGET_ATTRIBUTE
 from skylift.engine.names import child_run_id, global_token
 from skylift.ports.journal import Entry, Journal, RunRecord
 
@@ -42,6 +43,15 @@ def catalogue_price(usage: Usage) -> Fraction:
     from skylift.pricing.charge import cost_of
 
     return cost_of(usage, catalogue()) or Fraction(0)
+
+
+def catalogue_mark() -> str:
+    """Another one for every other set of price files."""
+    from skylift.pricing.files import PRICES, SHIPPED, user_home
+
+    found = sorted(path for folder in (SHIPPED, user_home() / PRICES) for path in folder.rglob("*.json"))
+    stamps = [(str(path), status.st_size, status.st_mtime_ns) for path in found for status in (path.stat(),)]
+    return sha256(msgspec.json.encode(stamps)).hexdigest()
 
 
 def usage_of(event: AnyEvent) -> Usage | None:
@@ -131,7 +141,7 @@ class MonthAccount:
     def __init__(
         self, journal: Journal, month: str, price: PriceOf, *, kept: Path | None = None, prices: str = ""
     ) -> None:
-        """`kept` is a folder for what need not be read again, by the digest `prices` of the catalogue."""
+        """`kept` is a folder for what need not be read again, by the `catalogue_mark` that it was priced with."""
         self.month = month
         self.spent = Fraction(0)
         self.told: set[tuple[str, int]] = set()

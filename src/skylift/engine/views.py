@@ -135,6 +135,7 @@ class Fold:
         self.prints: list[tuple[int, str]] = []
         self.lost: list[Delivery] = []
         """Of all attempts, as they came."""
+        self.alerts: list[e.BudgetReached] = []
         self.started_ms: int | None = None
         self._prints_in = prints_in
         self._maps_entered: dict[tuple[str | None, int], str] = {}
@@ -148,6 +149,8 @@ class Fold:
         """Account for one journal entry: the commands and history events that `advance` gave for it."""
         if self.started_ms is None:
             self.started_ms = entry.at_ms
+        if type(entry.event) is e.BudgetReached:
+            self.alerts.append(entry.event)
         self._end_attempt(entry)
         for event in derived:
             self._history(event)

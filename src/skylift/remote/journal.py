@@ -233,7 +233,7 @@ def _signal(event: e.AnyEvent) -> SignalRequest:
         case e.PauseRequested():
             return Pause()
         case e.ResumeRequested():
-            return Resume()
+            return Resume(budget=event.budget)
         case e.RedriveRequested():
             return Redrive()
         case e.TaskSucceeded():

@@ -22,7 +22,8 @@ from skylift.remote.logs import RemoteLogs
 from skylift.remote.problems import OnServerOnly
 from skylift.remote.recent import RecentRuns
 from skylift.remote.wire import WAIT_S, Registered, Registration, StartRequest
-from skylift.runtime import Runtime, Submission, WrongStatus
+from skylift.runtime import Runtime, Submission, WrongStatus, attributes_of
+from skylift.units import parse_usd
 
 if TYPE_CHECKING:
     from skylift.collecting import Freed
@@ -148,7 +149,7 @@ class RemoteRuntime(Runtime):
                 input=value,
                 name=name,
                 run_id=run_id,
-                attributes=dict(attributes or {}),
+                attributes=attributes_of(submission, attributes),
             )
         )
 
@@ -166,6 +167,8 @@ class RemoteRuntime(Runtime):
             left = WAIT_S if deadline is None else deadline - asked
             record = self._remote.wait(run_id, min(left, WAIT_S if pausing is None else PAUSING_S))
             if record.status in ENDED or (pausing is not None and pausing.is_set() and record.status == "PAUSED"):
+                return record
+            if record.status == "PAUSED" and self._waits_for_money(record, pausing is None):
                 return record
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimeoutError(f"run {run_id} is still {record.status} after {timeout_s} s")
@@ -185,10 +188,10 @@ class RemoteRuntime(Runtime):
     def send(self, record: RunRecord, event: e.AnyEvent) -> None:
         self._remote.send(record.run_id, event)
 
-    def resume(self, record: RunRecord) -> RunRecord:
-        if record.status != "PAUSED":
+    def resume(self, record: RunRecord, *, budget: str | None = None) -> RunRecord:
+        if record.status in ENDED or (record.status != "PAUSED" and budget is None):
             return record
-        self.send(record, e.ResumeRequested())
+        self.send(record, e.ResumeRequested(budget=None if budget is None else parse_usd(budget, "budget")))
         return self._must(record.run_id)
 
     def redrive(self, record: RunRecord) -> RunRecord:

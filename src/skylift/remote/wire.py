@@ -67,7 +67,8 @@ class Pause(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="pa
 
 
 class Resume(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="resume", forbid_unknown_fields=True):
-    pass
+    budget: str | None = None
+    """What it may cost from now on, in US dollars."""
 
 
 class Redrive(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="redrive", forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""What a `@pipeline` says of itself: its function, name, timeout and parameters. All that the compiler needs of it."""
+"""What a `@pipeline` says of itself: its function, name, bounds and parameters. All that the compiler needs of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar
 
 from skylift.errors import AuthorError
-from skylift.units import parse_duration_ms
+from skylift.units import parse_duration_ms, parse_usd
 
 if TYPE_CHECKING:
     from skylift.sdk.parameters import Parameter
@@ -26,7 +26,12 @@ class Definition(Generic[P, R]):
     """A function that is to be compiled. `Pipeline` adds what one can do with it."""
 
     def __init__(
-        self, function: Callable[P, R], *, name: str | None = None, timeout: str | float | None = None
+        self,
+        function: Callable[P, R],
+        *,
+        name: str | None = None,
+        timeout: str | float | None = None,
+        budget: str | float | None = None,
     ) -> None:
         _check(function)
         functools.update_wrapper(self, function)  # type: ignore[arg-type]
@@ -34,6 +39,8 @@ class Definition(Generic[P, R]):
         self.name = name or function.__name__
         self.timeout = timeout
         self.timeout_ms = None if timeout is None else parse_duration_ms(timeout, "timeout")
+        self.budget = None if budget is None else parse_usd(budget, "budget")
+        """What a run may cost, in US dollars: decimal text."""
         self.module = function.__module__
         self._parameters: tuple[Parameter, ...] | None = None
 

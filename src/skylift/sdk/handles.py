@@ -79,9 +79,12 @@ class Run(Generic[R]):
         """Let the run start no new task; tasks that run go on and are recorded."""
         self._runtime.ask(self._record(), e.PauseRequested())
 
-    def resume(self) -> None:
-        """Go on with the run: paused, or left behind by a process that died."""
-        self._runtime.resume(self._record())
+    def resume(self, *, budget: str | float | None = None) -> None:
+        """Go on with the run: paused, or left behind by a process that died. `budget` is what it may cost from now on,
+        `"10 USD"` or 10. Raises BudgetSpent where its budget does not let it."""
+        from skylift.units import parse_usd
+
+        self._runtime.resume(self._record(), budget=None if budget is None else parse_usd(budget, "budget"))
 
     def redrive(self) -> None:
         """Go on with the failed run from the steps that did not succeed."""

@@ -17,9 +17,14 @@ class Pipeline(Definition[P, R]):
     """A pipeline. Calling it runs the body here, as plain Python, with its tasks in this process."""
 
     def __init__(
-        self, function: Callable[P, R], *, name: str | None = None, timeout: str | float | None = None
+        self,
+        function: Callable[P, R],
+        *,
+        name: str | None = None,
+        timeout: str | float | None = None,
+        budget: str | float | None = None,
     ) -> None:
-        super().__init__(function, name=name, timeout=timeout)
+        super().__init__(function, name=name, timeout=timeout, budget=budget)
         self._compiled: CompiledPipeline | None = None
         self._run_name: str | None = None
 
@@ -102,7 +107,7 @@ def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
 
 @overload
 def pipeline(
-    *, name: str | None = None, timeout: str | float | None = None
+    *, name: str | None = None, timeout: str | float | None = None, budget: str | float | None = None
 ) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
 
 
@@ -110,7 +115,9 @@ def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> A
     """Make a function a pipeline: its body is compiled to a graph when it is first needed.
 
     name: what runs are listed under; the function's name unless given. timeout: of a whole run, `"2h"` or seconds; a
-    run that takes longer becomes TIMED_OUT. Raises PipelineInvalid for a function that cannot be one (async, `*args`).
+    run that takes longer becomes TIMED_OUT. budget: what a run may cost, `"5 USD"` or 5; one that has spent it is
+    paused before its next attempt, and goes on with `skylift resume RUN --budget 10`. Raises PipelineInvalid for a
+    function that cannot be one (async, `*args`).
 
     >>> from skylift import task
     >>> @task
@@ -127,7 +134,7 @@ def pipeline(function: Callable[..., Any] | None = None, /, **options: Any) -> A
     """
     if function is not None:
         return Pipeline(function)
-    unknown = [key for key in options if key not in ("name", "timeout")]
+    unknown = [key for key in options if key not in ("name", "timeout", "budget")]
     if unknown:
-        raise PipelineInvalid(f"@pipeline: no option {unknown[0]!r}", hint="options: name, timeout")
+        raise PipelineInvalid(f"@pipeline: no option {unknown[0]!r}", hint="options: name, timeout, budget")
     return lambda inner: Pipeline(inner, **options)

@@ -79,6 +79,7 @@ def _submission(pipeline: Pipeline[..., Any], blobs: BlobStore, environments: Pa
         definition=msgspec.json.encode(compiled.definition),
         table=TaskTable(bundle=make_bundle(pipeline, blobs), tasks=tasks),
         machines={name: msgspec.json.encode(part.definition) for name, part in compiled.pipelines.items()},
+        budget=pipeline.budget,
     )
 
 

@@ -36,6 +36,7 @@ from skylift.server.api.services import Services
 from skylift.server.api.starting import start_run
 from skylift.server.caller import Caller
 from skylift.server.names import read_machine
+from skylift.units import parse_usd
 
 MOST_RUNS = 1_000
 LONGEST_WAIT_S = 60.0
@@ -198,7 +199,7 @@ def _event(given: Any) -> e.AnyEvent:
         case Pause():
             return e.PauseRequested()
         case Resume():
-            return e.ResumeRequested()
+            return e.ResumeRequested(budget=None if given.budget is None else parse_usd(given.budget, "budget"))
         case Redrive():
             return e.RedriveRequested()
         case Succeed():

@@ -12,6 +12,7 @@ import msgspec
 from skylift.asl.parse import load
 from skylift.engine.calls import KEEP_ATTRIBUTE, LONGEST_KEPT_MS, keep_of
 from skylift.engine.inputs import StartRun
+from skylift.engine.limits import BUDGET_ATTRIBUTE
 from skylift.engine.router import is_lent
 from skylift.errors import JournalDamaged, RunAlreadyExists
 from skylift.ports.journal import RunRecord
@@ -22,6 +23,7 @@ from skylift.server.api.answers import Refusal
 from skylift.server.api.limits import MOST_TASKS, RUN_ID, check_digest, check_name
 from skylift.server.api.services import Services
 from skylift.server.caller import Caller
+from skylift.units import parse_usd
 from skylift.values.tags import direct_references
 
 _TARGET = re.compile(r"[^\s:]{1,500}:[^\s:]{1,500}")
@@ -195,5 +197,7 @@ def _check_attributes(attributes: dict[str, str]) -> None:
             f"{KEEP_ATTRIBUTE} is {kept[:40]!r}",
             hint=f"it is milliseconds, at most {LONGEST_KEPT_MS} (a day)",
         )
+    if BUDGET_ATTRIBUTE in attributes:
+        parse_usd(attributes[BUDGET_ATTRIBUTE][:40], "the attribute budget")
     if SPEED_ATTRIBUTE in attributes:
         raise Refusal(400, "ATTRIBUTES", "time passes on a server as it does", hint="use --speed without --server")
