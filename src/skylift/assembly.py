@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from skylift.engine.resolve import Resolve
     from skylift.engine.thread import EngineThread
     from skylift.ports.blobs import BlobStore
+    from skylift.ports.compute import Offer, Requirements
     from skylift.ports.journal import Journal
     from skylift.ports.ownership import Ownership
     from skylift.ports.resources import ResourceStore
@@ -136,6 +137,12 @@ class Assembly:
     def trouble(self) -> SkyliftError | None:
         """What keeps our engine from writing the journal now; it tries again until that is over."""
         return None if self._engine is None else self._engine.trouble
+
+    def offers(self, backend: str, requirements: Requirements) -> Sequence[Offer]:
+        """The ways in which a backend could run such a task now. Raises KeyError for one that there is not."""
+        with self._making:
+            found: Sequence[Offer] = self._all_backends[backend].offers(requirements)
+            return found
 
     def warm_up(self) -> None:
         """Begin to start a worker, so that it is up when the first task comes."""

@@ -34,6 +34,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """Of its run, UTC."""
     step: str
     """As in `RunReader.deliveries`: `STEP`, of a called pipeline `STEP/INNER`."""
+    task: str | None = None
     token: str
     ended: Ended
     duration_ms: float | None = None
@@ -79,6 +80,9 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     def of_step(self, step: str) -> list[Sample]:
         return [sample for sample in self.samples if sample.step == step]
 
+    def of_task(self, task: str) -> list[Sample]:
+        return [sample for sample in self.samples if sample.task == task]
+
 
 def history_of(reader: RunReader, pipeline: str, *, limit: int = RECENT, since_ms: int = 0) -> History:
     """Of the newest runs of a pipeline, finished or not."""
@@ -94,12 +98,22 @@ def samples(reader: RunReader, records: Iterable[RunRecord]) -> list[Sample]:
     """Every delivery of these runs that left a usage, and those that did not, without one."""
     found: list[Sample] = []
     for record in records:
-        asked = reader.asked(record)
-        found += [_sample(record, delivery, asked) for delivery in reader.deliveries(record)]
+        asked, tasks = reader.asked(record), _tasks(reader, record)
+        found += [_sample(record, delivery, asked, tasks) for delivery in reader.deliveries(record)]
     return found
 
 
-def _sample(record: RunRecord, delivery: Delivery, asked: Mapping[str, Requirements]) -> Sample:
+def _tasks(reader: RunReader, record: RunRecord, prefix: str = "") -> dict[str, str]:
+    """Of its steps."""
+    found = {prefix + one.state: one.resource.rpartition(":")[2] for one in reader.view(record).attempts}
+    for step, called in reader.called(record):
+        found.update(_tasks(reader, called, f"{prefix}{step}/"))
+    return found
+
+
+def _sample(
+    record: RunRecord, delivery: Delivery, asked: Mapping[str, Requirements], tasks: Mapping[str, str]
+) -> Sample:
     usage, needs = delivery.usage, asked.get(delivery.step)
     known: dict[str, Any] = {}
     if usage is not None:
@@ -111,6 +125,7 @@ def _sample(record: RunRecord, delivery: Delivery, asked: Mapping[str, Requireme
         pipeline=record.pipeline,
         created_ms=record.created_ms,
         step=delivery.step,
+        task=tasks.get(delivery.step),
         token=delivery.token,
         ended=delivery.ended,
         gpu=None if needs is None else needs.gpu,

@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "redrive": ("skylift.cli.control:redrive", "Go on with a failed run from the steps that failed."),
     "answer": ("skylift.cli.control:answer", "Answer a run that waits for an approval."),
+    "quote": ("skylift.cli.quote:quote", "What a run will cost and take, before it starts."),
     "rightsize": (
         "skylift.cli.rightsize:rightsize",
         "Which memory and class of compute its steps should have, and what that saves.",

@@ -143,7 +143,7 @@ def run(
         if found.pipeline is not None and speed is None:
             runtime.warm_up()
         given = {} if input_text is None else read_input(input_text)
-        submission, value = _prepare(runtime, found, loaded, params, given)
+        submission, value = prepared(runtime, found, loaded, params, given)
         check_tasks(attributes, submission.table.tasks, runtime.config)
         if (warning := kept_nowhere(attributes, submission.table.tasks, runtime.config)) is not None:
             click.echo(f"warning[KEEP]: {warning}", err=True)
@@ -228,9 +228,10 @@ def _reason(record: RunRecord, late: str | None = None) -> str:
     return text or late or _SAID_OF.get(record.error or record.status, "no cause given")
 
 
-def _prepare(
+def prepared(
     runtime: Runtime, found: Target, loaded: Loaded, params: Sequence[str], given_input: Any
 ) -> tuple[Any, Any]:
+    """What is submitted, and the run's input."""
     from skylift.sdk.submission import document_submission, pipeline_submission
 
     if found.document is not None:

@@ -19,7 +19,7 @@ import msgspec
 from skylift.placement.interruptions import Interruptions, reworked
 from skylift.placement.model import Part, Priced, Way
 from skylift.placement.spread import Spread, z
-from skylift.pricing.catalogue import Catalogue
+from skylift.pricing.catalogue import Catalogue, Rule
 from skylift.pricing.places import HOUR_MS, MICRO, Place, billed_ms, hourly
 
 
@@ -55,6 +55,9 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
 
     place: Place
     hour: Fraction
+    fee: Fraction
+    rule: Rule
+    around: Surroundings
     run: Spread
     startup_ms: tuple[float, float]
     cost: Fraction
@@ -71,10 +74,15 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bid(place: Place, run: Spread, around: Surroundings, catalogue: Catalogue) -> Bid | None:
-    """None where the place has no price."""
+    """By the catalogue; None where the place has no price."""
     hour, rule = hourly(place, catalogue), catalogue.rules_of(place.cloud).get(place.service)
     if hour is None or rule is None:
         return None
+    return bid_at(place, hour, rule, _request(place, catalogue), run, around)
+
+
+def bid_at(place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread, around: Surroundings) -> Bid | None:
+    """At this price an hour and a request; None for what would never end."""
     low, high = rule.startup_ms
     startup = (low + high) / 2
     paid_startup = startup if rule.bills_startup else 0.0
@@ -95,7 +103,6 @@ def bid(place: Place, run: Spread, around: Surroundings, catalogue: Catalogue) -
         what = ", ".join(word for word in (f"begun {rule.increment_ms} ms are paid whole", least) if word)
         parts.append(_part("rounding", idle, f"{_usd(hour)}/h x {_seconds(float(idle / rate))}: {what}"))
     cost = rate * average
-    fee = _request(place, catalogue)
     if fee:
         parts.append(_part("requests", fee, f"{_usd(fee)} a request"))
     machine, preempted, waiting = startup + float(mean_ms), 0.0, 0.0
@@ -121,6 +128,9 @@ def bid(place: Place, run: Spread, around: Surroundings, catalogue: Catalogue) -
     return Bid(
         place=place,
         hour=hour,
+        fee=fee,
+        rule=rule,
+        around=around,
         run=run,
         startup_ms=(float(low), float(high)),
         cost=cost + fee,

@@ -160,7 +160,7 @@ def _priced(
 ) -> Parts:
     hour = hourly(place, catalogue)
     assert hour is not None  # else there was no cost
-    rule = catalogue.rules[place.service]
+    rule = catalogue.rules_of(place.cloud)[place.service]
     startup, ran = _ms(usage.startup_ms), _ms(usage.duration_ms)
     billed = Fraction(billed_ms(rule, usage.startup_ms or 0.0, usage.duration_ms or 0.0))
     paid_startup = startup if rule.bills_startup else Fraction(0)
@@ -201,12 +201,15 @@ def _oversized(usage: Usage, place: Place, catalogue: Catalogue) -> Fraction:
     spare = max(0, place.memory_mib - _needed_mib(usage, place, catalogue))
     if place.service == "function":
         return Fraction(spare, place.memory_mib)
-    memory, hour = catalogue.rate("container", "memory", place.region, place.market), hourly(place, catalogue)
+    memory, hour = (
+        catalogue.rate("container", "memory", place.region, place.market, cloud=place.cloud),
+        hourly(place, catalogue),
+    )
     return Fraction(spare, GIB) * Fraction(memory.usd) * MICRO / hour if memory and hour else Fraction(0)
 
 
 def _needed_mib(usage: Usage, place: Place, catalogue: Catalogue) -> int:
-    rule = catalogue.rules[place.service]
+    rule = catalogue.rules_of(place.cloud)[place.service]
     needed = _ms(usage.peak_memory_mib)
     if rule.mib_per_vcpu is not None:  # less memory is less processor
         busy = _ms(usage.cpu_ms) / _ms(usage.duration_ms) if usage.duration_ms else Fraction(0)
@@ -231,7 +234,7 @@ def _transfer(
     ways += [] if outside else [(usage.in_bytes or 0, moved.artifacts, "region")]
     amount, prices, unpriced = Fraction(0), [], 0
     for moving, origin, item in ways:
-        rate = catalogue.rate("transfer", item, origin, "on-demand")
+        rate = catalogue.rate("transfer", item, origin, "on-demand", cloud=place.cloud)
         if not moving:
             continue
         if rate is None:
@@ -252,9 +255,9 @@ def prices_of(place: Place, catalogue: Catalogue) -> tuple[Price, ...]:
     elif place.service == "container":
         wanted = (("vcpus", place.market), ("memory", place.market))
     else:
-        row = catalogue.machine_price(place.service, place.instance_type, place.region, place.market)
+        row = catalogue.machine_price(place.service, place.instance_type, place.region, place.market, cloud=place.cloud)
         return () if row is None else (_machine_price(row, catalogue),)
-    rates = [catalogue.rate(place.service, item, place.region, market) for item, market in wanted]
+    rates = [catalogue.rate(place.service, item, place.region, market, cloud=place.cloud) for item, market in wanted]
     return tuple(_rate_price(rate, catalogue) for rate in rates if rate is not None)
 
 

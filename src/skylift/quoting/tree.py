@@ -13,7 +13,7 @@ import msgspec
 class Times(msgspec.Struct, frozen=True, kw_only=True):
     """How often something is done: a number, or what was seen before, each as likely as the other."""
 
-    seen: tuple[int, ...] = ()
+    seen: tuple[float, ...] = ()
     """Empty where nobody knows."""
     why: str
     """Where the numbers are from, or which option supplies them."""
@@ -27,11 +27,11 @@ class Times(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.seen) / len(self.seen) if self.seen else None
 
     @property
-    def least(self) -> int:
+    def least(self) -> float:
         return min(self.seen, default=0)
 
     @property
-    def most(self) -> int | None:
+    def most(self) -> float | None:
         return max(self.seen, default=None)
 
 

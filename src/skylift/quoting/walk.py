@@ -57,7 +57,9 @@ class TooLong(AuthorError):
 class Facts(Protocol):
     """What the document and the input do not say."""
 
-    def rounds(self, state: str) -> Times: ...
+    def rounds(self, state: str, again: tuple[str, ...]) -> Times:
+        """Of a loop that goes on by these ways from the state."""
+        ...
 
     def width(self, state: str) -> Times: ...
 
@@ -317,7 +319,7 @@ class _Walker:
                 for way, tree, chance in zip(round_, bodies, chances, strict=True)
             )
             body = Either(state=name, options=options, why=why)
-        rounds = self._facts.rounds(name)
+        rounds = self._facts.rounds(name, tuple(place.prefix + way for way in round_))
         tree: Tree = Loop(state=name, body=body, rounds=rounds)
         if not ways:
             ways = sorted({one for each in inside for one in graph.successors(flow.states[each]) if one not in inside})

@@ -1,0 +1,197 @@
+"""How far a run may come to more or less than expected: it is played many times, with every time, start-up, preemption
+and branch drawn by its chances. The same seed gives the same ranges.
+
+Where nobody knows a chance, the run is played both ways: the lower end of a range takes the cheaper branch, the upper
+one the dearer.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Mapping
+from random import Random
+from typing import Literal
+
+import msgspec
+
+from skylift.placement.estimate import Bid
+from skylift.pricing.places import HOUR_MS
+from skylift.quoting.tree import Beside, Either, Leaf, Loop, Many, Pause, Sequence, Times, Tree
+
+PLAYED = 300
+"""Runs: the tenth and ninetieth percentile are then known to a few percent."""
+APART = 48
+"""Attempts of a Map that are drawn by themselves; of more, those stand for all."""
+LISTED = 5_000
+"""Attempts that wait for a free place one by one; of more, all are taken to be equally long."""
+LAUNCHES = 10_000
+Lean = Literal["low", "high"]
+
+
+class Played(msgspec.Struct, frozen=True, kw_only=True):
+    """Micro-dollars and milliseconds, one of each played run, in the order of their size."""
+
+    cost: tuple[float, ...]
+    time_ms: tuple[float, ...]
+    steps: Mapping[str, tuple[float, ...]]
+    """Cost of each step."""
+
+
+def play(tree: Tree, bids: Mapping[str, Bid], slots: Mapping[str, int], lean: Lean, seed: int = 0) -> Played:
+    """Steps without a bid take no time and cost nothing: whoever asks says so."""
+    costs, times = [], []
+    steps: dict[str, list[float]] = {step: [] for step in bids}
+    for number in range(PLAYED):
+        table = _Table(bids, slots, lean, Random(f"{seed}/{number}"))
+        times.append(table.ms(tree))
+        costs.append(sum(table.cost.values()))
+        for step, found in steps.items():
+            found.append(table.cost.get(step, 0.0))
+    return Played(
+        cost=tuple(sorted(costs)),
+        time_ms=tuple(sorted(times)),
+        steps={step: tuple(sorted(found)) for step, found in steps.items()},
+    )
+
+
+def percentile(values: tuple[float, ...], share: float) -> float:
+    """Of sorted values, the nearest rank."""
+    return values[min(len(values) - 1, max(0, math.ceil(share * len(values)) - 1))] if values else 0.0
+
+
+class _Table:
+    """One played run."""
+
+    def __init__(self, bids: Mapping[str, Bid], slots: Mapping[str, int], lean: Lean, random: Random) -> None:
+        self._bids = bids
+        self._slots = slots
+        self._lean = lean
+        self._random = random
+        self._doubt = {step: random.gauss(0, 1) for step in bids}
+        self._weight = 1.0
+        """How many attempts one that is drawn stands for."""
+        self.cost: dict[str, float] = {}
+
+    def ms(self, tree: Tree) -> float:
+        """How long it takes; what it costs is put on the table."""
+        if isinstance(tree, Leaf):
+            return self._attempt(tree.step)
+        if isinstance(tree, Pause):
+            return float(tree.ms or 0)
+        if isinstance(tree, Sequence):
+            return sum(self.ms(part) for part in tree.parts)
+        if isinstance(tree, Beside):
+            return max((self.ms(part) for part in tree.parts), default=0.0)
+        if isinstance(tree, Either):
+            return self._either(tree)
+        if isinstance(tree, Loop):
+            return sum(self.ms(tree.body) for _ in range(self._drawn(tree.rounds)))
+        return self._many(tree)
+
+    def _drawn(self, times: Times) -> int:
+        if not times.seen:
+            return 0
+        found = times.seen[int(self._random.random() * len(times.seen))]
+        whole = int(found)
+        return whole + (self._random.random() < found - whole)
+
+    def _either(self, tree: Either) -> float:
+        if tree.known:
+            chances = [option.chance or 0.0 for option in tree.options]
+            return self.ms(self._random.choices(tree.options, chances)[0].tree)
+        tried = []
+        for option in tree.options:
+            before = dict(self.cost)
+            took = self.ms(option.tree)
+            tried.append((sum(self.cost.values()), took, self.cost))
+            self.cost = before
+        best = (min if self._lean == "low" else max)(tried, key=lambda one: one[:2])
+        self.cost = best[2]
+        return best[1]
+
+    def _many(self, tree: Many) -> float:
+        width = self._drawn(tree.width)
+        if not width:
+            return 0.0
+        at_once = max(1, min([width, *self._limits(tree)]))
+        drawn = min(width, APART)
+        before, self._weight = self._weight, self._weight * width / drawn
+        times = [self.ms(tree.body) for _ in range(drawn)]
+        self._weight = before
+        if at_once >= width:
+            return max(times)
+        if width > LISTED:
+            return sum(times) / drawn * width / at_once
+        return _scheduled((times * -(-width // drawn))[:width], at_once)
+
+    def _limits(self, tree: Many) -> list[int]:
+        steps = set(_leaves(tree))
+        limits = [self._slots[step] for step in steps if step in self._slots]
+        return limits if tree.most is None else [*limits, tree.most]
+
+    def _attempt(self, step: str) -> float:
+        bid = self._bids.get(step)
+        if bid is None:
+            return 0.0
+        random = self._random
+        run = bid.run
+        work = run.median * math.exp(self._doubt[step] * run.doubt + random.gauss(0, 1) * run.within)
+        took, cost = self._delivered(bid, work)
+        short = 0.0 if bid.around.memory_mib is None else bid.around.memory_mib.above(bid.place.memory_mib)
+        if random.random() < short:
+            took, cost = 2 * took, 3 * cost
+        while bid.around.failed and random.random() < min(bid.around.failed, 0.9):
+            more, again = self._delivered(bid, work)
+            took, cost = took + more, cost + again
+        self.cost[step] = self.cost.get(step, 0.0) + cost * self._weight
+        return took
+
+    def _delivered(self, bid: Bid, work_ms: float) -> tuple[float, float]:
+        market = bid.around.market if bid.place.market == "spot" else None
+        random = self._random
+        startup = random.uniform(*bid.startup_ms)
+        if market is None or market.per_hour <= 0:
+            return startup + work_ms, _charge(bid, startup, work_ms)
+        took = cost = 0.0
+        if market.down_ms and random.random() < market.first_ms / market.down_ms:
+            took += random.expovariate(1 / market.down_ms)
+        for _ in range(LAUNCHES):
+            lasts = random.expovariate(market.per_hour / HOUR_MS)
+            if lasts >= startup + work_ms:
+                return took + startup + work_ms, cost + _charge(bid, startup, work_ms)
+            ran = max(0.0, lasts - startup)
+            cost += _charge(bid, min(startup, lasts), ran)
+            every = bid.around.checkpoint_ms
+            work_ms -= 0.0 if every is None else ran // every * every
+            took += lasts + (random.expovariate(1 / market.down_ms) if market.down_ms else 0.0)
+            startup = random.uniform(*bid.startup_ms)
+        return took, cost
+
+
+def _charge(bid: Bid, startup_ms: float, work_ms: float) -> float:
+    rule = bid.rule
+    time = work_ms + (startup_ms if rule.bills_startup else 0.0)
+    billed = max(float(rule.minimum_ms), math.ceil(time / rule.increment_ms) * rule.increment_ms)
+    return float(bid.hour) * billed / HOUR_MS + float(bid.fee)
+
+
+def _scheduled(times: list[float], at_once: int) -> float:
+    """Each begins as soon as one of those before it has ended."""
+    if at_once >= len(times):
+        return max(times, default=0.0)
+    ends = [0.0] * at_once
+    for ms in times:
+        heapq.heapreplace(ends, ends[0] + ms)
+    return max(ends)
+
+
+def _leaves(tree: Tree) -> list[str]:
+    if isinstance(tree, Leaf):
+        return [tree.step]
+    if isinstance(tree, Pause):
+        return []
+    if isinstance(tree, Loop | Many):
+        return _leaves(tree.body)
+    parts = tree.parts if isinstance(tree, Sequence | Beside) else tuple(option.tree for option in tree.options)
+    return [leaf for part in parts for leaf in _leaves(part)]

@@ -1,0 +1,78 @@
+"""What a quote and a plan both begin with: the graph of a run with how often each step is done, and what is known of
+each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from skylift.asl.parse import load
+from skylift.config import Config
+from skylift.history import History
+from skylift.ports.compute import Offer, Requirements
+from skylift.ports.tasks import TaskSpec
+from skylift.pricing.catalogue import Catalogue
+from skylift.quoting.facts import Answers, Known
+from skylift.quoting.loads import Share, order, paused_ms, shares
+from skylift.quoting.tree import Tree
+from skylift.quoting.walk import Kind, outline
+
+OffersOf = Callable[[str, Requirements], Sequence[Offer]]
+"""By the name of a backend."""
+
+
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that somebody has in mind."""
+
+    pipeline: str
+    definition: bytes
+    tasks: Mapping[str, TaskSpec]
+    machines: Mapping[str, bytes] = {}
+    input: Any = None
+
+
+class Project(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known beside it."""
+
+    config: Config
+    history: History
+    catalogue: Catalogue
+    offers: OffersOf
+    answers: Answers = Answers()
+
+    @property
+    def folder(self) -> Path:
+        return self.config.project
+
+
+class Prepared(msgspec.Struct, frozen=True, kw_only=True):
+    tree: Tree
+    steps: Mapping[str, Kind]
+    shares: Mapping[str, Share]
+    after: Mapping[str, tuple[str, ...]]
+    paused_ms: float
+    asks: tuple[str, ...]
+    """What nobody knows of waits."""
+    notes: tuple[str, ...]
+
+
+def prepare(subject: Subject, project: Project) -> Prepared:
+    """Raises InvalidDefinition, TooLong, or AnswerInvalid for an answer to nothing."""
+    known = Known(project.answers, project.history)
+    machines = {name: load(msgspec.json.decode(text)) for name, text in subject.machines.items()}
+    found = outline(load(msgspec.json.decode(subject.definition)), machines, subject.input, known)
+    known.check(found.steps, subject.tasks)
+    paused, asks = paused_ms(found.tree)
+    entered = shares(found.tree)
+    return Prepared(
+        tree=found.tree,
+        steps={step: kind for step, kind in found.steps.items() if step in entered},
+        shares=entered,
+        after=order(found.tree),
+        paused_ms=paused,
+        asks=asks,
+        notes=found.notes,
+    )
