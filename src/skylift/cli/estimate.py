@@ -73,13 +73,13 @@ def _bill(given: dict[str, str], file: str | None, as_of: str | None, free_tier:
     import msgspec
 
     from skylift.pricing.catalogue import catalogue
+    from skylift.pricing.dates import last_day
     from skylift.pricing.estimate.amounts import EstimateInvalid
     from skylift.pricing.estimate.bills import MixedBill, read_bill
-    from skylift.pricing.estimate.dates import date
     from skylift.pricing.estimate.rules import rules
     from skylift.pricing.estimate.uses import read_use
 
-    day = None if as_of is None else date(as_of, "--as-of")
+    day = None if as_of is None else last_day(as_of, "--as-of")
     if file is None:
         use = read_use(given, lambda key: f"--{key}", catalogue(), rules())
         return MixedBill(uses=(use,), as_of=day, free_tier=free_tier)
@@ -109,15 +109,19 @@ def _what(line: Line) -> str:
 
 def document(found: Estimate) -> dict[str, Any]:
     """For programs: amounts as numbers, and exactly as texts."""
+    from skylift.pricing.estimate.amounts import exactly
+
     return {
         "total_usd": float(found.usd),
-        "total_usd_exact": str(found.usd),
+        "total_usd_exact": exactly(found.usd),
         "lines": [_line_document(line) for line in found.lines],
         "notes": list(found.notes),
     }
 
 
 def _line_document(line: Line) -> dict[str, Any]:
+    from skylift.pricing.estimate.amounts import exactly
+
     return {
         "use": line.use,
         "what": line.what,
@@ -125,7 +129,7 @@ def _line_document(line: Line) -> dict[str, Any]:
         "unit": line.unit,
         "usd_per_unit": float(line.usd_per_unit),
         "usd": float(line.usd),
-        "usd_exact": str(line.usd),
+        "usd_exact": exactly(line.usd),
         "formula": line.formula,
         "region": line.region,
         "market": line.market,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,7 @@ from skylift.pricing.catalogue import catalogue
 from skylift.pricing.estimate.lines import Estimate
 from skylift.pricing.estimate.price import estimate
 from skylift.pricing.estimate.rules import billed_ms, billing_of, rules
-from skylift.pricing.estimate.uses import read_use
+from skylift.pricing.estimate.uses import KEYS, read_use
 
 
 def priced(as_of: str | None = None, free_tier: bool = False, **given: str) -> Estimate:
@@ -24,7 +26,7 @@ def priced(as_of: str | None = None, free_tier: bool = False, **given: str) -> E
 def refused(as_of: str | None = None, **given: str) -> SkyliftError:
     with pytest.raises(SkyliftError) as caught:
         priced(as_of, **given)
-    assert caught.value.code in ("ESTIMATE", "NO-PRICE")
+    assert caught.value.code in ("ESTIMATE", "NO-PRICE", "UNKNOWN-MACHINE")
     return caught.value
 
 
@@ -290,3 +292,20 @@ def test_a_missing_price_is_said_with_the_nearest_there_is(given: dict[str, str]
     error = refused(**given)
     assert error.code == "NO-PRICE" and "no price in" in error.message
     assert hint in (error.hint or "")
+
+
+def test_every_option_and_service_is_explained() -> None:
+    from skylift.cli.estimate import estimate as command
+
+    page = (Path(__file__).parents[3] / "docs/reference/prices.md").read_text(encoding="utf-8")
+    said = page.partition("## Estimating")[2].partition("\n## ")[0]
+    options = {word for option in command.params for word in option.opts}
+    assert set(re.findall(r"--[a-z][a-z-]*", said)) == options
+    assert all(f"`{service.name}`" in said for service in rules().services)
+
+
+def test_every_key_of_a_use_is_an_option() -> None:
+    from skylift.cli.estimate import estimate as command
+
+    options = {option.opts[0].removeprefix("--") for option in command.params}
+    assert set(KEYS) - {"name"} == options - {"file", "as-of", "free-tier", "json"}

@@ -10,11 +10,12 @@ import pytest
 
 from skylift.errors import SetupError
 from skylift.pricing.catalogue import catalogue
+from skylift.pricing.dates import DateInvalid
 from skylift.pricing.estimate.amounts import EstimateInvalid
 from skylift.pricing.estimate.bills import LARGEST, read_bill
-from skylift.pricing.estimate.missing import NoPrice
 from skylift.pricing.estimate.price import estimate
 from skylift.pricing.estimate.rules import rules
+from skylift.pricing.missing import NoPrice, UnknownMachine
 
 MIXED = """\
 # a month of predictions, and one training
@@ -44,8 +45,8 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def refused(folder: Path, text: str) -> EstimateInvalid:
-    with pytest.raises(EstimateInvalid) as caught:
+def refused(folder: Path, text: str) -> SetupError:
+    with pytest.raises((EstimateInvalid, UnknownMachine, DateInvalid)) as caught:
         read_bill(written(folder, text), catalogue(), rules())
     return caught.value
 

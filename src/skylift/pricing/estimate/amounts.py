@@ -99,6 +99,12 @@ def written(amount: Fraction) -> str:
     return ("-" if amount < 0 else "") + text + ("" if shown == amount else "…")
 
 
+def exactly(amount: Fraction) -> str:
+    """`0.18000036`, or `1/3` where no decimal is exact: for programs."""
+    text = written(amount).replace(",", "")
+    return str(amount) if "…" in text else text
+
+
 def dollars(amount: Fraction) -> str:
     """`$24.2725`, `-$0.20`, `$0.00`: at least cents, and as many digits as it takes."""
     text = written(abs(amount))

@@ -19,10 +19,11 @@ import msgspec
 
 from skylift.errors import SetupError
 from skylift.pricing.catalogue import Catalogue
+from skylift.pricing.dates import last_day
 from skylift.pricing.estimate.amounts import EstimateInvalid
-from skylift.pricing.estimate.dates import date
 from skylift.pricing.estimate.rules import Rules
 from skylift.pricing.estimate.uses import Use, read_use
+from skylift.pricing.missing import UnknownMachine
 
 LARGEST = 1_000_000
 """Bytes of a file that is read."""
@@ -60,7 +61,7 @@ def read_bill(path: Path, catalogue: Catalogue, rules: Rules) -> MixedBill:
         raise EstimateInvalid(f"{path}:{top['uses'].line}: uses: the list is empty")
     return MixedBill(
         uses=tuple(uses),
-        as_of=date(_text(top["as_of"], path), _place(path, top["as_of"])) if "as_of" in top else None,
+        as_of=last_day(_text(top["as_of"], path), _place(path, top["as_of"])) if "as_of" in top else None,
         free_tier="free_tier" in top and _flag(top["free_tier"], path),
     )
 
@@ -75,10 +76,10 @@ def _use(node: Any, path: Path, catalogue: Catalogue, rules: Rules, region: str 
     given = {key: _text(entry, path) for key, entry in entries.items()}
     try:
         use = read_use(given, naming, catalogue, rules, region)
-    except EstimateInvalid as error:
+    except (EstimateInvalid, UnknownMachine) as error:
         if error.message.startswith(f"{path}:"):
             raise
-        raise EstimateInvalid(f"{path}:{line}: {error.message}", hint=error.hint) from error
+        raise type(error)(f"{path}:{line}: {error.message}", hint=error.hint) from error
     return msgspec.structs.replace(use, where=f"{path}:{line}: ")
 
 

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from skylift.errors import SetupError
 from skylift.pricing.catalogue import Catalogue, MachinePrice, Rate
 from skylift.pricing.estimate.uses import Use
+from skylift.pricing.missing import NoPrice
 
 _SHOWN = 3
-
-
-class NoPrice(SetupError):
-    """The catalogue has no price of this, here, at this date, bought so. The hint has the nearest that there is."""
-
-    code = "NO-PRICE"
 
 
 def no_rate(

@@ -11,11 +11,12 @@ from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate.amounts import TIMES, EstimateInvalid, memory_words, written
 from skylift.pricing.estimate.lines import Estimate, Line, Meter, by_tier, free_line, rate_line, scale_of, time_unit
 from skylift.pricing.estimate.machines import machine_lines
-from skylift.pricing.estimate.missing import NoPrice, no_rate
+from skylift.pricing.estimate.missing import no_rate
 from skylift.pricing.estimate.room import ghz_of, memory_of
 from skylift.pricing.estimate.rules import Charge, Factor, Free, Rules, rules
 from skylift.pricing.estimate.timing import Timing, timing_of
 from skylift.pricing.estimate.uses import Use
+from skylift.pricing.missing import NoPrice
 from skylift.pricing.rows import Rate
 
 _NOUNS: dict[Factor, str] = {

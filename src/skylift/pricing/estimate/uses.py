@@ -12,6 +12,7 @@ from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate import amounts
 from skylift.pricing.estimate.amounts import EstimateInvalid
 from skylift.pricing.estimate.rules import Rules, Service
+from skylift.pricing.missing import UnknownMachine
 from skylift.pricing.rows import CLOUDS
 
 Naming = Callable[[str], str]
@@ -62,7 +63,8 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
 def read_use(
     given: Mapping[str, str], naming: Naming, catalogue: Catalogue, rules: Rules, region: str | None = None
 ) -> Use:
-    """`region` is meant where the use names none and its cloud has it. Raises EstimateInvalid, which names the key."""
+    """`region` is meant where the use names none and its cloud has it. Raises EstimateInvalid or
+    UnknownMachine, which name the key."""
     _check_keys(given, naming)
     service = _service(given, naming, catalogue, rules)
     _check_taken(given, service, naming)
@@ -124,7 +126,7 @@ def _service(given: Mapping[str, str], naming: Naming, catalogue: Catalogue, rul
 
 
 def cloud_of(type: str, cloud: str | None, naming: Naming, catalogue: Catalogue) -> str:
-    """Where there is such a machine. Raises EstimateInvalid with the nearest name there is."""
+    """Where there is such a machine. Raises UnknownMachine with the nearest name there is."""
     having = [one for one in CLOUDS if catalogue.machine(type, one) is not None]
     if cloud in having:
         return str(cloud)
@@ -137,7 +139,7 @@ def cloud_of(type: str, cloud: str | None, naming: Naming, catalogue: Catalogue)
     near = catalogue.nearest_type(type, cloud)
     where = "" if cloud is None else f" of {cloud}"
     elsewhere = f"; {', '.join(having)} has one" if having else ""
-    raise EstimateInvalid(
+    raise UnknownMachine(
         f"{naming('type')} {type!r}: there is no such machine type{where}{elsewhere}",
         hint=f"did you mean {near[0]}?" if near else "`skylift prices find` lists the types that there are",
     )
