@@ -52,10 +52,10 @@ def test_all_27_configurations(ratio: str) -> None:
 
 
 @pytest.mark.parametrize("ratio", MEANS)
-def test_six_starts_come_near(ratio: str) -> None:
-    """48 of the 320 windows of each configuration say it within 3 %."""
+def test_a_third_of_the_starts_comes_near(ratio: str) -> None:
+    """13 starts instead of 40 say it within 1 %."""
     names = ("greedy", "uniform_progress", "uniform_progress_from_0.7")
-    found = means(ratio, 6, names)
+    found = means(ratio, 13, names)
     greedy, _, uniform, dense, _, least = MEANS[ratio]
     expected = {"greedy": greedy, "uniform_progress": uniform, "uniform_progress_from_0.7": dense, OMNISCIENT: least}
-    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=0.03)
+    assert {name: found[name] for name in expected} == pytest.approx(expected, rel=0.01)
