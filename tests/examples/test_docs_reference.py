@@ -68,6 +68,7 @@ COMMANDS_IN_ORDER = (
     "answer",
     "rightsize",
     "spot",
+    "advise",
     "prices",
     "replay",
     "shell",

@@ -20,6 +20,8 @@ class Text(msgspec.Struct, frozen=True):
 
 class Bullets(msgspec.Struct, frozen=True):
     items: tuple[str, ...]
+    ours: bool = False
+    """Nothing in it is from an answer: what stands in backticks is code."""
 
 
 class Table(msgspec.Struct, frozen=True):
@@ -67,7 +69,8 @@ def _answer(report: Report) -> tuple[Block, ...]:
     blocks: list[Block] = [Text(report.verdict, strong=True)]
     if report.recommended is not None:
         option = options()[report.recommended]
-        blocks.append(Bullets((f"how: {option.how}", f"for it: {option.good}", f"against it: {option.bad}")))
+        said = (f"how: {option.how}", f"for it: {option.good}", f"against it: {option.bad}")
+        blocks.append(Bullets(said, ours=True))
     if len(set(report.by_purpose.values())) > 1:
         best = ((purpose, options()[id].title) for purpose, id in report.by_purpose.items())
         blocks.append(Bullets(tuple(f"for {purpose} alone: {title}" for purpose, title in best)))

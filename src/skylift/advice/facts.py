@@ -118,7 +118,7 @@ def shown(given: Any) -> str:
         return show(given.value, "USD")
     if isinstance(given, bool):
         return "yes" if given else "no"
-    return f"{given:,}" if isinstance(given, (int, float)) else str(given)
+    return show(Fraction(str(given))) if isinstance(given, (int, float)) else str(given)
 
 
 def _plain(given: Any) -> Any:

@@ -142,8 +142,10 @@ def _words(node: ast.expr, names: Mapping[str, str], within: int = 0) -> str:
 
 def show(value: Fraction, unit: str = "") -> str:
     """`$55.44`, `3,097,207 predictions`, `$0.0000179`: six digits that count, and never fewer than the cents."""
+    if unit in ("USD", "USD a month") and abs(value) >= 1:
+        value = Fraction(round(value * 100), 100)
     if unit.startswith("USD"):
-        return ("-" if value < 0 else "") + f"${_digits(abs(value), 2)}{unit[3:]}"
+        return ("-" if value < 0 else "") + f"${_digits(abs(value), 2, 12 if abs(value) >= 1 else 6)}{unit[3:]}"
     if unit == "share":
         return f"{_digits(value * 100, 0, 3)} %"
     if unit == "ratio":

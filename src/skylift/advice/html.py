@@ -52,7 +52,11 @@ def _block(block: Block, report: Report, pictures: Mapping[str, str]) -> str:
     if isinstance(block, Text):
         return f'<p class="answer">{_text(block.text)}</p>' if block.strong else f"<p>{_text(block.text)}</p>"
     if isinstance(block, Bullets):
-        return "<ul>" + "".join(f"<li>{_text(item)}</li>" for item in block.items) + "</ul>"
+        return (
+            "<ul>"
+            + "".join(f"<li>{_coded(item) if block.ours else _text(item)}</li>" for item in block.items)
+            + "</ul>"
+        )
     if isinstance(block, Code):
         return f"<pre><code>{_text(block.text)}</code></pre>"
     if isinstance(block, Table):
@@ -91,5 +95,5 @@ def _inline(svg: str, id: str) -> str:
 
 
 def _coded(text: str) -> str:
-    """Backticks of our own titles as code."""
+    """Backticks of our own words as code."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", _text(text))

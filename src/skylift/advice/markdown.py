@@ -21,7 +21,7 @@ def markdown(report: Report, pictures: Mapping[str, str] | None = None) -> str:
 
 
 def plain(text: str) -> str:
-    """Text that means nothing in Markdown, in one line. Pairs of backticks of ours stay code."""
+    """Text that means nothing in Markdown, in one line."""
     held = "".join(one if one.isprintable() else " " for one in text)
     return _SPECIAL.sub(r"\\\1", " ".join(held.split()))
 
@@ -35,7 +35,7 @@ def _block(block: Block, pictures: Mapping[str, str]) -> str:
     if isinstance(block, Text):
         return f"**{plain(block.text)}**" if block.strong else plain(block.text)
     if isinstance(block, Bullets):
-        return "\n".join(f"- {plain(item)}" for item in block.items)
+        return "\n".join(f"- {item if block.ours else plain(item)}" for item in block.items)
     if isinstance(block, Code):
         return f"```json\n{block.text.rstrip()}\n```"
     if isinstance(block, Picture):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from skylift.advice.figures import Figure
 from skylift.advice.project import Project, answers
-from skylift.advice.questions import question
+from skylift.advice.questions import concerns, question
 from skylift.advice.ranking import matters, needing
 from skylift.advice.report import Asked, Ranked
 from skylift.advice.rules import Fired, Open
@@ -43,7 +43,7 @@ def _left_open(
     found = []
     for path in dict.fromkeys(path for needs in holders for path in needs):
         asked = question(path)
-        if asked is None or path in given or not _relevant(path, project):
+        if asked is None or path in given or not concerns(path, given):
             continue
         lifting = [one.rule.id for one in fired if path in one.needs]
         rules = needing(path, hanging)
@@ -56,11 +56,6 @@ def _left_open(
             )
         )
     return found
-
-
-def _relevant(path: str, project: Project) -> bool:
-    """Nobody is asked about requests where nothing is served."""
-    return not path.startswith("requests.") or project.purpose is None or "inference" in project.purpose
 
 
 def _why(lifting: Sequence[str], rules: Sequence[str], figures: Sequence[str]) -> str:

@@ -77,18 +77,35 @@ def near(asked: Question, value: Any) -> str:
     return f"{asked.path}: {asked.allowed}"
 
 
-def next_open(answers: Mapping[str, Any], *, skipped: tuple[str, ...] = ()) -> Question | None:
-    """The first that is neither answered nor skipped."""
+def next_open(answers: Mapping[str, Any]) -> Question | None:
+    """The first that is neither answered nor skipped, and that these answers do not make pointless."""
+    skipped = answers.get("skipped") or ()
     for one in questions():
-        if one.path not in skipped and get(answers, one.path) is None:
+        if one.path not in skipped and get(answers, one.path) is None and concerns(one.path, answers):
             return one
     return None
 
 
+def concerns(path: str, answers: Mapping[str, Any]) -> bool:
+    """Nobody is asked about requests where nothing is served, nor how many GPUs where none is needed."""
+    purpose = answers.get("purpose")
+    if path.startswith("requests.") and purpose is not None and "inference" not in purpose:
+        return False
+    gpu = get(answers, "hardware.gpu")
+    return not (path == "hardware.gpus" and gpu is not None and str(gpu).lower() == "none")
+
+
 def get(answers: Mapping[str, Any], path: str) -> Any:
+    if path in answers:
+        return answers[path]
     section, _, field = path.partition(".")
     held = answers.get(section)
     return held if not field else held.get(field) if isinstance(held, Mapping) else None
+
+
+def skip(answers: dict[str, Any], path: str) -> None:
+    """Leave a question open on purpose: it is not asked again."""
+    answers["skipped"] = [*(answers.get("skipped") or ()), path]
 
 
 def put(answers: dict[str, Any], path: str, value: Any) -> None:

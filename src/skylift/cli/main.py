@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "Which memory and class of compute its steps should have, and what that saves.",
     ),
     "spot": ("skylift.cli.spot:spot", "Jobs with a deadline on spot machines: what policies cost."),
+    "advise": ("skylift.cli.advise:advise", "Say whether the cloud is right for a project, and which kind of service."),
     "prices": ("skylift.cli.prices:prices", "What compute costs: find machines, estimate amounts, get newer prices."),
     "replay": ("skylift.cli.replay:replay", "Run one recorded attempt again, here, to debug it."),
     "shell": ("skylift.cli.shell:shell", "Open a prompt in the place of an attempt, while it runs or is kept."),

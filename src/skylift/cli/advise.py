@@ -1,0 +1,171 @@
+"""`skylift advise`: whether the cloud is right for a project, and which kind of service."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from skylift.cli.output import json_option, print_json, print_table
+
+if TYPE_CHECKING:
+    from skylift.advice.blocks import Block
+    from skylift.advice.report import Curve, Report
+
+FORMATS = ("terminal", "markdown", "html", "json")
+_SUFFIXES = {".md": "markdown", ".html": "html", ".htm": "html", ".json": "json"}
+ANSWERS = "advice.yaml"
+
+
+@click.command()
+@click.argument("project", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help=f"Where answers go. Usually {ANSWERS}.")
+@click.option("--again", is_flag=True, help="Ask once more what was left open.")
+@click.option("--format", "format_", type=click.Choice(FORMATS), help="By the name of --out, else for the terminal.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to a file.")
+@click.option("--constraints", type=click.Path(path_type=Path, dir_okay=False), help="Write what `plan` must keep to.")
+@json_option
+def advise(
+    project: Path | None,
+    save: Path | None,
+    again: bool,
+    format_: str | None,
+    out: Path | None,
+    constraints: Path | None,
+    as_json: bool,
+) -> None:
+    """Say whether the cloud is right for a project, and which kind of service, from the answers in PROJECT (YAML).
+
+    Without a file it asks, question by question, and saves each answer; given the same --save again it goes on.
+    """
+    from skylift.advice.advise import advise as give
+    from skylift.advice.constraints import write
+    from skylift.advice.reading import read_project
+    from skylift.pricing.catalogue import catalogue
+
+    chosen = _format(format_, out, as_json)
+    if project is not None and (save is not None or again):
+        raise click.UsageError("--save and --again are for the questionnaire: leave PROJECT out")
+    if project is None:
+        from skylift.cli.questionnaire import ask
+
+        project = ask(save or Path(ANSWERS), again=again)
+    report = give(read_project(_text(project), str(project)), catalogue())
+    if constraints is not None:
+        constraints.write_text(write(report.constraints), encoding="utf-8")
+    _show(report, chosen, out)
+
+
+def _format(given: str | None, out: Path | None, as_json: bool) -> str:
+    if as_json:
+        if given not in (None, "json"):
+            raise click.UsageError(f"--json and --format {given} contradict each other")
+        return "json"
+    named = _SUFFIXES.get(out.suffix.lower()) if out is not None else "terminal"
+    if given is None and named is None:
+        raise click.UsageError(f"--out {out} does not say which format: name it .md, .html or .json, or give --format")
+    return given or named or "terminal"
+
+
+def _text(path: Path) -> str:
+    from skylift.advice.reading import ProjectInvalid
+
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise ProjectInvalid(f"{path}: is no text in UTF-8 (byte {problem.start})") from None
+
+
+def _show(report: Report, chosen: str, out: Path | None) -> None:
+    if chosen == "json":
+        from skylift.advice.document import document
+
+        if out is None:
+            print_json(document(report))
+            return
+    if chosen == "terminal" and out is None:
+        _print(report)
+        return
+    text = _rendered(report, chosen, out)
+    if out is None:
+        click.echo(text, nl=False)
+    else:
+        out.write_text(text, encoding="utf-8")
+
+
+def _rendered(report: Report, chosen: str, out: Path | None) -> str:
+    if chosen == "json":
+        import msgspec
+
+        from skylift.advice.document import document
+
+        return msgspec.json.format(msgspec.json.encode(document(report)), indent=2).decode() + "\n"
+    if chosen == "html":
+        from skylift.advice.html import html
+
+        return html(report, _pictures(report))
+    if chosen == "markdown":
+        from skylift.advice.markdown import markdown
+
+        return markdown(report, {} if out is None else _beside(report, out))
+    from skylift.advice.terminal import terminal
+
+    return terminal(report)
+
+
+def _print(report: Report) -> None:
+    """Sections one after the other; tables as the other commands print them."""
+    from skylift.advice.blocks import sections
+    from skylift.advice.terminal import plain
+
+    click.secho(plain(f"Advice: {report.project}"), bold=True)
+    if report.description:
+        click.echo(plain(report.description))
+    for section in sections(report):
+        click.secho(f"\n{section.title.replace('`', '')}", bold=True)
+        for block in section.blocks:
+            _print_block(block)
+
+
+def _print_block(block: Block) -> None:
+    from skylift.advice.blocks import Picture, Table
+    from skylift.advice.terminal import plain, plain_block
+
+    if isinstance(block, Table):
+        if block.title:
+            click.echo(f"\n{plain(block.title)}")
+        rows = [[plain(cell) or "-" for cell in row] for row in block.rows]
+        print_table([column.upper() for column in block.columns], rows, empty="nothing")
+    elif not isinstance(block, Picture):
+        click.echo(plain_block(block))
+
+
+def _pictures(report: Report) -> dict[str, str]:
+    """SVG by curve; none where matplotlib is not installed, and then tables must do."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="skylift-advice-") as folder:
+        drawn = {curve.id: _drawn(curve, Path(folder) / f"{curve.id}.svg") for curve in report.curves}
+        return {id: path.read_text(encoding="utf-8") for id, path in drawn.items() if path is not None}
+
+
+def _beside(report: Report, out: Path) -> dict[str, str]:
+    """Links to pictures next to a Markdown file."""
+    drawn = {curve.id: _drawn(curve, out.with_name(f"{out.stem}-{curve.id}.svg")) for curve in report.curves}
+    return {id: path.name for id, path in drawn.items() if path is not None}
+
+
+def _drawn(curve: Curve, path: Path) -> Path | None:
+    from skylift.cli.plots import Mark, lines
+    from skylift.errors import SetupError
+
+    marks = [] if curve.mark is None else [Mark(*curve.mark)]
+    try:
+        lines(curve.series, path, title=curve.title, x=curve.x, y=curve.y, marks=marks)
+    except SetupError as problem:
+        if problem.code != "NO-PLOTS":
+            raise
+        click.echo(f"no picture of {curve.id}: {problem.message}; {problem.hint}", err=True)
+        return None
+    return path
