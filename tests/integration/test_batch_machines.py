@@ -96,7 +96,7 @@ def test_a_spot_machine_that_vanishes_was_taken_away_and_one_that_is_warned_tell
     os.kill(folder.pid, signal.SIGTERM)
     until(lambda: folder.has("warned"))
     until(lambda: [machine.phase for machine in pool.provider().look()] == ["warned"])
-    time.sleep(0.1)
+    until(lambda: [node.machine.phase for node in backend._scheduler.nodes.all()] == ["warned"])  # it has looked too
     late = msgspec.structs.replace(call("nap", ms=10), market="spot", requirements=Requirements(cpus=0.5))
     backend.submit([late])
     time.sleep(0.3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -24,6 +23,7 @@ from skylift.compute.worker.solo_files import (
     STOP,
     WARNED,
     SoloOrder,
+    locked,
     mark,
     open_pipe,
     read_moment,
@@ -122,18 +122,7 @@ class AttemptFolder:
     @property
     def alive(self) -> bool:
         """Whether its supervisor lives now, on this machine or in a container of it."""
-        try:
-            flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-            fd = os.open(os.path.join(self._folder, ALIVE), flags)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        return locked(self._folder, ALIVE)
 
     @property
     def process(self) -> tuple[int, int] | None:

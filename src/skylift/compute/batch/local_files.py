@@ -17,15 +17,13 @@ Orders and outcomes of attempts lie in folders of their own, see `skylift.comput
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from skylift.compute.batch.provider import Held, Kind
-from skylift.compute.worker.solo_files import read_moment, there, write
+from skylift.compute.worker.solo_files import locked, read_moment, there, write
 from skylift.compute.worker.wire import WorkerConfig
 
 ORDER: Final = "order"
@@ -109,17 +107,7 @@ class MachineFolder:
     @property
     def alive(self) -> bool:
         """Whether its process lives now."""
-        try:
-            fd = os.open(self.path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        return locked(self._folder, LOCK)
 
     def farewell(self) -> Farewell | None:
         return self.read(GONE, Farewell)  # type: ignore[no-any-return]

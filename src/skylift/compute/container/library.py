@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import tempfile
 from pathlib import Path
 
 from skylift.compute.container.engine import Mount
 from skylift.compute.environments import our_places
-from skylift.compute.environments.ours import link_ours
+from skylift.compute.environments.ours import link_ours, linked
 
 SKYLIFT = "/skylift/ours"
 NEEDS = "/skylift/needs"
@@ -26,7 +22,7 @@ def library_mounts(state: Path) -> tuple[Mount, ...]:
     targets = {root: f"{_ROOTS}/{number}" for number, root in enumerate(roots)}
     links = {name: f"{targets[str(path.parent)]}/{path.name}" for name, path in places.items()}
     ours = {"skylift": links.pop("skylift")}
-    folders = (Mount(str(_made(state, ours)), SKYLIFT), Mount(str(_made(state, links)), NEEDS))
+    folders = (Mount(str(linked(state, "ours", ours)), SKYLIFT), Mount(str(linked(state, "ours", links)), NEEDS))
     return (*folders, *(Mount(root, target) for root, target in targets.items()))
 
 
@@ -35,23 +31,3 @@ def links_of_environments(environments: Path) -> tuple[Mount, ...]:
     folder = link_ours(environments)
     roots = sorted({str(path.parent) for path in our_places().values()})
     return (Mount(str(folder), str(folder)), *(Mount(root, root) for root in roots))
-
-
-def _made(state: Path, links: dict[str, str]) -> Path:
-    """The same links are made once, by whoever comes first."""
-    folder = state / f"ours-{hashlib.sha256(json.dumps(links).encode()).hexdigest()[:16]}"
-    if folder.is_dir():
-        return folder
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    made = Path(tempfile.mkdtemp(prefix=".ours-", dir=state))
-    made.chmod(0o755)
-    for name, target in links.items():
-        (made / name).symlink_to(target)
-    try:
-        made.rename(folder)
-    except OSError:  # somebody else was quicker
-        for link in made.iterdir():
-            link.unlink()
-        with contextlib.suppress(OSError):
-            made.rmdir()
-    return folder

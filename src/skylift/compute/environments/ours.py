@@ -65,15 +65,19 @@ def _entries(package: metadata.Distribution) -> dict[str, Path]:
 
 def link_ours(cache_dir: Path, also: str | None = None) -> Path:
     """A folder that holds just that, as links; the same for all environments."""
-    places = our_places(also)
-    key = hashlib.sha256(json.dumps({name: str(path) for name, path in places.items()}).encode()).hexdigest()[:16]
-    folder = cache_dir / f"skylift-{key}"
+    return linked(cache_dir, "skylift", {name: str(path) for name, path in our_places(also).items()})
+
+
+def linked(parent: Path, title: str, links: Mapping[str, str]) -> Path:
+    """A folder of these links, by name. The same ones are made once, by whoever comes first."""
+    folder = parent / f"{title}-{hashlib.sha256(json.dumps(dict(links)).encode()).hexdigest()[:16]}"
     if folder.is_dir():
         return folder
-    made = Path(tempfile.mkdtemp(prefix=".skylift-", dir=cache_dir))
+    parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    made = Path(tempfile.mkdtemp(prefix=f".{title}-", dir=parent))
     made.chmod(0o755)
-    for name, path in places.items():
-        (made / name).symlink_to(path)
+    for name, target in links.items():
+        (made / name).symlink_to(target)
     try:
         made.rename(folder)
     except OSError:  # somebody else was quicker

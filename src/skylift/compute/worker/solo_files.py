@@ -23,6 +23,7 @@ folder too, where it cannot reach in a container: whoever sweeps believes that.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import stat
@@ -162,6 +163,21 @@ def until_ms(folder: str) -> int:
 
 def there(folder: str, name: str) -> bool:
     return os.path.lexists(os.path.join(folder, name))
+
+
+def locked(folder: str, name: str) -> bool:
+    """Whether some process holds the file's lock; a file that is not there is nobody's."""
+    try:
+        fd = os.open(os.path.join(folder, name), os.O_RDONLY | _SAFELY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def mark(folder: str, name: str) -> None:
