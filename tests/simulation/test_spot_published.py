@@ -12,7 +12,7 @@ import pytest
 
 from skylift.pricing.spot.evaluate import evaluate
 from skylift.pricing.spot.model import Job
-from skylift.pricing.spot.named import OMNISCIENT, PUBLISHED
+from skylift.pricing.spot.named import OMNISCIENT, POLICIES, PUBLISHED
 from skylift.pricing.spot.selection import select_traces
 
 TRACES = Path(__file__).parents[3] / "shared" / "data" / "spot_traces.json"
@@ -37,7 +37,8 @@ def jobs(ratio: str) -> Iterator[Job]:
 def means(ratio: str, starts: int, names: Sequence[str]) -> dict[str, float]:
     traces = select_traces(TRACES, "availability/aws-10-26-2022").traces
     assert len(traces) == 8
-    found = [evaluate(traces, job, starts, names).policies for job in jobs(ratio)]
+    policies = {name: POLICIES[name] for name in names}
+    found = [evaluate(traces, job, starts, policies).policies for job in jobs(ratio)]
     assert all(result.late == 0 for one in found for result in one.values())
     each = {name: statistics.fmean(one[name].cost for one in found) for name in (*names, OMNISCIENT)}
     return each | {"bar": statistics.fmean(min(one[name].cost for name in names) for one in found)}

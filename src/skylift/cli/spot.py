@@ -50,13 +50,13 @@ def evaluate(
     """
     from skylift.pricing.spot.evaluate import evaluate as replay
     from skylift.pricing.spot.model import job_of
-    from skylift.pricing.spot.named import policy_names
+    from skylift.pricing.spot.named import policies_named
     from skylift.pricing.spot.selection import select_traces
 
-    names = policy_names(policy)
+    policies = policies_named(policy)
     job, rounded = job_of(work, deadline, restart, spot_ratio)
     selection = select_traces(traces, match)
-    found = replay(selection.traces, job, starts, names)
+    found = replay(selection.traces, job, starts, policies)
     notes = [*rounded, *selection.notes]
     if as_json:
         print_json(_document(found, selection, job, starts, notes))

@@ -8,7 +8,7 @@ import pytest
 
 from skylift.pricing.spot.intervals import interval_of_mean, interval_of_ratio
 from skylift.pricing.spot.model import Job, JobInvalid, Mode, Policy, PolicyWrong, Run, View, job_of
-from skylift.pricing.spot.named import POLICIES, PolicyUnknown, policy_names
+from skylift.pricing.spot.named import POLICIES, PolicyUnknown, policies_named
 from skylift.pricing.spot.omniscient import least_cost
 from skylift.pricing.spot.policies import Greedy, TimeSliced, UniformProgress, UniformProgressFrom
 from skylift.pricing.spot.simulate import Outcome, simulate
@@ -177,10 +177,10 @@ def test_the_shortest_deadline_is_named() -> None:
 
 
 def test_names_of_policies() -> None:
-    assert policy_names("all") == tuple(POLICIES) and policy_names("omniscient") == ()
-    assert policy_names("Uniform-Progress") == ("uniform_progress",)
+    assert policies_named("all") == POLICIES and policies_named("omniscient") == {}
+    assert list(policies_named("Uniform-Progress")) == ["uniform_progress"]
     with pytest.raises(PolicyUnknown) as caught:
-        policy_names("greedi")
+        policies_named("greedi")
     assert caught.value.message == "there is no spot policy 'greedi'. Did you mean greedy?"
     assert "time_sliced" in (caught.value.hint or "")
 

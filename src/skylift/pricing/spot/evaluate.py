@@ -9,7 +9,7 @@ import msgspec
 
 from skylift.pricing.spot.intervals import Costs, Interval, interval_of_mean, interval_of_ratio, mean
 from skylift.pricing.spot.model import QUANTUM_MS, Job, Run
-from skylift.pricing.spot.named import OMNISCIENT, POLICIES, Variant
+from skylift.pricing.spot.named import OMNISCIENT, Policies, Variant
 from skylift.pricing.spot.omniscient import least_cost
 from skylift.pricing.spot.simulate import Outcome, simulate
 from skylift.pricing.spot.traces import Trace
@@ -45,15 +45,15 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Of every window, to compare policies pair by pair."""
 
 
-def evaluate(traces: Sequence[Trace], job: Job, starts: int, names: Sequence[str]) -> Evaluation:
-    """The named policies, and the optimum, which is always among them. Raises TraceInvalid for a trace that is too
+def evaluate(traces: Sequence[Trace], job: Job, starts: int, policies: Policies) -> Evaluation:
+    """The given policies, and the optimum, which is always among them. Raises TraceInvalid for a trace that is too
     short."""
     markets = [windows(trace, job, starts) for trace in traces]
     least = [[float(least_cost(job, window)) for window in market] for market in markets]
     found: dict[str, Result] = {}
     costs: dict[str, Costs] = {}
-    for name in names:
-        variant, outcomes = _best(job, markets, POLICIES[name])
+    for name, variants in policies.items():
+        variant, outcomes = _best(job, markets, variants)
         costs[name] = [[float(outcome.cost(job)) for outcome in market] for market in outcomes]
         found[name] = _result(job, variant, [one for market in outcomes for one in market], costs[name], least)
     one = Interval(low=1.0, high=1.0)

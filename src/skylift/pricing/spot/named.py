@@ -40,7 +40,9 @@ def _time_sliced(slices: int, stays: bool) -> Variant:
     return Variant(make=make, slices=slices, stays=stays)
 
 
-POLICIES: Mapping[str, tuple[Variant, ...]] = {
+Policies = Mapping[str, tuple[Variant, ...]]
+
+POLICIES: Policies = {
     "greedy": (Variant(make=greedy),),
     "time_sliced": tuple(_time_sliced(slices, stays) for slices in SLICES for stays in (False, True)),
     "uniform_progress": (Variant(make=uniform_progress),),
@@ -56,15 +58,16 @@ PUBLISHED = ("greedy", "time_sliced", "uniform_progress", "uniform_progress_from
 """The best of them, chosen in hindsight for each configuration, is the bar for a new one."""
 
 
-def policy_names(wanted: str) -> tuple[str, ...]:
-    """Of one policy, or of all. Raises PolicyUnknown, which names the nearest."""
+def policies_named(wanted: str) -> Policies:
+    """One policy, or all; none for the optimum, which no evaluation is without. Raises PolicyUnknown, which names the
+    nearest."""
     name = wanted.strip().lower().replace("-", "_")
     if name == "all":
-        return tuple(POLICIES)
+        return POLICIES
     if name == OMNISCIENT:
-        return ()
+        return {}
     if name in POLICIES:
-        return (name,)
+        return {name: POLICIES[name]}
     known = ("all", *POLICIES, OMNISCIENT)
     near = difflib.get_close_matches(name, known, n=1)
     raise PolicyUnknown(
