@@ -195,9 +195,10 @@ class RunReader:
 
     # -- what it cost --------------------------------------------------------------------------------------------------
 
-    def deliveries(self, record: RunRecord) -> list[Delivery]:
-        """Every delivery of every attempt, with those of the pipelines it called, whose steps stand as `STEP/INNER`."""
-        attempts = self.view(record).attempts
+    def deliveries(self, record: RunRecord, view: RunView | None = None) -> list[Delivery]:
+        """Every delivery of every attempt, with those of the pipelines it called, whose steps stand as `STEP/INNER`.
+        `view` is the run's, for those who have it."""
+        attempts = (view or self.view(record)).attempts
         steps = {attempt.token: attempt.state for attempt in attempts}
         found = [
             msgspec.structs.replace(one, token=global_token(record.run_id, one.token))

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "spot": ("skylift.cli.spot:spot", "Jobs with a deadline on spot machines: what policies cost."),
     "advise": ("skylift.cli.advise:advise", "Say whether the cloud is right for a project, and which kind of service."),
     "prices": ("skylift.cli.prices:prices", "What compute costs: find machines, estimate amounts, get newer prices."),
+    "ledger": ("skylift.cli.ledger:ledger", "What runs cost, step by step, and what of it was wasted."),
     "replay": ("skylift.cli.replay:replay", "Run one recorded attempt again, here, to debug it."),
     "shell": ("skylift.cli.shell:shell", "Open a prompt in the place of an attempt, while it runs or is kept."),
     "register": ("skylift.cli.register:register", "Make a pipeline known to a server, to be started by name."),

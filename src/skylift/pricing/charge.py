@@ -241,7 +241,7 @@ def _transfer(
             unpriced += moving
             continue
         amount += Fraction(moving, GB) * Fraction(rate.usd) * MICRO
-        prices.append(_rate_price(rate, catalogue))
+        prices.append(rate_price(rate, catalogue))
     return amount, tuple(prices), unpriced
 
 
@@ -258,7 +258,7 @@ def prices_of(place: Place, catalogue: Catalogue) -> tuple[Price, ...]:
         row = catalogue.machine_price(place.service, place.instance_type, place.region, place.market, cloud=place.cloud)
         return () if row is None else (_machine_price(row, catalogue),)
     rates = [catalogue.rate(place.service, item, place.region, market, cloud=place.cloud) for item, market in wanted]
-    return tuple(_rate_price(rate, catalogue) for rate in rates if rate is not None)
+    return tuple(rate_price(rate, catalogue) for rate in rates if rate is not None)
 
 
 def _machine_price(row: MachinePrice, catalogue: Catalogue) -> Price:
@@ -266,7 +266,7 @@ def _machine_price(row: MachinePrice, catalogue: Catalogue) -> Price:
     return Price(what=what, usd=row.usd_per_hour, unit="hour", as_of=row.as_of, source=catalogue.source(row))
 
 
-def _rate_price(row: Rate, catalogue: Catalogue) -> Price:
+def rate_price(row: Rate, catalogue: Catalogue) -> Price:
     what = f"{row.service} {row.item} {row.market} in {row.region}"
     return Price(what=what, usd=row.usd, unit=row.unit, as_of=row.as_of, source=catalogue.source(row))
 

@@ -103,10 +103,6 @@ class Ledger:
             if price is not None and price not in each.prices:
                 each.prices.append(price)
 
-    def drop(self, name: str) -> None:
-        """Forget a line that will not be added to any more; it stays in the total."""
-        self.lines.pop(name, None)
-
     def _line(self, name: str, touched: dict[str, Line]) -> Line:
         if name not in self.lines:
             self.lines[name] = Line(name=name, places=[], prices=[])

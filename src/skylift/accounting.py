@@ -1,0 +1,137 @@
+"""The ledger of a project's runs: which runs a question is about, read one after the other and never all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+
+from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
+from skylift.pricing.charge import rate_price
+from skylift.pricing.ledger import Ledger
+
+if TYPE_CHECKING:
+    from skylift.ports.journal import Journal, RunRecord
+    from skylift.pricing.deliveries import Delivery
+    from skylift.reader import RunReader
+
+By = Literal["step", "run", "pipeline", "day"]
+QUOTE_ATTRIBUTE = "skylift.quote"
+"""Of a run that was quoted before: JSON with low, expected and high, in micro-dollars."""
+TRANSITIONS = "(transitions)"
+PAGE = 200
+
+
+class Window(msgspec.Struct, frozen=True, kw_only=True):
+    """When deliveries ended that count. UTC."""
+
+    begin_ms: int = 0
+    end_ms: int | None = None
+
+    def has(self, delivery: Delivery) -> bool:
+        at = delivery.ended_ms or 0
+        return self.begin_ms <= at and (self.end_ms is None or at < self.end_ms)
+
+
+class Quoted(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run was expected to cost before it began, in micro-dollars."""
+
+    low: float | None = None
+    expected: float
+    high: float | None = None
+
+
+def month_window(month: str) -> Window:
+    """Raises ValueError for what is no month like `2026-11`."""
+    begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+    after = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
+    return Window(begin_ms=_ms(begin), end_ms=_ms(after))
+
+
+def day_of(at_ms: int | None) -> str:
+    """`2026-11-21`, UTC."""
+    return datetime.fromtimestamp((at_ms or 0) / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def runs_in(journal: Journal, window: Window, pipeline: str | None = None) -> Iterator[RunRecord]:
+    """Runs that were open in the window, newest first, without those that others started."""
+    before: tuple[int, str] | None = None
+    while True:
+        page = journal.runs(pipeline=pipeline, before=before, limit=PAGE)
+        for record in page:
+            begun = window.end_ms is None or record.created_ms < window.end_ms
+            if record.parent is None and begun and (record.stopped_ms or window.begin_ms) >= window.begin_ms:
+                yield record
+        if len(page) < PAGE:
+            return
+        before = (page[-1].created_ms, page[-1].run_id)
+
+
+class Accounts:
+    """Folds runs into a ledger, one at a time."""
+
+    def __init__(self, reader: RunReader, catalogue: Catalogue, ledger: Ledger, *, transitions: bool = False) -> None:
+        """With `transitions` the state transitions of a run are charged as an orchestrator of the cloud would."""
+        self._reader = reader
+        self._catalogue = catalogue
+        self._transitions = transitions
+        self.ledger = ledger
+        self.quoted: Quoted | None = None
+        """Of all runs together; None unless each of them has a quote."""
+        self.runs = 0
+        self.cancelled = 0
+        """Attempts that were given up while they ran: what they used is in no journal."""
+
+    def add(self, record: RunRecord, by: By, window: Window) -> None:
+        """One run, with those that it started."""
+        view = self._reader.view(record)
+        given = [one for one in self._reader.deliveries(record, view) if window.has(one)]
+        self.ledger.add(given, _names(by, record))
+        self.cancelled += sum(attempt.status == "CANCELLED" for attempt in view.attempts)
+        if self._transitions:
+            retries = sum(attempt.number > 1 for attempt in view.attempts)
+            self._charge_transitions(sum(step.entered for step in view.steps) + retries, by, record, given)
+        quoted = quote_of(record)
+        if self.runs and (self.quoted is None or quoted is None):
+            self.quoted = None
+        elif quoted is not None:
+            self.quoted = quoted if self.quoted is None else _sum(self.quoted, quoted)
+        self.runs += 1
+
+    def _charge_transitions(self, count: int, by: By, record: RunRecord, given: Sequence[Delivery]) -> None:
+        region = next((one.usage.region for one in given if one.usage and one.usage.region), DEFAULT_REGION)
+        rate = self._catalogue.rate("orchestrator", "transition", region)
+        name = TRANSITIONS if by == "step" else _names(by, record)(given[-1]) if given else TRANSITIONS
+        price = None if rate is None else rate_price(rate, self._catalogue)
+        self.ledger.add_requests(name, count, price, 1)
+
+
+def quote_of(record: RunRecord) -> Quoted | None:
+    """What the run was quoted, where it was and that can be read."""
+    try:
+        found = msgspec.json.decode(record.attributes.get(QUOTE_ATTRIBUTE, ""))
+        return msgspec.convert(found.get("cost", found), Quoted)
+    except (msgspec.DecodeError, msgspec.ValidationError, AttributeError):
+        return None
+
+
+def _names(by: By, record: RunRecord) -> Callable[[Delivery], str]:
+    if by == "step":
+        return lambda delivery: delivery.step
+    if by == "day":
+        return lambda delivery: day_of(delivery.ended_ms)
+    name = record.run_id if by == "run" else record.pipeline
+    return lambda _: name
+
+
+def _sum(one: Quoted, other: Quoted) -> Quoted:
+    """Ends of ranges add up to more than the range of the sum: it is widest."""
+    low = None if one.low is None or other.low is None else one.low + other.low
+    high = None if one.high is None or other.high is None else one.high + other.high
+    return Quoted(low=low, expected=one.expected + other.expected, high=high)
+
+
+def _ms(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

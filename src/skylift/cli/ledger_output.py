@@ -1,0 +1,168 @@
+"""How a ledger is shown: table, CSV, JSON, picture. Rounding happens here, once, and nowhere before."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from skylift.cli.output import counted, duration, print_table, size
+
+if TYPE_CHECKING:
+    from skylift.accounting import Accounts
+    from skylift.pricing.ledger import Line
+
+WORDS = {
+    "startup": "start-up",
+    "idle": "idle",
+    "failed": "failed attempts",
+    "lost": "lost to preemption",
+    "transfer": "transfer",
+    "memory": "over-sized memory",
+}
+PARTS = ("work", "requests", *WORDS)
+_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+"""With one of these at its beginning a cell is a formula to some spreadsheet, whatever its quotes."""
+_COUNTS = (
+    "runs", "attempts", "deliveries", "preemptions", "lost", "out_of_memory", "failed", "unpriced", "free", "requests",
+    "in_bytes", "out_bytes",
+)  # fmt: skip
+
+
+def print_table_of(accounts: Accounts, by: str) -> None:
+    """Lines, and the total below them."""
+    from skylift.pricing.bill import usd
+
+    given = accounts.ledger
+    head = (by.upper(), "ATTEMPTS", "LOST", "RAN", "COST", "WORK", *(word.upper() for word in WORDS.values()))
+    rows = [_row(line) for line in (*given.lines.values(), given.total)]
+    print_table(head, rows if given.lines else [], empty="nothing has ended: there is nothing to charge")
+    asked = given.total.own_on_demand
+    if asked or given.total.own_unknown:
+        click.echo(f"\nown machines, on demand: {usd(asked)}", err=True)
+        if given.total.own_unknown:
+            click.echo(f"  {counted(given.total.own_unknown, 'delivery')} of which nothing fits or is known", err=True)
+
+
+def _row(line: Line) -> tuple[str, ...]:
+    from skylift.pricing.bill import usd
+
+    own = line.free and line.free == line.deliveries
+    amounts = [usd(getattr(line.parts, name)) for name in ("work", *WORDS)]
+    return (
+        line.name,
+        str(line.attempts),
+        str(line.preemptions + line.lost),
+        duration(line.run_ms),
+        "own machine" if own else usd(line.cost),
+        *(("-",) * len(amounts) if own else amounts),
+    )
+
+
+def print_notes(accounts: Accounts) -> None:
+    """What the amounts rest on, and what is not in them."""
+    from skylift.pricing.bill import usd
+
+    total = accounts.ledger.total
+    for price in total.prices:
+        click.echo(f"price: {price.what}: ${price.usd} per {price.unit}, {price.source}", err=True)
+    if total.unpriced:
+        click.echo(f"{total.unpriced} without a price: in no amount", err=True)
+    if total.unpriced_bytes:
+        click.echo(f"{size(total.unpriced_bytes)} moved where there is no price for it: in no amount", err=True)
+    if accounts.cancelled:
+        click.echo(f"{counted(accounts.cancelled, 'attempt')} given up while running: not metered", err=True)
+    quoted = accounts.quoted
+    if quoted is not None:
+        ends = "" if quoted.low is None or quoted.high is None else f" ({_usd(quoted.low)} to {_usd(quoted.high)})"
+        ratio = f", {float(total.cost) / quoted.expected:.0%} of it" if quoted.expected else ""
+        click.echo(f"quoted before: {_usd(quoted.expected)}{ends}; it cost {usd(total.cost)}{ratio}", err=True)
+
+
+def _usd(micro: float) -> str:
+    from skylift.units import dollars
+
+    return dollars(round(micro))
+
+
+def document(accounts: Accounts, by: str) -> dict[str, Any]:
+    """For programs: amounts in whole micro-dollars, each rounded once from an exact one."""
+    from skylift.pricing.charge import FORMULAS
+
+    given = accounts.ledger
+    return {
+        "by": by,
+        "runs": accounts.runs,
+        "lines": [_line(line) for line in given.lines.values()],
+        "total": _line(given.total),
+        "cancelled_attempts": accounts.cancelled,
+        "quoted_usd_micro": accounts.quoted,
+        "formulas": FORMULAS,
+    }
+
+
+def _line(line: Line) -> dict[str, Any]:
+    from skylift.pricing.places import whole_micro
+
+    return {
+        "name": line.name,
+        **{name: getattr(line, name) for name in _COUNTS},
+        "startup_ms": round(line.startup_ms, 3),
+        "run_ms": round(line.run_ms, 3),
+        "memory_gib_seconds": round(line.gib_seconds, 6),
+        "unpriced_bytes": line.unpriced_bytes,
+        "cost_usd_micro": whole_micro(line.cost),
+        "cost_usd_micro_exact": str(line.cost),
+        "waste_usd_micro": whole_micro(line.waste),
+        "parts_usd_micro": {name: whole_micro(getattr(line.parts, name)) for name in PARTS},
+        "parts_usd_micro_exact": {name: str(getattr(line.parts, name)) for name in PARTS},
+        "on_demand_usd_micro": whole_micro(line.on_demand),
+        "own_on_demand_usd_micro": whole_micro(line.own_on_demand),
+        "own_unknown": line.own_unknown,
+        "places": line.places,
+        "prices": line.prices,
+    }
+
+
+def csv_lines(accounts: Accounts, by: str) -> Iterator[str]:
+    """A head, a line each, and the total; micro-dollars as decimals of a dollar."""
+    from skylift.pricing.places import whole_micro
+
+    yield _csv([by, *_COUNTS, "startup_ms", "run_ms", "cost_usd", *(f"{name}_usd" for name in PARTS)])
+    for line in (*accounts.ledger.lines.values(), accounts.ledger.total):
+        amounts = [line.cost, *(getattr(line.parts, name) for name in PARTS)]
+        yield _csv(
+            [
+                safe_cell(line.name),
+                *(getattr(line, name) for name in _COUNTS),
+                round(line.startup_ms),
+                round(line.run_ms),
+                *(f"{whole_micro(amount) / 1_000_000:.6f}" for amount in amounts),
+            ]
+        )
+
+
+def safe_cell(text: str) -> str:
+    """Text that no spreadsheet takes for a formula: a quote before what could begin one."""
+    return f"'{text}" if text.startswith(_RISKY) else text
+
+
+def _csv(cells: list[Any]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
+
+
+def plot(accounts: Accounts, by: str, file: Path, what: str) -> None:
+    """A bar for each line, waste upon work."""
+    from skylift.cli.plots import stacked
+
+    lines = list(accounts.ledger.lines.values())
+    layers = {"work": "work", "requests": "requests", **WORDS}
+    amounts = {word: [float(getattr(line.parts, name)) / 1e6 for line in lines] for name, word in layers.items()}
+    shown = {word: row for word, row in amounts.items() if any(row)} or {"work": amounts["work"]}
+    stacked([line.name for line in lines], shown, file, title=f"Cost of {what} by {by}")
