@@ -1,0 +1,257 @@
+"""Why a plan is as it is: the runner-up of each step, what each limit costs, the front of cost and time."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import msgspec
+
+from skylift.placement.front import DEADLINES, front
+from skylift.placement.model import (
+    Edge,
+    Explanation,
+    Impossible,
+    Limits,
+    Plan,
+    Priced,
+    RunnerUp,
+    Shadow,
+    Step,
+    Table,
+)
+from skylift.placement.optimise import dollars, duration, high_of, optimise, time_of, without
+from skylift.placement.problem import MICRO_S, Problem, micros, problem_of
+from skylift.placement.pruning import FACETS, allowed
+from skylift.placement.search import SECONDS
+
+LOOKED_AT = 50
+"""Of each step's offers, beside those that nothing beats: the cheapest and the quickest."""
+
+
+def explained(
+    plan: Plan,
+    steps: Sequence[Step],
+    *,
+    edges: Sequence[Edge] = (),
+    deadlines: int = DEADLINES,
+    seconds: float = SECONDS,
+) -> Plan:
+    """The plan with its explanation. `seconds` is what the solver may take for each question."""
+    limits = plan.limits
+    explanation = Explanation(
+        runners_up=tuple(runners_up(plan, steps, edges)),
+        shadows=tuple(shadows(plan, steps, edges, seconds)),
+        front=front(steps, limits, edges=edges, deadlines=deadlines, seconds=seconds),
+    )
+    return msgspec.structs.replace(plan, explanation=explanation)
+
+
+class _Other(NamedTuple):
+    """Another offer of a step, all other steps staying as they are."""
+
+    priced: Priced
+    cost: Fraction
+    """More than now."""
+    high: Fraction
+    through: int
+    """The longest path through the step with it, in microseconds."""
+
+
+def runners_up(plan: Plan, steps: Sequence[Step], edges: Sequence[Edge] = ()) -> list[RunnerUp]:
+    """Of each step the best offer that the plan could have instead, and where there is one that would be better if it
+    kept the limits, that too."""
+    problem = problem_of(steps, plan.limits, edges)
+    around = _Around(plan, problem, edges)
+    found: list[RunnerUp] = []
+    for number, step in enumerate(steps):
+        others = [
+            other
+            for row in _candidates(step, problem, number, plan.limits)
+            if (other := around.instead(number, step.offers[row])) is not None
+        ]
+        found += _best_of(plan, step, others, around)
+    return found
+
+
+def _candidates(step: Step, problem: Problem, number: int, limits: Limits) -> list[int]:
+    """Rows worth a look: those that no other beats, and the cheapest and quickest of the others."""
+    offers = step.offers
+    if isinstance(offers, Table):
+        ways, cost, time = offers.ways, offers.cost, offers.time_s
+        rows = [row for row in range(len(offers)) if allowed(ways[row], limits)]
+        cheapest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (int(cost[row]), float(time[row]), row))
+        quickest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (float(time[row]), int(cost[row]), row))
+    else:
+        rows = [row for row, priced in enumerate(offers) if allowed(priced.offer, limits)]
+        cheapest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (offers[row].cost, offers[row].time_s, row))
+        quickest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (offers[row].time_s, offers[row].cost, row))
+    return sorted({*cheapest, *quickest, *(option.row for option in problem.options[number])})
+
+
+def _best_of(plan: Plan, step: Step, others: Iterable[_Other], around: _Around) -> list[RunnerUp]:
+    chosen = plan.choice(step.name)
+    assert chosen is not None
+    rest = [other for other in others if other.priced != chosen.priced]
+    keeping = [other for other in rest if around.keeps(other)]
+    missing = [other for other in rest if not around.keeps(other)]
+    by_cost = plan.objective == "cost"
+
+    def order(other: _Other) -> tuple[object, ...]:
+        worse = (other.cost, other.through) if by_cost else (max(other.through, around.span), other.cost)
+        return (*worse, other.priced.offer.key)
+
+    found = []
+    better = [other for other in missing if (other.cost < 0 if by_cost else other.through < around.span)]
+    for some in (better, keeping):
+        if some:
+            found.append(around.told(step, min(some, key=order)))
+    return found
+
+
+class _Around:
+    """A plan, to see what another offer of one step would change."""
+
+    def __init__(self, plan: Plan, problem: Problem, edges: Sequence[Edge]) -> None:
+        self.plan, self.problem, self.limits = plan, problem, plan.limits
+        self.priced = [choice.priced for choice in plan.choices]
+        self.times = [time_of(one, plan.limits) for one in self.priced]
+        self.sites = [one.offer.site for one in self.priced]
+        numbers = {name: number for number, name in enumerate(problem.graph.names)}
+        self.edges = [(numbers[edge.source], numbers[edge.target], edge) for edge in edges]
+        self.of_step: list[list[tuple[int, int, Edge]]] = [[] for _ in self.priced]
+        for source, target, edge in self.edges:
+            self.of_step[source].append((source, target, edge))
+            self.of_step[target].append((source, target, edge))
+        self.delays: dict[tuple[int, int], int] = {}
+        for source, target, edge in self.edges:
+            self._add(self.delays, source, target, edge, self.sites[source], self.sites[target])
+        self.starts = problem.graph.starts(self.times, self._delay)
+        self.tails = problem.graph.tails(self.times, self._delay)
+        self.span = max((one + time for one, time in zip(self.starts, self.times, strict=True)), default=0)
+
+    def _delay(self, one: int, other: int) -> int:
+        return self.delays.get((one, other), 0)
+
+    @staticmethod
+    def _add(delays: dict[tuple[int, int], int], source: int, target: int, edge: Edge, *sites: object) -> bool:
+        move = edge.move(*sites)  # type: ignore[arg-type]
+        if move is not None:
+            delays[source, target] = max(delays.get((source, target), 0), micros(move.time_s))
+        return move is not None
+
+    def instead(self, step: int, priced: Priced) -> _Other | None:
+        """None if its site cannot go together with its neighbours'."""
+        hauling = Fraction(0)
+        delays: dict[tuple[int, int], int] = {}
+        for source, target, edge in self.of_step[step]:
+            sites = [priced.offer.site if end == step else self.sites[end] for end in (source, target)]
+            move, now = edge.move(sites[0], sites[1]), edge.move(self.sites[source], self.sites[target])
+            if move is None or now is None:
+                return None
+            self._add(delays, source, target, edge, *sites)
+            hauling += Fraction(move.cost) - Fraction(now.cost)
+        graph = self.problem.graph
+        start = max(
+            (self.starts[one] + self.times[one] + delays.get((one, step), 0) for one in graph.before[step]), default=0
+        )
+        tail = max(
+            (delays.get((step, one), 0) + self.times[one] + self.tails[one] for one in graph.after[step]), default=0
+        )
+        now_priced = self.priced[step]
+        return _Other(
+            priced=priced,
+            cost=Fraction(priced.cost) - Fraction(now_priced.cost) + hauling,
+            high=high_of(priced, self.limits) - high_of(now_priced, self.limits) + hauling,
+            through=start + time_of(priced, self.limits) + tail,
+        )
+
+    def keeps(self, other: _Other) -> bool:
+        return self._late(other) <= 0 and self._over(other) <= 0
+
+    def _late(self, other: _Other) -> int:
+        deadline = self.limits.deadline_s
+        if self.plan.objective == "time":
+            return max(other.through - self.span, 0)
+        return 0 if deadline is None else max(other.through - micros(deadline), 0)
+
+    def _over(self, other: _Other) -> Fraction:
+        budget = self.limits.budget
+        return Fraction(0) if budget is None else max(self.plan.totals.cost_high + other.high - budget, Fraction(0))
+
+    def told(self, step: Step, other: _Other) -> RunnerUp:
+        later = max(other.through, self.span) - self.span
+        return RunnerUp(
+            step=step.name,
+            priced=other.priced,
+            cost_more=other.cost,
+            time_more_s=later / MICRO_S,
+            why_not=self._why(step, other, later),
+        )
+
+    def _why(self, step: Step, other: _Other, later: int) -> str:
+        cost = f"{dollars(abs(other.cost))} {'dearer' if other.cost > 0 else 'cheaper'}" if other.cost else "as dear"
+        number = self.problem.graph.names.index(step.name)
+        slower = time_of(other.priced, self.limits) - self.times[number]
+        pace = (
+            "as quick" if not slower else f"{duration(abs(slower) / MICRO_S)} {'slower' if slower > 0 else 'quicker'}"
+        )
+        words = [f"{cost}, {pace}"]
+        late, over = self._late(other), self._over(other)
+        if late and self.plan.objective == "time":
+            words.append(f"all would end {duration(late / MICRO_S)} later")
+        elif late:
+            words.append(f"the deadline would be missed by {duration(late / MICRO_S)}")
+        elif later:
+            words.append(f"all would end {duration(later / MICRO_S)} later")
+        if over:
+            words.append(f"the budget would be exceeded by {dollars(over)}")
+        if not late and not over and not other.cost and not slower:
+            words.append("equal: the first by name is taken")
+        return "; ".join(words)
+
+
+def shadows(plan: Plan, steps: Sequence[Step], edges: Sequence[Edge] = (), seconds: float = SECONDS) -> list[Shadow]:
+    """What each limit costs: the best plan without it, all the others staying."""
+    limits = plan.limits
+    set_ones = [name for name in ("deadline_s", "budget", *FACETS) if getattr(limits, name) not in (None, ())]
+    return [_shadow(plan, steps, edges, name, seconds) for name in set_ones]
+
+
+def _shadow(plan: Plan, steps: Sequence[Step], edges: Sequence[Edge], name: str, seconds: float) -> Shadow:
+    limits = plan.limits
+    other = optimise(steps, without(limits, name), plan.objective, edges=edges, seconds=seconds)
+    limit, value = name.removesuffix("_s"), _shown(limits, name)
+    if isinstance(other, Impossible):  # it cannot be: the plan itself keeps the other limits
+        return Shadow(limit=limit, value=value, without=None, costs=Fraction(0), takes_s=0.0, says=other.reason)
+    costs = plan.totals.cost - other.totals.cost
+    takes = plan.totals.time_high_s - other.totals.time_high_s
+    return Shadow(
+        limit=limit,
+        value=value,
+        without=other.totals,
+        costs=costs,
+        takes_s=takes,
+        says=_says(plan, limit, value, costs, takes),
+    )
+
+
+def _shown(limits: Limits, name: str) -> str:
+    if limits.deadline_s is not None and name == "deadline_s":
+        return duration(limits.deadline_s)
+    if limits.budget is not None and name == "budget":
+        return dollars(limits.budget)
+    return ", ".join(getattr(limits, name))
+
+
+def _says(plan: Plan, limit: str, value: str, costs: Fraction, takes: float) -> str:
+    if (plan.objective == "cost" and costs == 0) or (plan.objective == "time" and takes == 0):
+        return f"{limit} {value}: costs nothing, the best plan keeps it anyway"
+    if plan.objective == "cost":
+        words = f"{dollars(abs(costs))} {'cheaper' if costs > 0 else 'dearer'}"
+    else:
+        words = f"{duration(abs(takes))} {'quicker' if takes > 0 else 'slower'}"
+    note = "" if plan.gap == 0 else ", as far as the solver came in its time"
+    return f"{limit} {value}: without it the plan would be {words}{note}"

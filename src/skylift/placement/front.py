@@ -1,0 +1,107 @@
+"""The front of cost and time: plans of which none is both cheaper and quicker than another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skylift.placement.model import Edge, Front, Limits, Point, Step
+from skylift.placement.optimise import moved, rows_of, totals_of, without
+from skylift.placement.problem import Option, Problem, Worth, problem_of, worth
+from skylift.placement.search import SECONDS, best
+from skylift.placement.sweep import sweep
+
+DEADLINES = 12
+"""Tried between the cheapest plan and the quickest where not all points can be listed."""
+MOST_POINTS = 60
+"""Shown of a front that is known whole."""
+WORK = 600_000
+
+
+def front(
+    steps: Sequence[Step],
+    limits: Limits,
+    *,
+    edges: Sequence[Edge] = (),
+    deadlines: int = DEADLINES,
+    seconds: float = SECONDS,
+) -> Front:
+    """Whatever the deadline and the budget; limits on what is bought stay. `seconds` is for each point."""
+    free = without(limits, "deadline_s", "budget")
+    problem = problem_of(steps, free, edges)
+    if problem.empty():
+        return Front(points=(), whole=True, says="a step has no offer within the limits: there is no plan")
+    swept = sweep(problem, "front", WORK)
+    if swept is not None:
+        return _whole(steps, free, edges, problem, swept)
+    return _sampled(steps, free, edges, problem, deadlines, seconds)
+
+
+def _whole(
+    steps: Sequence[Step], limits: Limits, edges: Sequence[Edge], problem: Problem, found: list[list[Option]]
+) -> Front:
+    shown = found
+    if len(found) > MOST_POINTS:
+        places = {round(number * (len(found) - 1) / (MOST_POINTS - 1)) for number in range(MOST_POINTS)}
+        shown = [found[place] for place in sorted(places)]
+    says = f"all {len(found)} points of the front, exact"
+    if len(shown) < len(found):
+        says = f"{len(shown)} of the {len(found)} points of the front, all exact"
+    points = tuple(_point(steps, limits, edges, problem, chosen, 0.0) for chosen in shown)
+    return Front(points=points, whole=len(shown) == len(found), says=says)
+
+
+def _sampled(
+    steps: Sequence[Step],
+    limits: Limits,
+    edges: Sequence[Edge],
+    problem: Problem,
+    deadlines: int,
+    seconds: float,
+) -> Front:
+    """The cheapest plan for each of some deadlines, evenly spaced."""
+    cheapest, quickest = best(problem, "cost", seconds), best(problem, "time", seconds)
+    ends = [found.chosen for found in (cheapest, quickest)]
+    if ends[0] is None or ends[1] is None:
+        return Front(points=(), whole=True, says="no choice of sites has a price for all its transfers")
+    slow, fast = worth(problem, ends[0]), worth(problem, ends[1])
+    assert slow is not None and fast is not None
+    found = [(slow, ends[0], 0.0)]
+    for number in range(1, deadlines - 1):
+        deadline = slow.time - (slow.time - fast.time) * number // (deadlines - 1)
+        one = best(problem.with_limits(deadline, None), "cost", seconds)
+        total = None if one.chosen is None else worth(problem, one.chosen)
+        if one.chosen is not None and total is not None:
+            found.append((total, one.chosen, _gap(total, one.bound)))
+    found.append((fast, ends[1], 0.0))
+    kept = _unbeaten(found)
+    largest = max(gap for _, _, gap in kept)
+    exact = "each exact" if largest == 0 else f"each at most {largest:.2%} dearer than the best of its time"
+    return Front(
+        points=tuple(_point(steps, limits, edges, problem, chosen, gap) for _, chosen, gap in kept),
+        whole=False,
+        says=f"{len(kept)} points of the front, from {deadlines} deadlines, {exact}; there are others between them",
+    )
+
+
+def _gap(total: Worth, bound: float) -> float:
+    gap = max(0.0, (total.cost - bound) / total.cost) if total.cost else 0.0
+    return gap if gap > 1e-9 else 0.0
+
+
+def _unbeaten(found: list[tuple[Worth, list[Option], float]]) -> list[tuple[Worth, list[Option], float]]:
+    kept: list[tuple[Worth, list[Option], float]] = []
+    for one in sorted(found, key=lambda point: (point[0].cost, point[0].time)):
+        if not kept or one[0].time < kept[-1][0].time:
+            kept.append(one)
+    return kept
+
+
+def _point(
+    steps: Sequence[Step], limits: Limits, edges: Sequence[Edge], problem: Problem, chosen: list[Option], gap: float
+) -> Point:
+    priced = rows_of(steps, chosen)
+    return Point(
+        totals=totals_of(problem, priced, moved(steps, priced, edges), limits),
+        ways=tuple(f"{step.name}: {one.offer}" for step, one in zip(steps, priced, strict=True)),
+        gap=gap,
+    )

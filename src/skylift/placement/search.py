@@ -1,0 +1,113 @@
+"""Which method answers a problem: the quickest that is exact for it."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from skylift.errors import SetupError
+from skylift.placement.highs import solve
+from skylift.placement.model import Objective
+from skylift.placement.problem import Option, Problem, keeps, worth
+from skylift.placement.sweep import eliminate, first_guess, sweep
+
+SECONDS = 1.3
+"""For the solver, unless more is given: a thousand steps are planned in two seconds with it."""
+SEPARATE = "each step by itself: no limit binds"
+SITES = "sites by dynamic programming over the edges: no limit binds"
+SWEPT = "dynamic programming over the steps in order, in whole numbers"
+SOLVED = "mixed-integer program, HiGHS"
+
+
+class Found(NamedTuple):
+    """The best choice, or none if nothing keeps the limits."""
+
+    chosen: list[Option] | None
+    bound: float
+    """In the units of the problem: parts of a micro-dollar or microseconds."""
+    method: str
+
+
+def best(problem: Problem, objective: Objective, seconds: float = SECONDS) -> Found:
+    if problem.empty():
+        return Found(None, math.inf, SEPARATE)
+    return _cheapest(problem, seconds) if objective == "cost" else _quickest(problem, seconds)
+
+
+def _cheapest(problem: Problem, seconds: float) -> Found:
+    free = eliminate(problem)
+    if free is not None:
+        total = worth(problem, free)
+        if total is not None and keeps(problem, total):
+            return Found(free, total.cost, SITES if problem.links else SEPARATE)
+    if _hopeless(problem):
+        return Found(None, math.inf, SEPARATE)
+    swept = sweep(problem, "cost")
+    if swept is not None:
+        return _first(problem, swept)
+    hint = first_guess(problem) if len(problem.graph) < 100 else None
+    quickest = None if problem.links else _quickest_each(problem)
+    found = solve(problem, "cost", seconds, quickest if hint is None else hint[0])
+    if found.chosen is None and not found.proven:
+        raise SetupError(
+            f"no plan was found in {seconds:g} s, and none was shown to be impossible",
+            hint="give it more seconds, or fewer offers: regions, clouds, markets",
+        )
+    return Found(found.chosen, found.bound, SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:g} s")
+
+
+def _first(problem: Problem, swept: list[list[Option]]) -> Found:
+    if not swept:
+        return Found(None, math.inf, SWEPT)
+    total = worth(problem, swept[0])
+    assert total is not None
+    return Found(swept[0], total.cost, SWEPT)
+
+
+def _quickest(problem: Problem, seconds: float) -> Found:
+    """The least time first, then the least cost in that time."""
+    time, bound, method = _least_time(problem, seconds)
+    if time is None:
+        return Found(None, math.inf, method)
+    cheapest = _cheapest(problem.with_limits(time, problem.budget), seconds)
+    cheaper = f"{method}; then the cheapest of that time: {cheapest.method}"
+    return Found(cheapest.chosen, bound, cheaper)
+
+
+def _least_time(problem: Problem, seconds: float) -> tuple[int | None, float, str]:
+    if not problem.links:
+        total = worth(problem, _quickest_each(problem))
+        if total is not None and keeps(problem, total):
+            return total.time, total.time, SEPARATE
+    if _hopeless(problem):
+        return None, math.inf, SEPARATE
+    swept = sweep(problem, "time")
+    if swept is not None:
+        total = worth(problem, swept[0]) if swept else None
+        return (None, math.inf, SWEPT) if total is None else (total.time, total.time, SWEPT)
+    found = solve(problem, "time", seconds, eliminate(problem))
+    total = worth(problem, found.chosen) if found.chosen is not None else None
+    if total is None and not found.proven:
+        raise SetupError(f"no plan was found in {seconds:g} s", hint="give it more seconds, or fewer offers")
+    method = SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:g} s"
+    return (None, math.inf, method) if total is None else (total.time, found.bound, method)
+
+
+def _quickest_each(problem: Problem) -> list[Option]:
+    return [min(options, key=lambda option: (option.time, option.cost)) for options in problem.options]
+
+
+def _hopeless(problem: Problem) -> bool:
+    """Whether the least that each step takes and costs is too much already."""
+    least = sum(min(option.high for option in options) for options in problem.options)
+    if problem.budget is not None and least > problem.budget:
+        return True
+    times = [min(option.time for option in options) for options in problem.options]
+    span = max(
+        (begun + time for begun, time in zip(problem.graph.starts(times, _at_once), times, strict=True)), default=0
+    )
+    return problem.deadline is not None and span > problem.deadline
+
+
+def _at_once(one: int, other: int) -> int:
+    return 0
