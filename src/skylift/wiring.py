@@ -16,7 +16,7 @@ from skylift.config import Config, FunctionBinding, SecretSource
 from skylift.errors import SetupError
 from skylift.ports.compute import Backend, Offer, Report, Requirements
 from skylift.ports.tasks import TaskSpec
-from skylift.units import parse_duration_ms, parse_memory_mib
+from skylift.units import parse_duration_ms, parse_memory_mib, parse_usd
 
 if TYPE_CHECKING:
     from skylift.engine.limits import BudgetPlan
@@ -161,7 +161,7 @@ def budget_plan(config: Config) -> BudgetPlan:
 
     budget = config.budget
     return BudgetPlan(
-        month=budget.month_usd,
+        month=None if budget.month is None else parse_usd(budget.month, "month"),
         alerts=budget.shares,
         stop=budget.stop,
         kept=None if budget.month is None else config.home / "spending",

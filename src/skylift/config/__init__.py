@@ -17,7 +17,7 @@ from msgspec import Meta
 
 from skylift.config.backends import BackendsSettings, ComputeSettings
 from skylift.config.box import BoxSettings
-from skylift.config.budget import BudgetSettings, problem_of
+from skylift.config.budget import BudgetSettings
 from skylift.config.fields import meant
 from skylift.config.jobs import JobBinding
 from skylift.errors import SetupError
@@ -199,7 +199,7 @@ def load_config(
         server=_convert(table.get("server", {}), ServerSettings, "server", source),
         services=_convert(table.get("services", {}), ServiceSettings, "services", source),
         box=_convert(table["box"], BoxSettings, "box", source) if "box" in table else None,
-        budget=_budget(table.get("budget", {}), source),
+        budget=_convert(table.get("budget", {}), BudgetSettings, "budget", source),
         source=source,
     )
 
@@ -283,14 +283,6 @@ def _job(name: str, value: Any, source: Path | None, project: Path) -> JobBindin
     return msgspec.structs.replace(binding, folder=str(project / (binding.folder or "")))
 
 
-def _budget(value: Any, source: Path | None) -> BudgetSettings:
-    budget = _convert(value, BudgetSettings, "budget", source)
-    problem = problem_of(budget)
-    if problem is not None:
-        raise InvalidConfig(f"{_where(source)}: budget.{problem.message}", hint=problem.hint)
-    return budget
-
-
 def _secret(name: str, value: Any, source: Path | None) -> SecretSource:
     secret = _convert(value, SecretSource, f"secrets.{name}", source)
     given = [key for key in SecretSource.__struct_fields__ if getattr(secret, key) is not None]
@@ -307,7 +299,8 @@ def _convert(value: Any, kind: type[Kind], key: str, source: Path | None) -> Kin
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as problem:
         said = f"{_where(source)}: {key}: {problem}; the value is {value!r}"
-        raise InvalidConfig(said, hint=meant(str(problem), kind)) from None
+        wanted = kind.wanted(str(problem)) if issubclass(kind, BudgetSettings) else None
+        raise InvalidConfig(said, hint=wanted or meant(str(problem), kind)) from None
 
 
 def _where(source: Path | None) -> str:
