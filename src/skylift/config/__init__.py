@@ -299,7 +299,7 @@ def _convert(value: Any, kind: type[Kind], key: str, source: Path | None) -> Kin
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as problem:
         said = f"{_where(source)}: {key}: {problem}; the value is {value!r}"
-        wanted = kind.wanted(str(problem)) if issubclass(kind, BudgetSettings) else None
+        wanted = BudgetSettings.wanted(str(problem)) if kind is BudgetSettings else None
         raise InvalidConfig(said, hint=wanted or meant(str(problem), kind)) from None
 
 
