@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.beside import with_tables_of_others
 from bench.machine import facts, load
 from bench.measuring import Bench
 from bench.processes import adopt_orphans
@@ -84,7 +85,7 @@ def _measure(results: Results, rounds: int, keep: Callable[[Results], None]) -> 
 
 
 def _write(results: Results) -> None:
-    (HERE / "RESULTS.md").write_text(as_markdown(results))
+    (HERE / "RESULTS.md").write_text(with_tables_of_others(as_markdown(results), HERE))
     (HERE / "results.json").write_text(json.dumps(results.as_json(), indent=1) + "\n")
     _say(f"written: bench/RESULTS.md, bench/results.json ({results.rounds} rounds)")
 
