@@ -69,7 +69,11 @@ def graphs(draw: st.DrawFn) -> list[Step]:
     steps: list[Step] = []
     for number in range(draw(st.integers(1, 5))):
         names = [step.name for step in steps]
-        after = tuple(sorted(draw(st.sets(st.sampled_from(names), max_size=2)))) if names else ()
+        after = (
+            tuple(sorted(draw(st.sets(st.sampled_from(names), min_size=draw(st.integers(0, 1)), max_size=2))))
+            if names
+            else ()
+        )
         steps.append(Step(name=f"s{number}", after=after, offers=draw(offers(f"s{number}"))))
     return steps
 
@@ -79,7 +83,7 @@ def edges_of(draw: st.DrawFn, steps: Sequence[Step]) -> list[Edge]:
     """Some of the graph's, with prices between regions; one pair in some has none."""
     pairs = [(name, step.name) for step in steps for name in step.after]
     found = []
-    for source, target in draw(st.lists(st.sampled_from(pairs), max_size=3, unique=True)) if pairs else []:
+    for source, target in draw(st.lists(st.sampled_from(pairs), max_size=5, unique=True)) if pairs else []:
         moves = {}
         for one, other in itertools.permutations(REGIONS, 2):
             if draw(st.integers(0, 5)):
@@ -98,6 +102,21 @@ def limits_of(draw: st.DrawFn) -> Limits:
         regions=draw(st.sampled_from([(), ("eu-*",), ("us-*", "eu-n*")])),
         markets=draw(st.sampled_from([(), (), ("on-demand",)])),
     )
+
+
+@st.composite
+def questions(draw: st.DrawFn) -> tuple[list[Step], list[Edge], Limits]:
+    """With limits of time and money that some plans keep just so, and others do not."""
+    steps = draw(graphs())
+    edges = draw(edges_of(steps))
+    limits = draw(limits_of())
+    every = tried(steps, msgspec.structs.replace(limits, deadline_s=None, budget=None), edges)
+    times, highs = sorted({one.time for one in every}), sorted({Fraction(one.high) for one in every})
+    if times and draw(st.integers(0, 3)):
+        limits = msgspec.structs.replace(limits, deadline_s=draw(st.sampled_from(times[: len(times) // 2 + 1])) / 1e6)
+    if highs and draw(st.integers(0, 3)):
+        limits = msgspec.structs.replace(limits, budget=draw(st.sampled_from(highs)))
+    return steps, edges, limits
 
 
 def tried(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge]) -> list[Worth]:
@@ -149,8 +168,7 @@ def worth_of(plan: Plan) -> tuple[Fraction, Fraction, int]:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_plan_is_the_best_of_all_that_keep_the_limits(data: st.DataObject) -> None:
-    steps = data.draw(graphs())
-    edges, limits = data.draw(edges_of(steps)), data.draw(limits_of())
+    steps, edges, limits = data.draw(questions())
     every = tried(steps, limits, edges)
     for objective in ("cost", "time"):
         plan = optimise(steps, limits, objective, edges=edges)  # type: ignore[arg-type]
@@ -171,8 +189,7 @@ def test_a_plan_is_the_best_of_all_that_keep_the_limits(data: st.DataObject) -> 
 @given(st.data())
 def test_the_solver_finds_the_same(data: st.DataObject) -> None:
     pytest.importorskip("highspy")
-    steps = data.draw(graphs())
-    edges, limits = data.draw(edges_of(steps)), data.draw(limits_of())
+    steps, edges, limits = data.draw(questions())
     problem = problem_of(steps, limits, edges)
     every = [] if problem.empty() else tried(steps, limits, edges)
     for aim in ("cost", "time"):
@@ -212,8 +229,7 @@ def test_the_front_has_every_point_and_no_other(data: st.DataObject) -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_more_time_more_money_and_lower_prices_never_make_a_plan_dearer(data: st.DataObject) -> None:
-    steps = data.draw(graphs())
-    edges, limits = data.draw(edges_of(steps)), data.draw(limits_of())
+    steps, edges, limits = data.draw(questions())
     plan = optimise(steps, limits, edges=edges)
     looser = [limits]
     if limits.deadline_s is not None:
@@ -287,8 +303,7 @@ def _table(rows: tuple[Priced, ...]) -> Table:
 @settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_what_is_explained_is_true_and_survives_the_file(data: st.DataObject) -> None:
-    steps = data.draw(graphs())
-    edges, limits = data.draw(edges_of(steps)), data.draw(limits_of())
+    steps, edges, limits = data.draw(questions())
     objective = data.draw(st.sampled_from(["cost", "time"]))
     plan = optimise(steps, limits, objective, edges=edges)
     if isinstance(plan, Impossible):
