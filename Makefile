@@ -8,9 +8,11 @@ JOBS ?= 2
 help:            ## this list
 	@grep -E '^[a-z]+: .*##' Makefile | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
 
-demo:            ## set up what it needs and run the main job on real faces
+demo:            ## set up what it needs, run the main job on real faces, and say what it cost
 	@tools/setup.sh demo
 	.venv/bin/skylift run examples/faces/faces.py
+	@echo
+	.venv/bin/skylift ledger "$$(.venv/bin/skylift runs --pipeline faces --limit 1 | cut -f1)" --compare aws,gcp,azure
 
 setup:           ## make .venv with all extras
 	@tools/setup.sh all

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import click
 
+from skylift.cli.compare import CompareInvalid, comparison_document, comparison_of, places_of, print_comparison
 from skylift.cli.ledger_output import csv_lines, document, plot, print_notes, print_table_of
 from skylift.cli.output import print_json
 from skylift.cli.parts import open_runtime
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from skylift.accounting import Accounts, Window
     from skylift.ports.journal import RunRecord
     from skylift.pricing.catalogue import Catalogue
+    from skylift.pricing.compare import Comparison
     from skylift.runtime import Runtime
 
 Format = Literal["table", "csv", "json"]
@@ -41,6 +43,9 @@ class LedgerInvalid(SetupError):
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw it into this file: .png or .svg.")
 @click.option("--artifacts", metavar="REGION|internet", help="Where artifacts lie: charge what moving them costs.")
 @click.option("--own-as", metavar="REGION", help="Say what work on own machines would have cost there on demand.")
+@click.option(
+    "--compare", metavar="CLOUD[:REGION],…", help="What RUN would have cost elsewhere: aws,gcp,azure:westeurope."
+)
 @click.option("--transitions", is_flag=True, help="Charge state transitions, as the cloud's orchestrator would.")
 def ledger(
     run: str | None,
@@ -53,6 +58,7 @@ def ledger(
     plot: Path | None,
     artifacts: str | None,
     own_as: str | None,
+    compare: str | None,
     transitions: bool,
 ) -> None:
     """What RUN cost, or all runs of a month or a pipeline: exact amounts by the catalogue, with waste named.
@@ -65,6 +71,7 @@ def ledger(
     from skylift.pricing.ledger import Ledger
 
     form = _form(form, as_json)
+    clouds = None if compare is None else _clouds(compare, run, form)
     window = _window(run, month, pipeline, since)
     by = by or ("step" if run is not None else "run")
     known = catalogue()
@@ -77,20 +84,32 @@ def ledger(
         accounts = Accounts(runtime.reader, known, given, transitions=transitions)
         for record in _records(runtime, run, window, pipeline):
             accounts.add(record, by, window)
-    _print(accounts, by, form, run or month or pipeline or "")
+        elsewhere = None if clouds is None else comparison_of(runtime.reader, runtime.reader.record(run or ""), clouds)
+    _print(accounts, by, form, elsewhere)
     if plot is not None:
         _draw(accounts, by, plot, run or month or pipeline or "all runs")
 
 
-def _print(accounts: Accounts, by: str, form: Format, what: str) -> None:
+def _clouds(compare: str, run: str | None, form: Format) -> dict[str, str]:
+    if run is None:
+        raise CompareInvalid("--compare is of one run, and none is named", hint="skylift ledger RUN --compare aws,gcp")
+    if form == "csv":
+        raise CompareInvalid("--compare has no CSV", hint="print it as a table or as JSON")
+    return places_of(compare)
+
+
+def _print(accounts: Accounts, by: str, form: Format, elsewhere: Comparison | None) -> None:
     if form == "json":
-        print_json(document(accounts, by))
+        beside = {} if elsewhere is None else {"elsewhere": comparison_document(elsewhere)}
+        print_json({**document(accounts, by), **beside})
     elif form == "csv":
         for line in csv_lines(accounts, by):
             click.echo(line, nl=False)
     else:
         print_table_of(accounts, by)
         print_notes(accounts)
+        if elsewhere is not None:
+            print_comparison(elsewhere)
 
 
 def _draw(accounts: Accounts, by: str, file: Path, what: str) -> None:

@@ -251,7 +251,7 @@ def _transfer(
 def prices_of(place: Place, catalogue: Catalogue) -> tuple[Price, ...]:
     """Every row that the price of the place is made of."""
     if place.service == "function":
-        wanted = (("memory", place.market), ("requests", "on-demand"))
+        wanted = (("memory", place.market), ("cpu", place.market), ("requests", "on-demand"))
     elif place.service == "container":
         wanted = (("vcpus", place.market), ("memory", place.market))
     else:
