@@ -88,9 +88,10 @@ def test_a_spot_machine_that_vanishes_was_taken_away_and_one_that_is_warned_tell
     pool = Pool(tmp_path, (SPOT, LARGE))
     outcomes = Outcomes()
     backend = pool.make(outcomes)
-    spot = msgspec.structs.replace(call("nap", ms=60_000), market="spot")
+    began = tmp_path / "began"
+    spot = msgspec.structs.replace(call("note_and_nap", path=str(began), ms=60_000), market="spot")
     backend.submit([spot])
-    until(lambda: any(folder.assignments() for folder in alive(pool)))
+    until(began.exists)  # a machine that is warned with nothing on it yet goes at once
     [folder] = alive(pool)
     assert folder.order is not None and folder.order.kind == SPOT and folder.pid is not None
     os.kill(folder.pid, signal.SIGTERM)
