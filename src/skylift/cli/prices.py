@@ -17,6 +17,7 @@ SHOWN = 50
 
 _COMMANDS = {
     "estimate": ("skylift.cli.estimate:estimate", "What an amount of a service costs, line by line."),
+    "update": ("skylift.cli.update:update", "Newer prices, from a provider's public price files."),
 }
 
 

@@ -28,6 +28,7 @@ class Book:
     def __init__(self, cloud: str, snapshots: Sequence[Snapshot]) -> None:
         self.cloud = cloud
         self.snapshots = sorted(snapshots, key=lambda one: one.as_of)
+        later = {id(one): place for place, one in enumerate(snapshots)}
         self._types: dict[str, str] = {}
         for snapshot in self.snapshots:
             self._types.update(snapshot.types)
@@ -37,8 +38,8 @@ class Book:
             for table in snapshot.tables:
                 for service in table.services:
                     self._tables.setdefault((service, table.market, table.term), []).append((table, snapshot))
-        for tables in self._tables.values():  # the newest first; of one date that of the snapshot that was made last
-            tables.sort(key=lambda one: (one[0].as_of, one[1].as_of), reverse=True)
+        for tables in self._tables.values():  # the newest first; of one date the user's own before a shipped one
+            tables.sort(key=lambda one: (one[0].as_of, later[id(one[1])]), reverse=True)
         self._cells: dict[int, dict[str, dict[str, Decimal]]] = {}
 
     @property

@@ -1,0 +1,115 @@
+"""Price files from the network or from disk, as streams that are no longer than allowed."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import io
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import urlsplit
+
+from skylift.errors import SetupError
+
+TIMEOUT_S = 60.0
+"""Without a byte."""
+MIB = 1024 * 1024
+
+
+class UpdateFailed(SetupError):
+    """Newer prices could not be had: the network, the file, or what is in it."""
+
+    code = "PRICES-UPDATE"
+
+
+class Limited(io.RawIOBase):
+    """Of a stream as much as is allowed. Longer ones, and such as end before they should, raise UpdateFailed."""
+
+    def __init__(self, inner: BinaryIO, name: str, most: int, announced: int | None = None) -> None:
+        self._inner = inner
+        self._name = name
+        self._left = most
+        self._most = most
+        self._missing = announced or 0
+        """What the server has announced and not yet sent."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        try:
+            piece = self._inner.read(len(buffer))
+        except (OSError, EOFError, http.client.HTTPException) as problem:
+            raise UpdateFailed(
+                f"{self._name} broke off: {problem or type(problem).__name__}", hint="try again"
+            ) from problem
+        self._left -= len(piece)
+        self._missing -= len(piece)
+        if not piece and self._missing > 0:
+            raise UpdateFailed(f"{self._name} broke off {self._missing} bytes before its end", hint="try again")
+        if self._left < 0:
+            raise UpdateFailed(
+                f"{self._name} is larger than {self._most // MIB} MiB", hint="name fewer regions, or another file"
+            )
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+@contextmanager
+def opened(place: str, *, most: int, headers: Mapping[str, str] | None = None) -> Iterator[io.BufferedReader]:
+    """A URL (https, http) or a path; gzip is undone. Raises UpdateFailed."""
+    name = shown(place)
+    if urlsplit(place).scheme in ("http", "https"):
+        with _answer(place, name, headers or {}) as answer:
+            yield _plain(answer, name, most, _announced(answer))
+    else:
+        try:
+            file = Path(place).expanduser().open("rb")
+        except OSError as problem:
+            raise UpdateFailed(
+                f"{name} cannot be read: {problem.strerror}", hint="--from takes a path or a URL"
+            ) from problem
+        with file:
+            yield _plain(file, name, most)
+
+
+def _plain(inner: BinaryIO, name: str, most: int, announced: int | None = None) -> io.BufferedReader:
+    buffered: io.BufferedReader = io.BufferedReader(Limited(inner, name, most, announced), MIB)
+    if buffered.peek(2)[:2] != b"\x1f\x8b":
+        return buffered
+    return io.BufferedReader(Limited(gzip.GzipFile(fileobj=buffered), name, most), MIB)  # type: ignore[arg-type]
+
+
+@contextmanager
+def _answer(url: str, name: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
+    try:
+        request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
+        for key, value in headers.items():
+            request.add_unredirected_header(key, value)  # a key goes to nobody whom the server names
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+    except urllib.error.HTTPError as problem:
+        problem.close()
+        hint = "a key of Google Cloud's billing API is missing or wrong" if problem.code in (401, 403) else "try later"
+        raise UpdateFailed(f"{name} answers {problem.code} {problem.reason}", hint=hint) from problem
+    except (OSError, ValueError, http.client.HTTPException) as problem:
+        reason = getattr(problem, "reason", None) or problem
+        raise UpdateFailed(
+            f"{name} cannot be reached: {reason}",
+            hint="this needs the network; a file that was fetched elsewhere can be given with --from",
+        ) from problem
+    with answer:
+        yield answer
+
+
+def _announced(answer: http.client.HTTPResponse) -> int | None:
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
+def shown(place: str) -> str:
+    """Without the query, which may hold a key."""
+    return place.partition("?")[0]
