@@ -30,6 +30,9 @@ def print_bill(found: Bill) -> None:
     """On standard error: standard output is the run's own."""
     from skylift.pricing.bill import usd
 
+    if not found.lines:
+        click.echo("nothing ran, so there is no bill", err=True)
+        return
     head = ("STEP", "ATTEMPTS", "PREEMPTED", "START-UP", "RAN", "COST", "ON-DEMAND")
     rows = [head, *(_row(line) for line in found.lines)]
     rows.append(("total", "", "", "", "", usd(found.cost), usd(found.on_demand)))
