@@ -146,6 +146,7 @@ class Runtime(Assembly):
         """Whether any task of it is placed in the simulated cloud."""
         chosen = [value for key, value in attributes.items() if key == "on" or key.startswith("on.")]
         asked = [task.on for task in submission.table.tasks.values()]
+        asked += [bought.backend for bought in (submission.table.plan or {}).values()]
         return SIMULATED in (*chosen, *self.config.placement.values(), *asked)
 
     def _documents(self, submission: Submission) -> tuple[str, str]:
@@ -155,7 +156,7 @@ class Runtime(Assembly):
         journal = self.journal
         machines = {key: journal.put_document(text) for key, text in submission.machines.items()}
         tasks = {**self._functions(), **submission.table.tasks}
-        table = TaskTable(bundle=submission.table.bundle, tasks=tasks, machines=machines)
+        table = TaskTable(bundle=submission.table.bundle, tasks=tasks, machines=machines, plan=submission.table.plan)
         digests = (journal.put_document(submission.definition), journal.put_document(msgspec.json.encode(table)))
         self._submitted = (submission, digests)
         return digests

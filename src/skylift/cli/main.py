@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "redrive": ("skylift.cli.control:redrive", "Go on with a failed run from the steps that failed."),
     "answer": ("skylift.cli.control:answer", "Answer a run that waits for an approval."),
     "quote": ("skylift.cli.quote:quote", "What a run will cost and take, before it starts."),
+    "plan": ("skylift.cli.plan:plan", "Where each step should run, within a deadline and a budget."),
     "rightsize": (
         "skylift.cli.rightsize:rightsize",
         "Which memory and class of compute its steps should have, and what that saves.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from skylift.cli.placing import check_tasks, placement
 from skylift.cli.run import Loaded, RunCommand
 
 if TYPE_CHECKING:
+    from skylift.quoting.prepare import Project, Subject
     from skylift.quoting.quote import Quote, Range, StepQuote
 
 
@@ -29,6 +31,12 @@ if TYPE_CHECKING:
     metavar="[TASK=]BACKEND",
     help="Where all tasks would run, or one of them. May be given several times.",
 )
+@click.option(
+    "--plan",
+    "plan_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Quote the run of this plan (skylift plan --out).",
+)
 @answer_options
 @click.option("--explain", is_flag=True, help="Show every part of each amount, with its formula.")
 @json_option
@@ -40,6 +48,7 @@ def quote(
     params: tuple[str, ...],
     input_text: str | None,
     places: tuple[str, ...],
+    plan_path: Path | None,
     explain: bool,
     as_json: bool,
     **said: tuple[str, ...],
@@ -55,11 +64,27 @@ def quote(
     with open_runtime() as runtime:
         subject = subject_of(runtime, loaded, target, params, input_text)
         check_tasks(attributes, subject.tasks, runtime.config)
-        found = quoted(subject, project_of(runtime, subject.pipeline, answers), attributes)
+        project = project_of(runtime, subject.pipeline, answers)
+        if plan_path is None:
+            found = quoted(subject, project, attributes)
+        else:
+            found = _of_plan(subject, project, plan_path, places)
     if as_json:
         print_json(document(found))
     else:
         print_quote(found, explain=explain)
+
+
+def _of_plan(subject: Subject, project: Project, path: Path, places: tuple[str, ...]) -> Quote:
+    """Raises PlanInvalid for what is no plan, or one for something else."""
+    from skylift.quoting.planfile import PlanInvalid, check_version, read_plan, version_of
+    from skylift.quoting.planning import quote_of_plan
+
+    if places:
+        raise PlanInvalid(f"--plan {path} and --on {places[0]} both say where steps go", hint="leave one of them out")
+    file = read_plan(path)
+    check_version(file, subject.pipeline, version_of(subject.definition, subject.machines, subject.tasks), str(path))
+    return quote_of_plan(subject, project, file.steps)
 
 
 def print_quote(found: Quote, *, explain: bool) -> None:
@@ -72,12 +97,12 @@ def print_quote(found: Quote, *, explain: bool) -> None:
         click.echo(f"\n{one.step}: {one.place}")
         for part in one.parts:
             click.echo(f"  {usd(float(part.amount))}  {part.what}: {part.formula}")
-    _listed("not known, so the total is more:" if found.at_least else "not known:", found.asks)
-    _listed("taken for granted:", found.assumptions)
-    _listed("prices:", tuple(dict.fromkeys(price for one in found.steps for price in one.prices)))
+    listed("not known, so the total is more:" if found.at_least else "not known:", found.asks)
+    listed("taken for granted:", found.assumptions)
+    listed("prices:", tuple(dict.fromkeys(price for one in found.steps for price in one.prices)))
 
 
-def _listed(head: str, lines: tuple[str, ...]) -> None:
+def listed(head: str, lines: tuple[str, ...]) -> None:
     if lines:
         click.echo(f"\n{head}")
     for line in lines:

@@ -103,6 +103,12 @@ def _unknown_option(problem: click.NoSuchOption, loaded: Loaded) -> Exception:
     help="Where all tasks run, or one of them, whatever skylift.toml and the tasks say. May be given several times.",
 )
 @click.option(
+    "--plan",
+    "plan_path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Run each step on what this plan has bought for it (skylift plan --out).",
+)
+@click.option(
     "--speed",
     metavar="max|N",
     help="Virtual time: jump from event to event, or N seconds in one of ours. Prints the bill (--on simulated).",
@@ -125,6 +131,7 @@ def run(
     name: str | None,
     every: str | None,
     places: tuple[str, ...],
+    plan_path: Path | None,
     speed: str | None,
     length: str | None,
     keep_on_failure: str | None,
@@ -145,6 +152,10 @@ def run(
         given = {} if input_text is None else read_input(input_text)
         submission, value = prepared(runtime, found, loaded, params, given)
         check_tasks(attributes, submission.table.tasks, runtime.config)
+        if plan_path is not None:
+            from skylift.cli.bound import on_plan
+
+            submission = on_plan(runtime, submission, value, plan_path, places)
         if (warning := kept_nowhere(attributes, submission.table.tasks, runtime.config)) is not None:
             click.echo(f"warning[KEEP]: {warning}", err=True)
         if every is not None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from fractions import Fraction
+from functools import lru_cache
 from itertools import product
 
 import msgspec
 
 from skylift.ports.compute import Market, Requirements, ServiceClass
-from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue, Rule
+from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue, MachineType, Rule
 from skylift.pricing.names import nearest
 from skylift.pricing.places import SERVICE_NAMES, Place, gpus_of, hourly, same_model
+from skylift.pricing.rows import Architecture
 
 KEPT = 4
 """Of equally quick machines in one class, market and region: the cheapest, and some to compare it with."""
@@ -33,6 +34,8 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     markets: tuple[Market, ...] = ("on-demand", "spot")
     types: tuple[str, ...] = ()
     """Names or patterns of machines; all where there are none."""
+    architecture: Architecture = "x86_64"
+    """Of machines that are not asked for by name: what packages are built for differs."""
 
 
 class Sizing(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +45,8 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     cpus: float
     """Processors without which it would take longer."""
     memory_mib: int | None = None
+    useful: float = 1.0
+    """Processors beyond which it does not get quicker."""
 
 
 def candidates(sizing: Sizing, wanted: Wanted, catalogue: Catalogue) -> list[Place]:
@@ -53,7 +58,7 @@ def candidates(sizing: Sizing, wanted: Wanted, catalogue: Catalogue) -> list[Pla
             for service, market in product(wanted.services, _markets(wanted, sizing.needs)):
                 rule = rules.get(service)
                 if rule is not None:
-                    found += _cheapest(_of_class(rule, sizing, wanted, region, market, catalogue), catalogue)
+                    found += _of_class(rule, sizing, wanted, region, market, catalogue)
     return found
 
 
@@ -83,19 +88,20 @@ def _of_class(
             return []
         if wanted.types and not matching(wanted.types, [SERVICE_NAMES[rule.cloud, rule.service]]):
             return []
-        return _sized(rule, sizing, region, market)
+        return [place for place in _sized(rule, sizing, region, market) if hourly(place, catalogue) is not None]
     return _machines(rule, sizing, wanted, region, market, catalogue)
 
 
 def _sized(rule: Rule, sizing: Sizing, region: str, market: Market) -> list[Place]:
     """Each number of processors with the least memory that will do; functions with as much as brings the processors."""
     found: list[Place] = []
-    for size in rule.sizes:
+    shares = sorted({sizing.cpus, max(sizing.cpus, sizing.useful)}) if rule.mib_per_vcpu is not None else [sizing.cpus]
+    for size, cpus in product(rule.sizes, shares):
         memory = max(sizing.memory_mib or 0, size.least_mib)
         vcpus = size.vcpus
         if rule.mib_per_vcpu is not None:
-            memory = max(memory, math.ceil(sizing.cpus * rule.mib_per_vcpu))
-        elif vcpus < sizing.cpus:
+            memory = max(memory, math.ceil(cpus * rule.mib_per_vcpu))
+        elif vcpus < cpus:
             continue
         memory = -(-memory // size.step_mib) * size.step_mib
         if memory > size.most_mib:
@@ -119,46 +125,61 @@ def _sized(rule: Rule, sizing: Sizing, region: str, market: Market) -> list[Plac
 def _machines(
     rule: Rule, sizing: Sizing, wanted: Wanted, region: str, market: Market, catalogue: Catalogue
 ) -> list[Place]:
+    """The cheapest of each kind of GPU and of each number of processors that makes a difference."""
     needs = sizing.needs
     model, count = gpus_of(needs.gpu)
-    found = []
-    for machine in catalogue.machines(rule.cloud).values():
+    kept: dict[tuple[str | None, int, float], list[Place]] = {}
+    for machine in _by_price(catalogue, rule.cloud, rule.service, region, market, wanted.types, wanted.architecture):
         if machine.vcpus < sizing.cpus or machine.memory_mib < (sizing.memory_mib or 0):
             continue
-        if wanted.types and not matching(wanted.types, [machine.name]):
+        if not _has_gpus(machine, model, count):
             continue
-        if not count and machine.gpus:
-            continue
-        if count and (machine.gpus < count or machine.gpu_share != 1):
-            continue
-        if model is not None and not same_model(machine.gpu, model):
-            continue
-        found.append(
-            Place(
-                service=rule.service,
-                instance_type=machine.name,
-                vcpus=machine.vcpus,
-                memory_mib=machine.memory_mib,
-                gpu=machine.gpu,
-                gpus=machine.gpus,
-                region=region,
-                market=market,
-                nodes=needs.nodes,
-                cloud=rule.cloud,
-            )
-        )
-    return found
+        same = kept.setdefault((machine.gpu, machine.gpus, min(machine.vcpus, sizing.useful)), [])
+        if len(same) < KEPT:
+            same.append(_place(machine, rule.service, region, market, needs.nodes))
+    return [place for same in kept.values() for place in same]
 
 
-def _cheapest(places: list[Place], catalogue: Catalogue) -> list[Place]:
-    """Of what has a price."""
-    priced: list[tuple[Fraction, str, Place]] = []
-    for place in places:
-        price = hourly(place, catalogue)
-        if price is not None:
-            priced.append((price, place.instance_type, place))
-    priced.sort(key=lambda one: one[:2])
-    kept: dict[str | None, list[Place]] = {}
-    for _, _, place in priced:
-        kept.setdefault(f"{place.gpus} {place.gpu}", []).append(place)
-    return [place for same in kept.values() for place in same[:KEPT]]
+def _has_gpus(machine: MachineType, model: str | None, count: int) -> bool:
+    """As many as are wanted, whole ones, of the model; none where none is."""
+    if not count:
+        return not machine.gpus
+    whole = machine.gpus >= count and machine.gpu_share == 1
+    return whole and (model is None or same_model(machine.gpu, model))
+
+
+@lru_cache(maxsize=4096)
+def _by_price(
+    catalogue: Catalogue,
+    cloud: str,
+    service: ServiceClass,
+    region: str,
+    market: Market,
+    types: tuple[str, ...],
+    architecture: Architecture,
+) -> tuple[MachineType, ...]:
+    """All that are sold there: steps are many, and ask for the same shelf."""
+    priced = []
+    for machine in catalogue.machines(cloud).values():
+        named = bool(types) and bool(matching(types, [machine.name]))
+        if not named and (types or machine.architecture != architecture):
+            continue
+        row = catalogue.machine_price(service, machine.name, region, market, cloud=cloud)
+        if row is not None:
+            priced.append((row.usd_per_hour, machine.name, machine))
+    return tuple(machine for _, _, machine in sorted(priced, key=lambda one: one[:2]))
+
+
+def _place(machine: MachineType, service: ServiceClass, region: str, market: Market, nodes: int) -> Place:
+    return Place(
+        service=service,
+        instance_type=machine.name,
+        vcpus=machine.vcpus,
+        memory_mib=machine.memory_mib,
+        gpu=machine.gpu,
+        gpus=machine.gpus,
+        region=region,
+        market=market,
+        nodes=nodes,
+        cloud=machine.cloud,
+    )

@@ -185,7 +185,7 @@ def described(place: Place) -> str:
 
 def _placed(step: str, kind: Kind, spec: TaskSpec | None, project: Project, attributes: Mapping[str, str]) -> Placed:
     if spec is None or (kind.callback and not spec.target):
-        return _elsewhere(step, kind, project)
+        return elsewhere(step, kind, project)
     backend = placed(spec, attributes, project.config.placement) or OWN
     if backend.startswith("activity:"):
         return Placed(backend=backend, unknown=(f"{step}: what the workers of {backend} cost and take is not known",))
@@ -199,7 +199,7 @@ def _placed(step: str, kind: Kind, spec: TaskSpec | None, project: Project, attr
     return at_offer(step, backend, offers[0], spec.requirements, known, project)
 
 
-def _elsewhere(step: str, kind: Kind, project: Project) -> Placed:
+def elsewhere(step: str, kind: Kind, project: Project) -> Placed:
     """A person, a service or an activity: what it takes is not ours to tell."""
     ms = project.answers.work_ms.get(step)
     what = kind.resource.rpartition(":::")[2] or kind.resource
@@ -215,9 +215,17 @@ def _elsewhere(step: str, kind: Kind, project: Project) -> Placed:
     )
 
 
-def at_offer(step: str, backend: str, offer: Offer, needs: Requirements, known: Evidence, project: Project) -> Placed:
+def at_offer(
+    step: str,
+    backend: str,
+    offer: Offer,
+    needs: Requirements,
+    known: Evidence,
+    project: Project,
+    cloud: str = "aws",
+) -> Placed:
     """One attempt on an offer of a backend."""
-    place = place_of_offer(offer, needs)
+    place = place_of_offer(offer, needs, cloud)
     run = work_on(known.work, place)
     if isinstance(run, str):
         ask = known.work.why if not known.work.known else f'{step}: {run}: --work "{step}=10m"'
@@ -241,7 +249,7 @@ def at_offer(step: str, backend: str, offer: Offer, needs: Requirements, known: 
     )
 
 
-def place_of_offer(offer: Offer, needs: Requirements) -> Place:
+def place_of_offer(offer: Offer, needs: Requirements, cloud: str) -> Place:
     return Place(
         service=offer.service,
         instance_type=offer.instance_type,
@@ -252,6 +260,7 @@ def place_of_offer(offer: Offer, needs: Requirements) -> Place:
         gpu=offer.gpu,
         gpus=offer.gpu_count,
         nodes=needs.nodes,
+        cloud=cloud,
     )
 
 
@@ -320,7 +329,7 @@ def _assumptions(prepared: Prepared, where: Mapping[str, Placed]) -> tuple[str, 
     if any(one.place is not None and one.place.region == "local" for one in where.values()):
         said.append("machines of your own cost nothing here")
     if prepared.paused_ms:
-        said.append(f"waits of the pipeline itself: {prepared.paused_ms / 1000:g} s")
+        said.append(f"the pipeline itself waits {prepared.paused_ms / 1000:g} s, which no plan shortens")
     return tuple(dict.fromkeys(said))
 
 

@@ -1,0 +1,36 @@
+"""`skylift run --plan`: the steps of a run bound to what a plan has bought for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import msgspec
+
+if TYPE_CHECKING:
+    from skylift.runtime import Runtime, Submission
+
+
+def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, places: Sequence[str]) -> Submission:
+    """With the plan in its task table. Raises PlanInvalid for what is no plan, or one for something else."""
+    from skylift.quoting.planfile import PlanInvalid, check_version, input_digest, read_plan, version_of
+
+    if places:
+        raise PlanInvalid(f"--plan {path} and --on {places[0]} both say where steps go", hint="leave one of them out")
+    if runtime.config.url is not None:
+        raise PlanInvalid(
+            f"--plan {path}: the server at {runtime.config.url} places runs itself",
+            hint="leave out --server and SKYLIFT_URL to run the plan here",
+        )
+    file = read_plan(path)
+    table = submission.table
+    now = version_of(submission.definition, submission.machines, table.tasks)
+    check_version(file, submission.pipeline, now, str(path))
+    if file.input != input_digest(value):
+        click.echo(
+            f"warning[PLAN]: {path} was made for another input: its times and costs need not hold for this one",
+            err=True,
+        )
+    return msgspec.structs.replace(submission, table=msgspec.structs.replace(table, plan=dict(file.steps)))
