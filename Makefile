@@ -29,7 +29,7 @@ unit: setup
 	$(PY) -m pytest tests/unit -m "not slow" -n $(JOBS)
 
 test: setup lint            ## set up, all checks and all tests
-	$(PY) -m pytest -n $(JOBS) --dist loadgroup
+	$(PY) -m pytest -n $(JOBS) --dist loadgroup -rs
 
 bench: setup            ## the measurements, written to bench/RESULTS.md, bench/SERVICE.md, bench/RAY.md and bench/SPOT.md
 	$(PY) -m bench
