@@ -19,6 +19,8 @@ from skylift.pricing.ledger import by_attempt
 from skylift.pricing.places import SERVICE_NAMES, Place, cost, places
 
 CLASSES: tuple[ServiceClass, ...] = ("function", "container", "batch")
+LEAST_CLOCKED_MS = 100
+"""Less time than that does not tell how many processors were busy: what was asked for counts."""
 LEAST_CPUS = 0.05
 """What is hardly busy still needs a little of a processor."""
 
@@ -129,10 +131,10 @@ def _measure(step: _Step, attempt: Sequence[Delivery]) -> None:
 
 
 def _needs(step: _Step, asked: Requirements) -> Requirements:
-    """Processors to a tenth: clocks of short steps are no finer."""
     memory = max(asked.memory_mib or 0, int(-(-step.peak_mib // 1)))
+    clocked = step.clocked_ms >= LEAST_CLOCKED_MS
     return Requirements(
-        cpus=max(LEAST_CPUS, round(step.cpu_ms / step.clocked_ms, 1)) if step.clocked_ms else asked.cpus,
+        cpus=max(LEAST_CPUS, round(step.cpu_ms / step.clocked_ms, 2)) if clocked else asked.cpus,
         memory_mib=memory or None,
         gpu=asked.gpu,
         timeout_ms=round(max(step.lengths_ms, default=0.0)) or None,

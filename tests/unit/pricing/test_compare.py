@@ -57,6 +57,12 @@ def test_a_long_step_goes_where_it_may_take_so_long() -> None:
     assert "azure: no container service in the catalogue: not compared" in found.notes
 
 
+def test_busy_processors_are_needed_and_what_is_too_short_to_tell_gets_what_it_asked_for() -> None:
+    busy = {ms: delivery(ms=ms, cpu_ms=3 * ms) for ms in (99.0, 100.0)}
+    needed = {ms: compare([one], {}, catalogue(), {"aws": "us-east-1"}).rows[0].needs.cpus for ms, one in busy.items()}
+    assert needed == {99.0: 1.0, 100.0: 3.0}
+
+
 def test_attempts_add_up_and_the_largest_decides_on_the_place() -> None:
     one = costs(delivery(token="1-1"))
     both = costs(delivery(token="1-1"), delivery(token="2-1", peak_memory_mib=100.0))
