@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from skylift.pricing.spot.model import Job, Run
 from skylift.pricing.spot.omniscient import least_cost
-from skylift.pricing.spot.windows import runs
+from skylift.pricing.spot.windows import merged
 
 RATIOS = st.sampled_from([Fraction(1, 10), Fraction(3, 10), Fraction(1, 2), Fraction(9, 10), Fraction(1)])
 
@@ -25,7 +25,7 @@ def cases(draw: st.DrawFn) -> tuple[Job, list[Run]]:
     first = draw(st.booleans())
     values = itertools.chain.from_iterable([first == (k % 2 == 0)] * n for k, n in enumerate(itertools.cycle(lengths)))
     job = Job(work=work, deadline=deadline, changeover=changeover, ratio=draw(RATIOS))
-    return job, runs(list(itertools.islice(values, deadline)))
+    return job, merged((value, 1) for value in itertools.islice(values, deadline))
 
 
 def by_quanta(job: Job, window: list[Run]) -> Fraction:

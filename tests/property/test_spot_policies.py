@@ -13,7 +13,7 @@ from skylift.pricing.spot.model import Job, Mode, Policy, Run, View
 from skylift.pricing.spot.named import POLICIES, Variant
 from skylift.pricing.spot.omniscient import least_cost
 from skylift.pricing.spot.simulate import simulate
-from skylift.pricing.spot.windows import runs
+from skylift.pricing.spot.windows import merged
 
 VARIANTS = [
     pytest.param(variant, id=f"{name}-{number}")
@@ -40,6 +40,10 @@ def cases(draw: st.DrawFn) -> tuple[Job, list[bool]]:
     return job, draw(markets(deadline))
 
 
+def runs_of(market: list[bool]) -> list[Run]:
+    return merged((value, 1) for value in market)
+
+
 class Recorded(Policy):
     """Another policy, asked at every quantum; what it answered is kept."""
 
@@ -60,9 +64,9 @@ class Recorded(Policy):
 @settings(max_examples=60, deadline=None)
 def test_in_time_and_never_below_the_optimum(variant: Variant, case: tuple[Job, list[bool]]) -> None:
     job, market = case
-    outcome = simulate(job, runs(market), variant.make(job))
+    outcome = simulate(job, runs_of(market), variant.make(job))
     assert not outcome.late(job)
-    assert outcome.cost(job) >= least_cost(job, runs(market))
+    assert outcome.cost(job) >= least_cost(job, runs_of(market))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -70,8 +74,8 @@ def test_in_time_and_never_below_the_optimum(variant: Variant, case: tuple[Job, 
 @settings(max_examples=60, deadline=None)
 def test_an_answer_stands_as_long_as_the_policy_says(variant: Variant, case: tuple[Job, list[bool]]) -> None:
     job, market = case
-    patient = simulate(job, runs(market), variant.make(job))
-    assert patient == simulate(job, runs(market), Recorded(variant.make(job)))
+    patient = simulate(job, runs_of(market), variant.make(job))
+    assert patient == simulate(job, runs_of(market), Recorded(variant.make(job)))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -84,8 +88,8 @@ def test_a_policy_does_not_see_what_is_to_come(
     same = data.draw(st.integers(0, job.deadline), label="quanta in which both markets are the same")
     other = market[:same] + data.draw(markets(job.deadline - same), label="and what follows")
     one, two = Recorded(variant.make(job)), Recorded(variant.make(job))
-    simulate(job, runs(market), one)
-    simulate(job, runs(other), two)
+    simulate(job, runs_of(market), one)
+    simulate(job, runs_of(other), two)
     assert one.answers[:same] == two.answers[:same]
 
 
@@ -108,7 +112,7 @@ def test_accounts_are_those_of_a_plain_walk(case: tuple[Job, list[bool]], data: 
     stretches = data.draw(st.lists(st.tuples(modes, st.integers(1, 30)), min_size=1, max_size=12))
     wishes = [mode for mode, quanta in stretches for _ in range(quanta)]
     wishes += ["on-demand"] * job.deadline
-    outcome = simulate(job, runs(market), Whims(wishes))
+    outcome = simulate(job, runs_of(market), Whims(wishes))
     assert (outcome.spot, outcome.on_demand, outcome.ended, outcome.launches) == plain_walk(job, market, wishes)
     assert outcome.spot + outcome.on_demand <= job.work + job.changeover * outcome.launches
     assert outcome.spot + outcome.on_demand <= outcome.ended

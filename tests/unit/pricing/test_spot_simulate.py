@@ -5,6 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from skylift.pricing.spot.intervals import interval_of_mean, interval_of_ratio
 from skylift.pricing.spot.model import Job, JobInvalid, Mode, Policy, PolicyWrong, Run, View, job_of
@@ -118,15 +120,23 @@ def test_the_optimum_bridges_a_gap_or_waits() -> None:
 def test_quanta_are_sampled_at_their_start() -> None:
     """Ticks of 50 s: the quanta of 120 s begin in ticks 0, 2, 4 and 7."""
     trace = Trace(name="t", gap_ms=50_000, first=True, runs=(2, 3, 3))
-    assert sampled(trace) == (True, False, False, True)
-    assert sampled(Trace(name="t", gap_ms=600_000, first=False, runs=(1, 1))) == (False,) * 5 + (True,) * 5
+    assert sampled(trace) == [(True, 1), (False, 2), (True, 1)]
+    assert sampled(Trace(name="t", gap_ms=600_000, first=False, runs=(1, 1))) == [(False, 5), (True, 5)]
+    hidden = Trace(name="t", gap_ms=50_000, first=True, runs=(3, 1, 6))
+    assert sampled(hidden) == [(True, 5)], "the tick without spot lies between the starts of two quanta"
 
 
 def test_starts_are_evenly_spaced_and_the_last_leaves_one_quantum_more() -> None:
-    assert starts(121, job(), 5) == (0, 25, 50, 75, 100)
-    assert starts(121, job(), 1) == (0,)
+    assert starts(121, job(), 5) == [0, 25, 50, 75, 100]
+    assert starts(121, job(), 1) == [0]
     trace = Trace(name="t", gap_ms=120_000, first=True, runs=(5, 16))
     assert windows(trace, job(), 1) == [[(True, 5), (False, 15)]]
+    longer = Trace(name="t", gap_ms=120_000, first=True, runs=(5, 10, 10))
+    assert windows(longer, job(), 3) == [
+        [(True, 5), (False, 10), (True, 5)],
+        [(True, 3), (False, 10), (True, 7)],
+        [(True, 1), (False, 10), (True, 9)],
+    ]
     with pytest.raises(TraceInvalid, match=r"the trace t is 0.7 h long: a job of 0.7 h"):
         windows(trace, job(deadline=21), 1)
     with pytest.raises(TraceInvalid, match="room for 1 different starts, not for 2"):
@@ -195,3 +205,24 @@ def test_intervals_hold_the_mean_and_are_the_same_each_time() -> None:
     twice = [[2 * cost for cost in trace] for trace in costs]
     ratio = interval_of_ratio(twice, costs)
     assert (ratio.low, ratio.high) == (pytest.approx(2), pytest.approx(2))
+
+
+@given(
+    gap_ms=st.integers(20_000, 700_000),
+    first=st.booleans(),
+    lengths=st.lists(st.integers(1, 9), min_size=1),
+    data=st.data(),
+)
+@settings(max_examples=200, deadline=None)
+def test_windows_are_what_each_quantum_samples(
+    gap_ms: int, first: bool, lengths: list[int], data: st.DataObject
+) -> None:
+    trace = Trace(name="t", gap_ms=gap_ms, first=first, runs=tuple(lengths))
+    ticks = [first == (number % 2 == 0) for number, length in enumerate(lengths) for _ in range(length)]
+    values = [ticks[at_ms // gap_ms] for at_ms in range(0, len(ticks) * gap_ms, 120_000)]
+    assert [value for value, quanta in sampled(trace) for _ in range(quanta)] == values
+    assume(len(values) > 1)
+    small = job(work=1, deadline=data.draw(st.integers(1, len(values) - 1)), changeover=0)
+    count = data.draw(st.integers(1, len(values) - small.deadline))
+    for start, window in zip(starts(len(values), small, count), windows(trace, small, count), strict=True):
+        assert [value for value, quanta in window for _ in range(quanta)] == values[start : start + small.deadline]
