@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import time
 import urllib.error
@@ -17,6 +16,7 @@ from typing import Any, Protocol
 import psutil  # type: ignore[import-untyped, unused-ignore]
 
 from skylift.box.idle import Sign
+from skylift.box.use import GPU_COMMAND, ProcessorUse, gpus, has_gpus
 from skylift.errors import SkyliftError
 from skylift.units import parse_duration_ms
 
@@ -37,22 +37,11 @@ class Processors:
 
     def __init__(self, most: float, read: Callable[[], tuple[float, float]] | None = None) -> None:
         self._most = most
-        self._read = read or _processor_seconds
-        self._before = self._read()
+        self._use = ProcessorUse(read)
 
     def look(self, now_ms: int) -> Sign:
-        before, now = self._before, self._read()
-        self._before = now
-        total = now[1] - before[1]
-        percent = 100.0 * (now[0] - before[0]) / total if total > 0 else 0.0
+        percent = self._use.percent()
         return Sign(source="cpu", busy=percent > self._most, note=f"{percent:.1f} % used, {self._most:g} % is idle")
-
-
-def _processor_seconds() -> tuple[float, float]:
-    """Busy and all."""
-    times = psutil.cpu_times()
-    total = float(sum(times[:8]))  # guest times are part of user times
-    return total - times.idle - getattr(times, "iowait", 0.0), total
 
 
 class Gpus:
@@ -60,15 +49,14 @@ class Gpus:
 
     def __init__(self, most: float, command: Sequence[str] | None = None) -> None:
         self._most = most
-        self._command = command or ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits")
+        self._command = command or GPU_COMMAND
 
     def there(self) -> bool:
-        return shutil.which(self._command[0]) is not None
+        return has_gpus(self._command)
 
     def look(self, now_ms: int) -> Sign:
         try:
-            said = subprocess.run(self._command, capture_output=True, text=True, timeout=ASK_S, check=True).stdout
-            used = [float(line) for line in said.split()]
+            used = [gpu.percent for gpu in gpus(self._command)]
         except (OSError, subprocess.SubprocessError, ValueError) as problem:
             return Sign(source="gpu", note=f"nvidia-smi does not tell: {type(problem).__name__}")
         busiest = max(used, default=0.0)
@@ -220,9 +208,9 @@ class KeepAwake:
 
 def usual(cpu: float, keep: Path) -> list[Source]:
     """All that apply to this machine."""
-    gpus = Gpus(cpu)
+    graphics = Gpus(cpu)
     sources: list[Source] = [Processors(cpu), Jupyter(), Logins(), Attempts(), KeepAwake(keep)]
-    return [*sources[:1], *([gpus] if gpus.there() else []), *sources[1:]]
+    return [*sources[:1], *([graphics] if graphics.there() else []), *sources[1:]]
 
 
 def now_ms() -> int:

@@ -78,7 +78,7 @@ def ledger(
     for name, region in (("--artifacts", artifacts), ("--own-as", own_as)):
         _check_region(name, region, known)
     if plot is not None:
-        _check_plot(plot)
+        check_plot(plot)
     given = Ledger(known, moved=None if artifacts is None else Moved(artifacts=artifacts), own_in=own_as)
     with open_runtime() as runtime:
         accounts = Accounts(runtime.reader, known, given, transitions=transitions)
@@ -186,7 +186,8 @@ def _check_region(option: str, region: str | None, known: Catalogue) -> None:
     raise LedgerInvalid(f"{option} {region!r}: the catalogue has no such region", hint=hint)
 
 
-def _check_plot(file: Path) -> None:
+def check_plot(file: Path) -> None:
+    """Before long work. Raises SetupError for a name that says no kind of picture, and without matplotlib."""
     from skylift.cli.extras import check_installed
     from skylift.cli.plots import picture_file
 

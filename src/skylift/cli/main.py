@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "triggers": ("skylift.cli.triggers:triggers", "Schedules, queues and files that start runs on a server."),
     "worker": ("skylift.cli.worker:worker", "Lend this machine to a server, or to AWS."),
     "idle": ("skylift.cli.idle:idle", "Stop a development box that nobody uses."),
+    "waste": ("skylift.cli.waste:waste", "What a machine that is always there costs while nobody uses it."),
     "box": ("skylift.cli.box:box", "Start, stop and resize a development box, and keep it to office hours."),
     "sweep": ("skylift.cli.sweep:sweep", "End what has outlived its lease."),
     "gc": ("skylift.cli.gc:gc", "Delete old runs and the artifacts nothing refers to any more."),
