@@ -89,12 +89,14 @@ def _walk(node: Any, path: str, lines: dict[str, int], name: str, depth: int) ->
     if node.id != "mapping":
         if node.tag.startswith("!") or node.tag.startswith("tag:yaml.org,2002:python"):
             raise ProjectInvalid(f"{name}, line {line}: the tag {node.tag} has no meaning here", hint="leave it out")
+        for item in node.value if node.id == "sequence" else ():
+            _walk(item, path, lines, name, depth + 1)
         return
     seen: dict[str, int] = {}
     for key, value in node.value:
         here = key.start_mark.line + 1
-        if key.id != "scalar":
-            raise ProjectInvalid(f"{name}, line {here}: a name cannot be a list or a table")
+        if key.tag != "tag:yaml.org,2002:str":
+            raise ProjectInvalid(f"{name}, line {here}: {_key(key)} is no name: names are text")
         if key.value in seen:
             raise ProjectInvalid(
                 f"{name}, line {here}: {key.value!r} stands there for the second time, first in line {seen[key.value]}",
@@ -104,6 +106,11 @@ def _walk(node: Any, path: str, lines: dict[str, int], name: str, depth: int) ->
         below = f"{path}.{key.value}" if path else str(key.value)
         lines[below] = here
         _walk(value, below, lines, name, depth + 1)
+
+
+def _key(key: Any) -> str:
+    """A key as it is written; not a whole table that is one."""
+    return repr(key.value)[:60] if key.id == "scalar" else f"a {key.id}"
 
 
 def _amount(kind: type[Any], given: Any) -> Any:

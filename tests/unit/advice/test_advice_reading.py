@@ -1,0 +1,237 @@
+"""Files of answers: what is read, and how every refusal says line, value and mend."""
+
+from __future__ import annotations
+
+import sys
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+from skylift.advice.amounts import AMOUNTS, Amount, DataSize, Memory, Money, Span, Speed
+from skylift.advice.constraints import Constraints, ConstraintsInvalid, read, tighter, write
+from skylift.advice.project import answers
+from skylift.advice.questions import concerns, get, next_open, put, question, questions, skip, typed
+from skylift.advice.reading import ProjectInvalid, parsed, read_project
+from skylift.errors import SetupError
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples" / "advice").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+def test_the_examples_are_read(path: Path) -> None:
+    project = read_project(path.read_text(encoding="utf-8"), path.name)
+    assert project.project
+    assert len(answers(project)) > 10
+
+
+def test_answers_keep_what_was_written() -> None:
+    project = read_project("project: x\ndata: {size: 1.5 TiB}\nbudget: {upfront: '$12,000'}\n", "x.yaml")
+    found = answers(project)
+    assert str(found["data.size"]) == "1.5 TiB"
+    assert found["budget.upfront"] == Money.parse(12000)
+    assert set(found) == {"project", "data.size", "budget.upfront"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says", "hint"),
+    [
+        ("project: a\ndata:\n  sise: 3", "x.yaml, line 3: there is no question data.sise", "did you mean size?"),
+        ("project: a\nhardwar: {}", "x.yaml, line 2: there is no question hardwar", "did you mean hardware?"),
+        ("project: a\ndata:\n  size: -3 GB", "line 3: data.size is '-3 GB': '-3 GB' is less than nothing", "2 TB"),
+        ("project: a\ndata:\n  size: 3 parsec", "line 3: data.size is '3 parsec'", "2 TB"),
+        ("project: a\ndata:\n  size: yes", "line 3: data.size is True", "2 TB"),
+        ("project: a\ndata: {sensitivity: [hippa]}", "line 2: data.sensitivity", "did you mean hipaa?"),
+        ("project: a\ndata: {sensitivity: hipaa}", "it must be a list, not text", "some of none, personal"),
+        ("project: a\norganisation: {cloud: forbiden}", "organisation.cloud is 'forbiden'", "did you mean forbidden?"),
+        ("project: a\n\nproject: b", "line 3: 'project' stands there for the second time, first in line 1", "keep one"),
+        ("project: a\ndata: {size: 1 GB, size: 2 GB}", "'size' stands there for the second time", "keep one"),
+        ("project: a\nhardware: {gpus: -3}", "hardware.gpus is -3: it must be a whole number of at least 0", "whole"),
+        ("project: a\nhardware: {gpus: 1.5}", "hardware.gpus is 1.5", "whole number"),
+        ("project: a\nhardware: {hours_per_month: -1}", "it must be at least 0", "number"),
+        ("project: a\nhardware: {hours_per_month: 900}", "it must be at most 744", "number"),
+        ("project: a\nrequests: {per_month: 3 M}", "requests.per_month is '3 M'", "whole number"),
+        ("project: a\nsecurity: {cleared: 3}", "it must be yes or no, not int", "yes or no"),
+        ("project: a\ndata: 3", "line 2: data is 3: it must be a table", None),
+        ("project: ''", "project is ''", "text"),
+        ("project: 2", "it must be text, not int", "text"),
+        ("data: {}", "x.yaml: `project` is missing", "begin with"),
+        ("", "x.yaml: `project` is missing", "begin with"),
+        ("[1, 2]", "x.yaml: holds [1, 2], no answers", "begin with"),
+        ("a: &x 1\nb: *x", "line 2: *x points elsewhere", "write the answer out"),
+        ("project: !!python/object/apply:os.system [ls]", "line 1: the tag", "leave it out"),
+        ("project: !mine a", "line 1: the tag !mine", "leave it out"),
+        ("project: a\n  b: c", "line 2: not valid YAML", None),
+        ("project: [a", "not valid YAML", None),
+        ("? [a]\n: b", "line 1: a sequence is no name", None),
+        ("project: a\nbudget: {upfront: $12,000}", "line 2: '000' is no name", None),
+        ("project: a\n<<: {data: {}}", "line 2: '<<' is no name", None),
+        ("project: \x00", "not valid YAML", None),
+        ("a: " + "[" * 10 + "]" * 10, "nested too deeply", None),
+        ("a: " + "{b: " * 10 + "1" + "}" * 10, "nested too deeply", None),
+        ("a: " + "[" * 50_000, "x.yaml", None),
+        ("#" * 200_001, "200,001 characters", None),
+    ],
+)
+def test_what_cannot_be_read_says_where_and_what_was_meant(text: str, says: str, hint: str | None) -> None:
+    with pytest.raises(ProjectInvalid) as refused:
+        read_project(text, "x.yaml")
+    assert says in refused.value.message
+    assert len(refused.value.message) < 400
+    assert refused.value.code == "PROJECT"
+    assert hint is None or hint in str(refused.value.hint)
+
+
+def test_without_pyyaml_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(SetupError) as refused:
+        read_project("project: x", "x.yaml")
+    assert refused.value.hint == "pip install 'skylift[plan]'"
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "value"),
+    [
+        (DataSize, "2 TB", Fraction(2000)),
+        (DataSize, "1 TiB", Fraction(2**40, 10**9)),
+        (DataSize, "20KB", Fraction(20, 10**6)),
+        (DataSize, "1,500 GB", Fraction(1500)),
+        (DataSize, "7 bytes", Fraction(7, 10**9)),
+        (Span, "338 ms", Fraction("0.338")),
+        (Span, "6 weeks", Fraction(6 * 604_800)),
+        (Span, "1 month", Fraction(730 * 3600)),
+        (Span, "3 Years", Fraction(3 * 8760 * 3600)),
+        (Speed, "1 Gbit/s", Fraction(10**9)),
+        (Speed, "100 Mbps", Fraction(10**8)),
+        (Speed, "12.5 MB/s", Fraction(10**8)),
+        (Money, "500 USD", Fraction(500)),
+        (Money, "$1,200.50", Fraction("1200.5")),
+        (Money, 12, Fraction(12)),
+        (Memory, "512 MiB", Fraction(1, 2)),
+        (Memory, "3 GB", Fraction(3)),
+    ],
+)
+def test_amounts_are_read_exactly(kind: type[Amount], text: str | int, value: Fraction) -> None:
+    assert kind.parse(text).value == value
+    assert str(kind.parse(text)) == str(text)
+
+
+@pytest.mark.parametrize("kind", AMOUNTS)
+@pytest.mark.parametrize(
+    "given", ["", "-1", "GB", "1 e", "nan", "inf", "1.2.3 GB", None, True, [1], "1" * 50, "1 2 GB"]
+)
+def test_what_is_no_amount_is_refused_with_an_example(kind: type[Amount], given: object) -> None:
+    with pytest.raises(ValueError, match="write for example"):
+        kind.parse(given)
+
+
+def test_every_question_can_be_asked_and_answered() -> None:
+    for one in questions():
+        assert one.text.endswith((".", "?")), one.path
+        assert one.allowed
+        assert question(one.path) is one
+    assert len({one.path for one in questions()}) == len(questions()) > 50
+
+
+def test_what_is_typed_becomes_what_a_file_holds() -> None:
+    def of(path: str, text: str) -> object:
+        asked = question(path)
+        assert asked is not None
+        return typed(asked, text)
+
+    assert of("data.sensitivity", " HIPAA, personal,") == ["hipaa", "personal"]
+    assert of("organisation.cloud", "Forbidden ") == "forbidden"
+    assert of("security.cleared", "Yes") is True
+    assert of("security.cleared", "perhaps") == "perhaps"
+    assert of("requests.per_month", "3,100,000") == 3_100_000
+    assert of("hardware.hours_per_month", "12.5") == 12.5
+    assert of("requests.per_month", "many") == "many"
+    assert of("data.size", "2 TB") == "2 TB"
+
+
+def test_questions_are_asked_in_order_and_once() -> None:
+    held: dict[str, object] = {}
+    seen = []
+    while (one := next_open(held)) is not None:
+        seen.append(one.path)
+        if one.path == "purpose":
+            put(held, one.path, ["training"])
+        elif one.path == "hardware.gpu":
+            put(held, one.path, "none")
+        else:
+            skip(held, one.path)
+    assert seen[0] == "project"
+    assert not [path for path in seen if path.startswith("requests.")]
+    assert "hardware.gpus" not in seen
+    assert len(seen) == len(set(seen))
+    assert get(held, "hardware.gpu") == "none"
+    assert concerns("hardware.gpus", {"hardware": {"gpu": "V100"}})
+
+
+def test_lines_of_answers_are_known() -> None:
+    _, lines = parsed("project: x\ndata:\n  size: 1 GB\n", "x.yaml")
+    assert lines["data.size"] == 3
+
+
+BOUND = Constraints(
+    version=1,
+    regions=("eu-*", "westeurope"),
+    spot=False,
+    without=("managed-training",),
+    because={"spot": ("it must not be taken away",)},
+)
+
+
+def test_constraints_are_written_and_read() -> None:
+    assert read(write(BOUND), "c.json") == BOUND
+    toml = 'skylift_constraints = 1\nregions = ["eu-*", "westeurope"]\nspot = false\nwithout = ["managed-training"]\n'
+    assert read(toml + '[because]\nspot = ["it must not be taken away"]\n', "c.toml") == BOUND
+
+
+@pytest.mark.parametrize(
+    ("offer", "says"),
+    [
+        ({"service": "batch", "region": "eu-west-1", "market": "on-demand"}, None),
+        ({"service": "batch", "region": "westeurope", "market": "on-demand", "cloud": "azure"}, None),
+        ({"service": "batch", "region": "us-east-1", "market": "on-demand"}, "aws us-east-1 is not among the allowed"),
+        ({"service": "batch", "region": "eu-west-1", "market": "spot"}, "spot machines may not be used: it must not"),
+        ({"service": "managed-training", "region": "eu-west-1", "market": "on-demand"}, "managed-training may not"),
+        ({"service": "process", "region": "local", "market": "on-demand"}, None),
+        ({"service": "batch", "region": "cellar", "market": "on-demand", "own": True}, None),
+    ],
+)
+def test_an_offer_is_refused_in_words(offer: dict[str, object], says: str | None) -> None:
+    found = BOUND.refuses(**offer)  # type: ignore[arg-type]
+    assert (found is None) == (says is None)
+    assert says is None or says in str(found)
+
+
+def test_own_machines_only_refuses_every_cloud() -> None:
+    own = Constraints(version=1, own_machines_only=True)
+    assert own.refuses(service="function", region="us-east-1", market="on-demand") is not None
+    assert own.refuses(service="process", region="local", market="on-demand") is None
+    assert tighter(own, Constraints(version=1))
+    assert not tighter(Constraints(version=1), own)
+    assert tighter(BOUND, Constraints(version=1, regions=("eu-*", "westeurope", "us-*")))
+    assert not tighter(Constraints(version=1, regions=("eu-*", "us-*")), BOUND)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "says"),
+    [
+        ("{}", "c.json", "skylift_constraints"),
+        ('{"skylift_constraints": 2}', "c.json", "skylift_constraints"),
+        ('{"skylift_constraints": 1, "sport": true}', "c.json", "sport"),
+        ('{"skylift_constraints": 1, "regions": [""]}', "c.json", "regions"),
+        ('{"skylift_constraints": 1, "without": ["functions"]}', "c.json", "without"),
+        ("skylift_constraints = 1", "c.json", "TOML"),
+        ("skylift_constraints = ", "c.toml", "TOML"),
+        ("[]", "c.json", "array"),
+    ],
+)
+def test_constraints_that_cannot_be_read_say_why(text: str, name: str, says: str) -> None:
+    with pytest.raises(ConstraintsInvalid) as refused:
+        read(text, name)
+    assert says in refused.value.message
+    assert refused.value.message.startswith(name)
+    assert refused.value.hint
