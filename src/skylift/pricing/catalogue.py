@@ -36,6 +36,7 @@ __all__ = [
     "Size",
     "Snapshot",
     "catalogue",
+    "forget",
     "newest",
 ]
 
@@ -182,3 +183,8 @@ def catalogue(home: Path | None = None) -> Catalogue:
 @cache
 def _catalogue(home: Path) -> Catalogue:
     return Catalogue(lambda cloud: files.snapshots(cloud, home))
+
+
+def forget() -> None:
+    """What was read is read anew: the home has newer prices."""
+    _catalogue.cache_clear()

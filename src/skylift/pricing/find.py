@@ -36,6 +36,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     """An estimate counts as a spot price."""
     as_of: str | None = None
     services: tuple[str, ...] = ("batch",)
+    """Of a machine that several sell the first that has a price of it."""
     sort: Sort = "price"
 
 
@@ -62,10 +63,17 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 def rows(book: Book, query: Query) -> Iterator[Found]:
     for machine in candidates(book, query):
         for service in query.services:
-            for region in sorted(_regions(book, service, machine, query)):
-                found = _found(book, machine, service, region, query)
-                if found is not None:
-                    yield found
+            found = list(_of_service(book, machine, service, query))
+            yield from found
+            if found:  # Azure sells the same machine under the same name as a managed one
+                break
+
+
+def _of_service(book: Book, machine: MachineType, service: str, query: Query) -> Iterator[Found]:
+    for region in sorted(_regions(book, service, machine, query)):
+        found = _found(book, machine, service, region, query)
+        if found is not None:
+            yield found
 
 
 def candidates(book: Book, query: Query) -> Iterator[MachineType]:

@@ -13,7 +13,7 @@ from urllib.parse import urljoin, urlsplit
 
 import msgspec
 
-from skylift.pricing.catalogue import Catalogue
+from skylift.pricing.catalogue import Catalogue, forget
 from skylift.pricing.encode import Draft, encode
 from skylift.pricing.quality import sifted
 from skylift.pricing.rows import MachineType, SetAside
@@ -36,7 +36,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
     cloud: str
     as_of: str
-    path: Path
+    path: str
     prices: int
     machines: int
     regions: tuple[str, ...]
@@ -66,7 +66,9 @@ def update(wanted: Wanted, catalogue: Catalogue) -> Made:
     known = catalogue.book(cloud).machines
     harvest = {"aws": _aws, "azure": _azure, "gcp": _gcp}[cloud](wanted, known)
     snapshot = _snapshot(cloud, harvest, known, wanted)
-    return _made(snapshot, harvest, _written(snapshot, wanted))
+    path = _written(snapshot, wanted)
+    forget()
+    return _made(snapshot, harvest, path)
 
 
 def _told_by(wanted: Wanted) -> str:
@@ -194,7 +196,7 @@ def _made(snapshot: Snapshot, harvest: Harvest, path: Path) -> Made:
     return Made(
         cloud=snapshot.cloud,
         as_of=snapshot.as_of,
-        path=path,
+        path=str(path),
         prices=sum(len(text.split()) // 2 for table in snapshot.tables for text in table.prices.values()),
         machines=len(snapshot.types),
         regions=snapshot.regions,
