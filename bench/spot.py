@@ -32,6 +32,14 @@ from skylift.pricing.spot.traces import Trace
 HERE = Path(__file__).resolve().parent
 TRACES = HERE.parents[1] / "shared" / "data" / "spot_traces.json"
 MATCH = "availability/aws-10-26-2022/"
+ELSEWHERE = (
+    (
+        "Other zones, machines and months",
+        "preemption/aws-04-",
+        "machines that ran in spring 2023, of kind preemption",
+    ),
+)
+"""Title, what the names of the traces have in them, and what they are."""
 STARTS = 40
 RATIOS = ("0.3", "0.1")
 OURS = "skylift"
@@ -50,8 +58,10 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     traces = select_traces(options.traces, options.match).traces
     published = not options.quick and (options.traces, options.match) == (TRACES, MATCH)
-    results = {**measure(traces, 4 if options.quick else STARTS), "published": published}
+    results = {**measure(traces, 4 if options.quick else STARTS), "published": published, "elsewhere": []}
     if published:
+        results["elsewhere"] = [_elsewhere(*one) for one in ELSEWHERE]
+        results["machine"]["load at the end"] = load()
         _write(results)
     else:
         sys.stdout.write(as_markdown(results))
@@ -60,12 +70,23 @@ def main(arguments: Sequence[str]) -> int:
 
 def measure(traces: Sequence[Trace], starts: int) -> dict[str, Any]:
     results: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": facts(), "starts": starts}
-    results |= {"traces": [trace.name for trace in traces], "prices": []}
-    for ratio in RATIOS:
-        rows, costs = _at_price(traces, ratio, starts)
-        results["prices"].append({"spot_ratio": float(ratio), "configurations": rows, **_over_all(rows, costs)})
+    results |= {"traces": [trace.name for trace in traces], "prices": _prices(traces, starts)}
     results["machine"]["load at the end"] = load()
     return results
+
+
+def _elsewhere(title: str, match: str, what: str) -> dict[str, Any]:
+    traces = select_traces(TRACES, match).traces
+    found = {"title": title, "what": what, "traces": [trace.name for trace in traces], "published": False}
+    return {**found, "starts": STARTS, "prices": _prices(traces, STARTS)}
+
+
+def _prices(traces: Sequence[Trace], starts: int) -> list[dict[str, Any]]:
+    found = []
+    for ratio in RATIOS:
+        rows, costs = _at_price(traces, ratio, starts)
+        found.append({"spot_ratio": float(ratio), "configurations": rows, **_over_all(rows, costs)})
+    return found
 
 
 def jobs(ratio: str) -> Iterator[Job]:

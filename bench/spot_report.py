@@ -39,7 +39,16 @@ REFERENCE = {
 
 def as_markdown(results: dict[str, Any]) -> str:
     return "\n".join(
-        [*_head(results), *means_table(results), "", *_against(results), *_each(results), *_notes(results), ""]
+        [
+            *_head(results),
+            *means_table(results),
+            "",
+            *_against(results, "## Skylift against each"),
+            *(line for one in results["elsewhere"] for line in _elsewhere(one)),
+            *_each(results),
+            *_notes(results),
+            "",
+        ]
     )
 
 
@@ -75,10 +84,21 @@ def _head(results: dict[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _against(results: dict[str, Any]) -> Iterator[str]:
+def _elsewhere(one: dict[str, Any]) -> Iterator[str]:
+    yield f"## {one['title']}"
+    yield ""
+    where = f"{len(one['traces'])} other traces, {one['starts']} starts each"
+    yield f"The same 27 configurations on {where}: {one['what']}."
+    yield ""
+    yield from means_table(one)
+    yield ""
+    yield from _against(one, f"### Skylift against each: {one['title'].lower()}")
+
+
+def _against(results: dict[str, Any], title: str) -> Iterator[str]:
     if not any(price["against"] for price in results["prices"]):
         return
-    yield "## Skylift against each"
+    yield title
     yield ""
     yield "| spot ratio | against | cost | 95 % | configurations in which it is cheaper | late |"
     yield "|---|---|---|---|---|---|"

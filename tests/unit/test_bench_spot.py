@@ -24,7 +24,7 @@ def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     monkeypatch.setattr(spot, "jobs", lambda ratio: iter(jobs))
     monkeypatch.setattr(spot, "RATIOS", ("0.3",))
     traces = [Trace(name=name, gap_ms=600_000, first=name == "a", runs=(3, 2, 5, 4, 9, 1) * 5) for name in "ab"]
-    return {**spot.measure(traces, 4), "published": False}
+    return {**spot.measure(traces, 4), "published": False, "elsewhere": []}
 
 
 def test_means_are_those_of_the_configurations(results: dict[str, object]) -> None:
@@ -42,6 +42,9 @@ def test_the_report_has_a_row_for_each_configuration(results: dict[str, object])
     text = as_markdown(results)
     assert "4 starts on each of 2 recorded markets" in text
     assert text.count("| 1 h | 2 h | 0.") == 2 and "reference" not in text
+    other = {**results, "title": "Other zones", "what": "machines"}
+    beside = as_markdown({**results, "elsewhere": [other]})
+    assert "## Other zones\n\nThe same 27 configurations on 2 other traces, 4 starts each: machines." in beside
     assert "| | reference | 0.6760 | 0.6715 |" in "\n".join(means_table({**results, "published": True}))
 
 
