@@ -24,8 +24,8 @@ SCALE = 10_000.0
 """What the whole cost and the whole time are to the solver, whose tolerances are around 1e-7."""
 ROUNDS = 20
 """How often a plan that keeps limits within tolerance only is forbidden."""
-MOST_TRIED = 150
-"""Steps that are made cheaper in each pass over a plan in hand."""
+PASSES = (0.98, 0.95, 0.9, 0.8, 0.65, 0.5, 0.25, 0.0)
+"""Over a plan in hand, to make it cheaper: each takes the steps above that share of all savings there could be."""
 
 
 class Solved(NamedTuple):
@@ -49,7 +49,7 @@ def solve(problem: Problem, aim: Literal["cost", "time"], seconds: float, hint: 
     relaxed = whole.relaxed(max(until - time.monotonic(), 0.1))
     if relaxed.infeasible:
         return Solved(None, math.inf, True)
-    tried = [_rounded(within, aim, relaxed.values, np), hint]
+    tried = [_rounded(within, aim, relaxed.values, np), _followed(within, relaxed.values), hint]
     best = _kept(problem, aim, [improved(problem, one) for one in tried if one is not None])
     core = within if best is None else _core(within, aim, relaxed, _value(aim, worth(problem, best)), np)
     if best is not None and all(len(options) == 1 for options in core.options):
@@ -110,32 +110,58 @@ def _rounded(problem: Problem, aim: str, values: Any, np: Any) -> list[Option]:
     return chosen
 
 
+def _followed(problem: Problem, values: Any) -> list[Option] | None:
+    """Steps in order, each as cheap as can be if it ends when it would in the relaxation at the latest: what one gains
+    by taking a whole offer, those after it may spend."""
+    if problem.deadline is None or problem.links:
+        return None
+    shares, at = [], 0
+    for options in problem.options:
+        parts = [float(share) for share in values[at : at + len(options)]]
+        most = max(parts)
+        whole = options[parts.index(most)].time
+        mixed = math.floor(sum(option.time * share for option, share in zip(options, parts, strict=True)))
+        shares.append(whole if most > 1 - 1e-6 else mixed)
+        at += len(options)
+    graph = problem.graph
+    tails = graph.tails(shares, _none)
+    ends, chosen = [0] * len(shares), [options[-1] for options in problem.options]
+    for step in graph.order:
+        begun = max((ends[one] for one in graph.before[step]), default=0)
+        most = problem.deadline - begun - tails[step]
+        chosen[step] = next((option for option in problem.options[step] if option.time <= most), chosen[step])
+        ends[step] = begun + chosen[step].time
+    return chosen
+
+
 def improved(problem: Problem, chosen: list[Option]) -> list[Option]:
-    """Each step as cheap as the slack of the plan allows, the largest saving first. Exact, and only for graphs without
-    edges: with them the sites decide."""
+    """Each step as cheap as the slack of the plan allows, the largest savings first. Exact, and only for graphs
+    without edges: with them the sites decide."""
     if problem.deadline is None or problem.links:
         return chosen
     best = list(chosen)
-    times = [option.time for option in best]
-    graph, deadline = problem.graph, problem.deadline
-    for _ in range(4):
-        starts, tails = graph.starts(times, _none), graph.tails(times, _none)
-        gains = []
-        for step, options in enumerate(problem.options):
-            most = deadline - starts[step] - tails[step]
-            fitting = next((option for option in options if option.time <= most), None)
-            if fitting is not None and fitting.cost < best[step].cost:
-                gains.append((fitting.cost - best[step].cost, step, fitting))
-        if not gains:
-            break
-        for _, step, option in sorted(gains)[:MOST_TRIED]:
-            before, times[step] = times[step], option.time
-            begun = graph.starts(times, _none)
-            if max(one + other for one, other in zip(begun, times, strict=True)) <= deadline:
-                best[step] = option
-            else:
-                times[step] = before
+    gains = sorted(one.cost - options[0].cost for one, options in zip(best, problem.options, strict=True))
+    for share in PASSES:
+        _cheapened(problem, best, gains[int(share * (len(gains) - 1))])
     return best
+
+
+def _cheapened(problem: Problem, best: list[Option], least: int) -> None:
+    """Steps in order, each with the slack that is left when it begins; only where it saves so much."""
+    graph = problem.graph
+    tails = graph.tails([option.time for option in best], _none)
+    ends = [0] * len(best)
+    assert problem.deadline is not None
+    for step in graph.order:
+        begun = max((ends[one] for one in graph.before[step]), default=0)
+        most = problem.deadline - begun - tails[step]
+        for option in problem.options[step]:
+            if best[step].cost - option.cost < max(least, 1):
+                break
+            if option.time <= most:
+                best[step] = option
+                break
+        ends[step] = begun + best[step].time
 
 
 def _none(one: int, other: int) -> int:

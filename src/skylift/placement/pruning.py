@@ -136,15 +136,15 @@ def _of_table(step: Step, table: Table, limits: Limits, by_site: bool, with_high
 
 
 def _unbeaten_rows(rows: Any, columns: list[Any], np: Any) -> list[int]:
-    """Those that no other one is as good as in every column. What is slower than the cheapest goes first: then little
-    is left to sort."""
+    """Those that no other one is as good as in every column, and a few more. What is slower than the cheapest goes
+    first: then less is left to sort."""
     if len(rows) == 0:
         return []
     if len(columns) == 2:
         cost, time = columns
         first = time[cost == cost.min()].min()
         left = np.flatnonzero(time <= first)
-        order = left[np.lexsort((rows[left], time[left], cost[left]))]
+        order = left[np.argsort(cost[left], kind="stable")]
         best = np.minimum.accumulate(time[order])
         new = np.ones(len(order), dtype=bool)
         new[1:] = best[1:] < best[:-1]
