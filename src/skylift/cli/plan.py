@@ -215,7 +215,7 @@ def _impossible(found: Planned, *, as_json: bool) -> None:
         return
     click.echo(f"impossible: {result.reason}", err=True)
     for near in result.nearest:
-        click.echo(f"  {near.what}: {near.says}", err=True)
+        click.echo(f"  {near.says}", err=True)
         for way in near.ways:
             click.echo(f"    {way}", err=True)
 

@@ -16,9 +16,9 @@ from fractions import Fraction
 
 import msgspec
 
-from skylift.placement.interruptions import Interruptions, reworked
+from skylift.placement.interruptions import Interruptions, reworked, unlucky
 from skylift.placement.model import Part, Priced, Way
-from skylift.placement.spread import Spread, z
+from skylift.placement.spread import Spread
 from skylift.pricing.catalogue import Catalogue, Rule
 from skylift.pricing.places import HOUR_MS, MICRO, Place, billed_ms, hourly
 
@@ -65,8 +65,8 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
     run_ms: float
     """Expected, rework included."""
     waiting_ms: float
-    rework: float
-    """Factor on machine time."""
+    rework_ms: float
+    """The same, before what is tried again for lack of memory and after failures."""
 
     @property
     def startup_mean_ms(self) -> float:
@@ -124,6 +124,7 @@ def bid_at(place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread,
             )
         )
         machine = max(machine, total)
+    lasting = machine
     cost, parts, machine = _repeated(place, cost, parts, machine, around)
     return Bid(
         place=place,
@@ -137,7 +138,7 @@ def bid_at(place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread,
         parts=tuple(parts),
         run_ms=max(0.0, machine - startup),
         waiting_ms=waiting,
-        rework=machine / (startup + float(mean_ms)) if startup + float(mean_ms) else 1.0,
+        rework_ms=max(0.0, lasting - startup),
     )
 
 
@@ -176,10 +177,8 @@ def priced(one: Bid, load: Load, backend: str, slots: int | None, confidence: fl
     )
     high_cost, high_time = None, None
     if confidence is not None:
-        factor = max(one.run.of_sum(load.attempts_high, confidence), 1.0) * _unlucky(one, load, confidence)
-        high_cost = max(cost, one.cost * _exact(load.attempts_high) * _exact(factor))
-        late = one.startup_ms[1] + one.waiting_ms + one.run.slowest(at_once, confidence) * one.rework
-        high_time = max(time_ms, load.rounds_high * waves * late) / 1000
+        high_cost, high_time = _high(one, load, waves, at_once, confidence)
+        high_cost, high_time = max(cost, high_cost), max(time_ms, high_time) / 1000
     return Priced(
         offer=way_of(one.place, backend),
         cost=cost,
@@ -190,16 +189,22 @@ def priced(one: Bid, load: Load, backend: str, slots: int | None, confidence: fl
     )
 
 
-def _unlucky(one: Bid, load: Load, confidence: float) -> float:
-    """Starts that take longest, and on spot more preemptions than expected: a Poisson number of them, at the
-    confidence by its normal approximation."""
+def _high(one: Bid, load: Load, waves: int, at_once: int, confidence: float) -> tuple[Fraction, float]:
+    """Cost and milliseconds that are kept with this probability. On spot all that runs at once is taken away at once,
+    so that bad luck does not average out over it."""
+    count = _exact(load.attempts_high)
+    slow = one.run.slowest(at_once, confidence)
+    repeats = one.run_ms / (one.rework_ms or one.run_ms) if one.run_ms else 1.0
+    market = one.around.market
+    if one.place.market == "spot" and market is not None and market.per_hour > 0:
+        took, machine = unlucky(market, one.startup_ms, slow, one.around.checkpoint_ms, confidence)
+        expected = one.startup_mean_ms + one.rework_ms
+        factor = max(1.0, machine / expected) if expected else 1.0
+        return one.cost * count * _exact(factor), load.rounds_high * waves * took * repeats
     mean = one.startup_mean_ms + one.run_ms
-    if not mean:
-        return 1.0
-    slow = (one.startup_ms[1] - one.startup_mean_ms) / mean / math.sqrt(max(1.0, load.attempts))
-    again = max(0.0, one.rework - 1)
-    lost = again * (1 + max(0.0, z(confidence)) / math.sqrt(max(again * load.attempts, 0.05))) - again if again else 0.0
-    return 1.0 + slow + lost
+    late = (one.startup_ms[1] - one.startup_mean_ms) / mean / math.sqrt(max(1.0, load.attempts)) if mean else 0.0
+    factor = one.run.of_sum(load.attempts_high, confidence) + late
+    return one.cost * count * _exact(factor), load.rounds_high * waves * (one.startup_ms[1] + slow * repeats)
 
 
 def waves_of(load: Load, slots: int | None) -> tuple[int, int]:

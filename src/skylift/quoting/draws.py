@@ -16,6 +16,8 @@ from typing import Literal
 import msgspec
 
 from skylift.placement.estimate import Bid
+from skylift.placement.interruptions import Timeline
+from skylift.placement.interruptions import play as lived
 from skylift.pricing.places import HOUR_MS
 from skylift.quoting.tree import Beside, Either, Leaf, Loop, Many, Pause, Sequence, Times, Tree
 
@@ -25,7 +27,6 @@ APART = 48
 """Attempts of a Map that are drawn by themselves; of more, those stand for all."""
 LISTED = 5_000
 """Attempts that wait for a free place one by one; of more, all are taken to be equally long."""
-LAUNCHES = 10_000
 Lean = Literal["low", "high"]
 
 
@@ -71,6 +72,9 @@ class _Table:
         self._doubt = {step: random.gauss(0, 1) for step in bids}
         self._weight = 1.0
         """How many attempts one that is drawn stands for."""
+        self._timelines: dict[str, Timeline] = {}
+        """Markets that attempts which run at once have in common, by step."""
+        self._shared = False
         self.cost: dict[str, float] = {}
 
     def ms(self, tree: Tree) -> float:
@@ -117,8 +121,11 @@ class _Table:
         at_once = max(1, min([width, *self._limits(tree)]))
         drawn = min(width, APART)
         before, self._weight = self._weight, self._weight * width / drawn
+        shared, self._shared = self._shared, True
         times = [self.ms(tree.body) for _ in range(drawn)]
-        self._weight = before
+        self._weight, self._shared = before, shared
+        if not shared:
+            self._timelines.clear()
         if at_once >= width:
             return max(times)
         if width > LISTED:
@@ -137,36 +144,26 @@ class _Table:
         random = self._random
         run = bid.run
         work = run.median * math.exp(self._doubt[step] * run.doubt + random.gauss(0, 1) * run.within)
-        took, cost = self._delivered(bid, work)
+        took, cost = self._delivered(step, bid, work)
         short = 0.0 if bid.around.memory_mib is None else bid.around.memory_mib.above(bid.place.memory_mib)
         if random.random() < short:
             took, cost = 2 * took, 3 * cost
         while bid.around.failed and random.random() < min(bid.around.failed, 0.9):
-            more, again = self._delivered(bid, work)
+            more, again = self._delivered(step, bid, work)
             took, cost = took + more, cost + again
         self.cost[step] = self.cost.get(step, 0.0) + cost * self._weight
         return took
 
-    def _delivered(self, bid: Bid, work_ms: float) -> tuple[float, float]:
+    def _delivered(self, step: str, bid: Bid, work_ms: float) -> tuple[float, float]:
         market = bid.around.market if bid.place.market == "spot" else None
-        random = self._random
-        startup = random.uniform(*bid.startup_ms)
         if market is None or market.per_hour <= 0:
+            startup = self._random.uniform(*bid.startup_ms)
             return startup + work_ms, _charge(bid, startup, work_ms)
-        took = cost = 0.0
-        if market.down_ms and random.random() < market.first_ms / market.down_ms:
-            took += random.expovariate(1 / market.down_ms)
-        for _ in range(LAUNCHES):
-            lasts = random.expovariate(market.per_hour / HOUR_MS)
-            if lasts >= startup + work_ms:
-                return took + startup + work_ms, cost + _charge(bid, startup, work_ms)
-            ran = max(0.0, lasts - startup)
-            cost += _charge(bid, min(startup, lasts), ran)
-            every = bid.around.checkpoint_ms
-            work_ms -= 0.0 if every is None else ran // every * every
-            took += lasts + (random.expovariate(1 / market.down_ms) if market.down_ms else 0.0)
-            startup = random.uniform(*bid.startup_ms)
-        return took, cost
+        timeline = self._timelines.get(step) or Timeline(market, self._random)
+        if self._shared:
+            self._timelines[step] = timeline
+        run = lived(timeline, bid.startup_ms, work_ms, bid.around.checkpoint_ms, self._random)
+        return run.took_ms, sum(_charge(bid, *machine) for machine in run.machines)
 
 
 def _charge(bid: Bid, startup_ms: float, work_ms: float) -> float:

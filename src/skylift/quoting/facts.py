@@ -167,7 +167,7 @@ def _hint(name: str, known: Collection[str]) -> str:
     near = nearest(name, known)
     if near:
         return f"did you mean {near[0]!r}?"
-    shown = ", ".join(repr(one) for one in list(known)[:8])
+    shown = ", ".join(repr(one) for one in list(dict.fromkeys(known))[:8])
     return f"there are: {shown}" if shown else "nothing of this kind is unknown here: leave it out"
 
 

@@ -14,11 +14,20 @@ from skylift.placement.model import Limits, Site
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.names import nearest
 from skylift.pricing.places import MICRO
-from skylift.quoting.planning import OWN_SITE, Order
+from skylift.quoting.planning import Order
 from skylift.quoting.quote import SIMULATED
 from skylift.units import parse_duration_ms, parse_usd
 
 MARKETS = ("on-demand", "spot")
+_CLASSES = {
+    "lambda": "function",
+    "fargate": "container",
+    "ec2": "batch",
+    "vm": "batch",
+    "machine": "batch",
+    "sagemaker": "managed-training",
+}
+"""What people call them."""
 BACKENDS = (SIMULATED, "process", "container", "batch", "ray")
 
 
@@ -50,14 +59,13 @@ def order_of(
     backends = _named("--on", backends, BACKENDS) or (SIMULATED,)
     regions = _regions(regions, clouds, catalogue)
     types = _types(types, clouds, catalogue)
-    own = backends != (SIMULATED,)
     limits = Limits(
         deadline_s=None if deadline is None else parse_duration_ms(deadline, "--deadline") / 1000,
         budget=None if budget is None else Fraction(parse_usd(budget, "--budget")) * MICRO,
         confidence=_confidence(confidence),
-        regions=(*regions, OWN_SITE.region),
-        clouds=(*clouds, OWN_SITE.cloud),
-        services=_with_own(services, own),
+        regions=regions,
+        clouds=clouds,
+        services=services,
         markets=markets,
     )
     wanted = Wanted(clouds=clouds, regions=("*",), types=types)
@@ -70,17 +78,12 @@ def order_of(
     )
 
 
-def _with_own(services: tuple[str, ...], own: bool) -> tuple[str, ...]:
-    """Classes are what is bought; one's own processes are none of them, and were asked for by name."""
-    return (*services, "process") if services else ()
-
-
 def _named(option: str, given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """With commas or one by one; each must be there."""
     found = _split(given)
     for name in found:
         if name not in known:
-            near = nearest(name, known)
+            near = [_CLASSES[name]] if name in _CLASSES and _CLASSES[name] in known else nearest(name, known)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}"
             raise OrderInvalid(f"{option} {name!r}: there is no such thing", hint=hint)
     return found

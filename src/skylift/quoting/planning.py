@@ -9,6 +9,7 @@ from functools import cache
 
 import msgspec
 
+from skylift.engine.no_offer import needs as needs_in_words
 from skylift.errors import AuthorError
 from skylift.placement.candidates import Sizing, Wanted, candidates
 from skylift.placement.estimate import Bid, Load, bid, priced
@@ -75,6 +76,7 @@ def plan(subject: Subject, project: Project, order: Order) -> Planned:
     """Raises NotKnown for what nobody has said, InvalidDefinition, AnswerInvalid."""
     prepared = prepare(subject, project)
     _all_known(prepared, subject, project)
+    _may_be_bought(subject, prepared, order.limits.markets)
     desk = _Desk(project, order)
     found = {
         step: desk.ways(step, kind, subject.tasks.get(kind.task or ""), prepared)
@@ -84,7 +86,7 @@ def plan(subject: Subject, project: Project, order: Order) -> Planned:
     notes = (*prepared.notes, *desk.notes())
     if empty or not found:
         return Planned(result=None, without=empty, assumptions=notes)
-    limits = _less_pauses(order.limits, prepared.paused_ms)
+    limits = _with_own(_less_pauses(order.limits, prepared.paused_ms), found)
     steps = [
         Step(
             name=step,
@@ -143,6 +145,36 @@ def _less_pauses(limits: Limits, paused_ms: float) -> Limits:
             hint="give it a later deadline, or let it wait less",
         )
     return msgspec.structs.replace(limits, deadline_s=left)
+
+
+def _with_own(limits: Limits, found: Mapping[str, Sequence[_Choice]]) -> Limits:
+    """Where machines of one's own were asked for, patterns of what is bought do not keep them out."""
+    own = [way.priced.offer for ways in found.values() for way in ways if way.priced.offer.site == OWN_SITE]
+    if not own:
+        return limits
+    services = tuple(dict.fromkeys((*limits.services, *(offer.service for offer in own))))
+    return msgspec.structs.replace(
+        limits,
+        regions=(*limits.regions, OWN_SITE.region) if limits.regions else (),
+        clouds=(*limits.clouds, OWN_SITE.cloud) if limits.clouds else (),
+        services=services if limits.services else (),
+        markets=tuple(dict.fromkeys((*limits.markets, "on-demand"))) if limits.markets else (),
+    )
+
+
+def _may_be_bought(subject: Subject, prepared: Prepared, markets: Sequence[str]) -> None:
+    """Whether every task may run on these markets. Raises NotKnown."""
+    if markets and "on-demand" not in markets and "spot" in markets:
+        steady = [
+            step
+            for step, kind in prepared.steps.items()
+            if (spec := subject.tasks.get(kind.task or "")) is not None and not spec.requirements.spot
+        ]
+        if steady:
+            raise NotKnown(
+                f"--markets spot, and these may not be taken away: {', '.join(steady)}",
+                hint="let them with @task(spot=True), or allow on-demand as well",
+            )
 
 
 class _Desk:
@@ -223,8 +255,11 @@ class _Desk:
     def _offered(self, step: str, kind: Kind, spec: TaskSpec, backend: str, share: Share, first: bool) -> list[_Choice]:
         """By a backend of one's own."""
         known = self._evidence(step, kind, spec.requirements, backend)
-        ways = []
-        for offer in self._project.offers(backend, spec.requirements):
+        ways: list[_Choice] = []
+        offers = self._project.offers(backend, spec.requirements)
+        if not offers:
+            self._why[step][f"{backend} has nothing with {needs_in_words(spec.requirements)}"] += 1
+        for offer in offers:
             one = at_offer(step, backend, offer, spec.requirements, known, self._project)
             if one.bid is None:
                 self._why[step].update(one.unknown)
