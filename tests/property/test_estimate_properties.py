@@ -14,6 +14,7 @@ from skylift.pricing.estimate.lines import Estimate
 from skylift.pricing.estimate.price import estimate
 from skylift.pricing.estimate.rules import Billing, billed_ms, rules
 from skylift.pricing.estimate.uses import Use, read_use
+from skylift.pricing.places import Place, cost
 
 MS = st.integers(1, 10**9)
 GIB = st.integers(1, 10**6)
@@ -113,3 +114,59 @@ def test_amounts_are_read_as_they_are_written(amount: object) -> None:
 def test_counts_are_whole_in_every_spelling(whole: int) -> None:
     assert count(str(whole), "") == count(f"{whole:,}", "") == whole
     assert count(f"{whole}k", "") == whole * 1000
+
+
+PLACES = (
+    ("function", "aws", "us-east-1", "lambda", 128, 10240, None),
+    ("function", "azure", "eastus", "azure-functions", 128, 1536, None),
+    ("container", "aws", "us-east-1", "fargate", 4096, 16384, "2"),
+    ("container", "gcp", "europe-west3", "cloud-run-jobs", 2048, 16384, "4"),
+)
+
+
+@given(st.sampled_from(PLACES), st.integers(1, 120), st.integers(1, 10**7))
+def test_the_calculator_and_the_planner_say_the_same(
+    sold: tuple[str, str, str, str, int, int, str | None], steps: int, ms: int
+) -> None:
+    service, cloud, region, name, least, most, vcpus = sold
+    memory = min(most, max(least, steps * 128 if service == "function" else steps * 1024))
+    place = Place(
+        service=service,  # type: ignore[arg-type]
+        instance_type=name,
+        vcpus=float(vcpus or 1),
+        memory_mib=memory,
+        region=region,
+        cloud=cloud,
+    )
+    use = {"service": name, "memory": f"{memory} MiB", "region": region}
+    use |= (
+        {"each": f"{ms}ms", "requests": "1"} if service == "function" else {"duration": f"{ms}ms", "vcpus": vcpus or ""}
+    )
+    planned = cost(place, 0.0, float(ms), catalogue())
+    assert planned is not None and of(use).usd == planned / 10**6
+
+
+@given(st.sampled_from(["m5.large", "p3.2xlarge", "c5.9xlarge"]), st.integers(1, 10**8))
+def test_they_say_the_same_of_machines(type: str, ms: int) -> None:
+    machine = catalogue().machine(type)
+    assert machine is not None
+    place = Place(
+        service="batch", instance_type=type, vcpus=machine.vcpus, memory_mib=machine.memory_mib, region="us-east-1"
+    )
+    planned = cost(place, 0.0, float(ms), catalogue())
+    assert planned is not None and of({"type": type, "duration": f"{ms}ms"}).usd == planned / 10**6
+
+
+@given(st.sampled_from([128, 256, 512, 1024, 2048, 4096, 8192]), st.integers(1, 540_000))
+def test_they_say_the_same_of_googles_functions(memory: int, ms: int) -> None:
+    place = Place(
+        service="function",
+        instance_type="cloud-functions",
+        vcpus=1.0,
+        memory_mib=memory,
+        region="us-central1",
+        cloud="gcp",
+    )
+    use = {"service": "cloud-functions", "memory": f"{memory} MiB", "each": f"{ms}ms", "requests": "1"}
+    planned = cost(place, 0.0, float(ms), catalogue())
+    assert planned is not None and of(use).usd == planned / 10**6

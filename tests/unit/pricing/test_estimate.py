@@ -309,3 +309,17 @@ def test_every_key_of_a_use_is_an_option() -> None:
 
     options = {option.opts[0].removeprefix("--") for option in command.params}
     assert set(KEYS) - {"name"} == options - {"file", "as-of", "free-tier", "json"}
+
+
+def test_memory_is_whole_in_mebibytes() -> None:
+    found = priced(service="lambda", memory="1.7GiB", duration="1000s")
+    assert found.usd == Fraction(1741, 1024) * 1000 * Fraction("0.0000166667")  # 1,740.8 MiB
+    assert any("1.7 GiB is billed as" in note for note in found.notes)
+
+
+def test_gpus_that_are_added_to_a_host_earn_sustained_use_with_it() -> None:
+    host, gpu, both = (
+        priced(type=type, region="us-central1", hours="730").usd
+        for type in ("n1-standard-8", "accelerator:T4", "n1-standard-8+2xT4")
+    )
+    assert both == host + 2 * gpu == Fraction("0.7") * 730 * (Fraction("0.379998") + 2 * Fraction("0.35"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 
 import msgspec
 
-from skylift.pricing.catalogue import Catalogue
+from skylift.pricing.catalogue import Catalogue, catalogue
+from skylift.pricing.dates import last_day
 from skylift.pricing.estimate.amounts import TIMES, EstimateInvalid, memory_words, written
 from skylift.pricing.estimate.lines import Estimate, Line, Meter, by_tier, free_line, rate_line, scale_of, time_unit
 from skylift.pricing.estimate.machines import machine_lines
@@ -15,7 +16,7 @@ from skylift.pricing.estimate.missing import no_rate
 from skylift.pricing.estimate.room import ghz_of, memory_of
 from skylift.pricing.estimate.rules import Charge, Factor, Free, Rules, rules
 from skylift.pricing.estimate.timing import Timing, timing_of
-from skylift.pricing.estimate.uses import Use
+from skylift.pricing.estimate.uses import Use, read_use
 from skylift.pricing.missing import NoPrice
 from skylift.pricing.rows import Rate
 
@@ -40,11 +41,9 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     free_tier: bool = False
 
 
-def estimate(
-    uses: Sequence[Use], catalogue: Catalogue, *, as_of: str | None = None, free_tier: bool = False
-) -> Estimate:
+def estimate(uses: Sequence[Use], known: Catalogue, *, as_of: str | None = None, free_tier: bool = False) -> Estimate:
     """Of a month's bill. Raises NoPrice where there is none, and EstimateInvalid for what cannot be had."""
-    situation = Situation(catalogue=catalogue, rules=rules(), meter=Meter(), as_of=as_of, free_tier=free_tier)
+    situation = Situation(catalogue=known, rules=rules(), meter=Meter(), as_of=as_of, free_tier=free_tier)
     lines: list[Line] = []
     notes: list[str] = []
     for use in uses:
@@ -52,6 +51,18 @@ def estimate(
         lines += found
         notes += [note for note in (*use.notes, *said) if note not in notes]
     return Estimate(lines=tuple(lines), notes=(*notes, *_of_free_tiers(uses, situation)))
+
+
+def estimate_of(*uses: Mapping[str, str], as_of: str | None = None, free_tier: bool = False) -> Estimate:
+    """Of uses in words, by the shipped catalogue.
+
+    >>> found = estimate_of({"service": "lambda", "memory": "3 GiB", "duration": "1h"})
+    >>> float(found.usd)
+    0.18000036
+    """
+    known = catalogue()
+    read = [read_use(use, str, known, rules()) for use in uses]
+    return estimate(read, known, as_of=None if as_of is None else last_day(as_of, "as_of"), free_tier=free_tier)
 
 
 def _of_free_tiers(uses: Sequence[Use], situation: Situation) -> Iterator[str]:

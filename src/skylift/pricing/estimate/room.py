@@ -23,7 +23,7 @@ def memory_of(use: Use, catalogue: Catalogue) -> tuple[Fraction | None, list[str
         raise _cannot(use, asked, largest, rooms)
     if (nearest := min(sizes)) == asked:
         return asked, []
-    if not use.service.rounds_memory:
+    if not use.service.rounds_memory and nearest - asked >= 1:
         raise _cannot(use, asked, nearest, rooms)
     said = f"{use.service.title}: {memory_words(asked)} is billed as {memory_words(nearest)}"
     return nearest, [said]
