@@ -62,23 +62,24 @@ def evaluate(
         print_json(_document(found, selection, job, starts, notes))
         return
     print_table(
-        ("POLICY", "COST", "95 %", "OVER OPTIMUM", "LATE", "SPOT", "ON-DEMAND", "PREEMPTIONS"),
+        ("POLICY", "COST", "95 %", "/ BEST", "LATE", "SPOT", "DEMAND", "LOST"),
         [_row(name, result) for name, result in found.policies.items()],
         empty="no policy",
     )
     click.echo(
         f"\n{_sentence(job)}: means over {counted(len(selection.traces), 'trace')}, {counted(starts, 'start')} each"
     )
+    click.echo("/ BEST: over the optimum that knows the whole market; LOST: preemptions of a job")
     for note in notes:
         click.echo(f"note: {note}", err=True)
 
 
 def _row(name: str, result: Result) -> tuple[str, ...]:
-    setting = "" if result.slices is None else f" ({result.slices} slices)"
+    setting = "" if result.slices is None else f" ({result.slices})"
     return (
         name + setting,
         f"{result.cost:.4f}",
-        f"{result.cost_ci95.low:.3f} – {result.cost_ci95.high:.3f}",  # noqa: RUF001  # a range
+        f"{result.cost_ci95.low:.2f}–{result.cost_ci95.high:.2f}",  # noqa: RUF001  # a range
         f"{result.vs_omniscient:.3f}",
         f"{result.late:.1%}",
         _held(result.spot_hours),

@@ -85,7 +85,7 @@ def test_of_two_kinds_availability_is_meant(tmp_path: Path) -> None:
     (tmp_path / "both.json").write_text(json.dumps(both))
     answer = evaluate("--traces", tmp_path / "both.json", *JOB)
     assert (answer["traces"], answer["left_out"]) == (["availability/zone"], ["preemption/zone"])
-    assert "left out: preemption/zone" in answer["notes"][0]
+    assert "1 trace is left out, of kind preemption" in answer["notes"][0]
     held = evaluate("--traces", tmp_path / "both.json", *JOB, "--match", "preemption")
     assert held["traces"] == ["preemption/zone"] and "while the recorded machine ran" in held["notes"][0]
 

@@ -31,8 +31,8 @@ def select_traces(place: Path, match: str | None) -> Selection:
         traces=[trace for trace in chosen if trace.kind != "preemption"],
         left_out=[trace.name for trace in held],
         notes=[
-            f"left out: {some([trace.name for trace in held])}: of kind preemption, they tell when one machine ran, not"
-            " when one could be had; --match that chooses only such traces evaluates on them"
+            f"{_counted(len(held))} left out, of kind preemption: they tell when one machine ran, not when one could be"
+            " had; a --match that chooses only such traces evaluates on them"
         ],
     )
 
@@ -43,3 +43,7 @@ def _all_held(count: int) -> str:
         f"{which} of kind preemption: spot counts as available while the recorded machine ran, so the time that it took"
         " to launch it again counts as time without spot"
     )
+
+
+def _counted(count: int) -> str:
+    return "1 trace is" if count == 1 else f"{count} traces are"
