@@ -12,9 +12,10 @@ import msgspec
 import pytest
 
 from skylift.asl.events import Usage
-from skylift.compute.simulated.traces import TraceMarket, choose_trace, read_traces
+from skylift.compute.simulated.traces import TraceMarket, choose_trace
 from skylift.config.backends import SimulatedSettings
 from skylift.ports.compute import Lost, Outcome, OutOfMemory, Requirements, Succeeded, TaskCall, TimedOut
+from skylift.pricing.spot.traces import read_traces
 from skylift.testing.backends import Outcomes, call
 from skylift.testing.clock import START_MS
 from skylift.testing.cloud import SimulatedCloud
