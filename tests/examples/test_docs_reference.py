@@ -70,6 +70,7 @@ COMMANDS_IN_ORDER = (
     "spot",
     "advise",
     "prices",
+    "ledger",
     "replay",
     "shell",
     "register",
@@ -81,6 +82,7 @@ COMMANDS_IN_ORDER = (
     "triggers",
     "worker",
     "idle",
+    "waste",
     "box",
     "sweep",
     "gc",
@@ -105,6 +107,7 @@ def test_no_command_is_left_out() -> None:
         ("`[server]`", config.ServerSettings.__struct_fields__),
         ("`[services]`", config.ServiceSettings.__struct_fields__),
         ("`[box]`", config.BoxSettings.__struct_fields__),
+        ("`[budget]`", config.BudgetSettings.__struct_fields__),
     ],
 )
 def test_every_setting_is_explained(title: str, keys: tuple[str, ...]) -> None:
@@ -182,7 +185,18 @@ def test_every_status_is_explained() -> None:
 
 
 def test_settings_have_no_field_that_is_not_looked_at() -> None:
-    tables = {"functions", "jobs", "secrets", "placement", "backends", "compute", "server", "services", "box"}
+    tables = {
+        "functions",
+        "jobs",
+        "secrets",
+        "placement",
+        "backends",
+        "compute",
+        "server",
+        "services",
+        "box",
+        "budget",
+    }
     assert {field.name for field in msgspec.structs.fields(config.Config)} - tables - {"project", "source"} == set(
         config._SKYLIFT_KEYS
     )

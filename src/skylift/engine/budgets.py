@@ -1,7 +1,7 @@
 """Budgets: what runs may cost, and the project's runs in a month. Decides; the planner carries it out.
 
 What is spent is derived from the journal and goes on with each event that is applied: ended deliveries count exactly,
-by the ledger's prices. Running ones count by estimate: the price of the cheapest offer of their backend for what they
+by the ledger's prices. Running ones count by estimate: the price of the first offer of their backend for what they
 ask for, times the time since they were given out, or since they were last seen to be queued. An alert is an event in
 the run's journal, in the batch with what led to it, so that it is given once whoever drives the run. A budget that is
 spent pauses runs before their next attempt. Several engines on one store see each other's spending every `LOOK_MS`:
@@ -172,7 +172,8 @@ class Budgets:
                 purse.ended(attempt)
 
     def _rate(self, attempt: Attempt) -> int:
-        """Micro-dollars an hour of the cheapest offer for it, on its market where there is one."""
+        """Micro-dollars an hour of the first offer for it, on its market where there is one: backends name first what
+        they take."""
         route, backend = attempt.route, self._backends.get(attempt.backend or "")
         if type(route) is not WorkerRoute or backend is None:
             return 0
@@ -182,7 +183,7 @@ class Budgets:
         if key not in self._rates:
             offers = backend.offers(needs)
             wanted = [one for one in offers if one.market == attempt.market] or offers
-            self._rates[key] = min((one.price_usd_micro_per_hour for one in wanted), default=0)
+            self._rates[key] = wanted[0].price_usd_micro_per_hour if wanted else 0
         return self._rates[key]
 
     # -- events --------------------------------------------------------------------------------------------------------
