@@ -181,6 +181,13 @@ def test_only_some_machines_earn_sustained_use() -> None:
     assert shares["e2-standard-4"] == shares["a2-highgpu-1g"] == 1
 
 
+def test_elsewhere_the_source_has_all_tiers_of_transfer() -> None:
+    # 10,240 x 0.09 + 40,960 x 0.085 + 102,400 x 0.07 + 1,024 x 0.05
+    assert priced(service="transfer", data="151TB", region="us-east-2").usd == Fraction("11622.4") + 1024 * Fraction(
+        "0.05"
+    )
+
+
 def test_more_than_a_month_starts_a_new_one() -> None:
     month = priced(type="n1-standard-1", region="us-central1", hours="730").usd
     day = priced(type="n1-standard-1", region="us-central1", hours="24").usd
@@ -246,6 +253,11 @@ def test_tiers_of_gigabyte_seconds() -> None:
         ({"type": "p2.xlarge", "hours": "1", "memory": "4GiB"}, "--memory '4GiB' says nothing of ec2", "hours"),
         ({"service": "fargate", "cloud": "gcp", "vcpus": "1"}, "is a service of aws", "gcp"),
         ({"service": "ec2", "type": "n1-standard-1", "hours": "1"}, "no such machine type of aws; gcp has one", ""),
+        (
+            {"service": "sagemaker", "type": "m5.large", "hours": "1"},
+            "the machines of sagemaker have other names",
+            "did you mean ml.m5.large?",
+        ),
         ({"hours": "1"}, "neither --service nor --type", "lambda"),
         ({"service": "lambda", "memory": "64MiB", "duration": "1s"}, "has no 64 MiB of memory", "128 MiB"),
         ({"service": "lambda", "memory": "11GiB", "duration": "1s"}, "has no 11 GiB of memory", "10 GiB"),
@@ -284,6 +296,11 @@ def test_what_cannot_be_is_refused_with_a_mend(given: dict[str, str], words: str
         ),
         ({"service": "cloud-run", "vcpus": "1", "memory": "1GiB", "duration": "1h"}, "europe-west3"),
         ({"service": "blob", "data": "100GB"}, "$0.0208 per GB-month, westus"),
+        ({"service": "s3", "data": "60TB"}, "$0.023 per GB-month up to there"),  # the next 450 TB cost less
+        ({"service": "transfer", "data": "151TB"}, "$0.07 per GB up to there"),
+        ({"service": "azure-functions", "memory": "1GiB", "duration": "1s", "region": "westus"}, "eastus"),
+        ({"service": "ec2", "type": "ml.m5.large", "hours": "1"}, "$0.115 an hour as --service sagemaker"),
+        ({"type": "Standard_NC6", "hours": "1"}, "$0.9 an hour as --service azure-ml"),
         ({"type": "ml.p3.2xlarge", "hours": "1", "region": "eu-west-1"}, "us-east-1 on-demand"),
         ({"type": "m5.large", "hours": "1", "reserved": "1yr-all-upfront", "region": "eu-west-1"}, "eu-west-1"),
     ],

@@ -83,6 +83,14 @@ def test_free_tiers_are_of_what_is_charged() -> None:
         assert all(region in catalogue().regions(service.cloud) for region in free.regions)
 
 
+def test_prices_end_where_the_last_known_tier_does() -> None:
+    for end in rules().ends:
+        for region in end.regions or catalogue().regions(end.cloud):
+            tiers = catalogue().tiers(end.service, end.item, region, end.cloud)
+            assert all(tier.tier_from < end.amount for tier in tiers), end
+        assert end.item in catalogue().items(end.service, end.cloud)
+
+
 def test_sustained_use_is_of_families_that_there_are_and_never_grows_dearer() -> None:
     machines = catalogue().machines("gcp")
     for sustained in rules().sustained:

@@ -19,7 +19,7 @@ _NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
 _TIME = re.compile(rf"({_NUMBER})\s*(ms|s|min|m|h|d)\b", re.IGNORECASE)
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": HOUR_MS, "d": 24 * HOUR_MS}
 _SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
-_COUNT = re.compile(rf"({_NUMBER})\s*(k|M|bn)?")
+_COUNT = re.compile(rf"({_NUMBER})(?:[eE](\d{{1,2}}))?\s*(k|M|bn)?")
 _SCALES = {None: 1, "k": 1000, "M": 10**6, "bn": 10**9}
 _SHOWN = 12
 """Digits behind the point that are written out; what has more ends in `…`."""
@@ -68,11 +68,11 @@ def number(text: str, key: str) -> Fraction:
 
 
 def count(text: str, key: str) -> Fraction:
-    """`1000000`, `1,000,000`, `1M`, `10k`: whole, and 0 is one."""
+    """`1000000`, `1,000,000`, `1M`, `10k`, `1e6`: whole, and 0 is one."""
     found = _COUNT.fullmatch(text.strip().replace(",", "").replace("_", ""))
     if found is None:
         raise _not_an(text, key, "a count", "1000000, 1M or 10k")
-    whole = Fraction(found[1]) * _SCALES[found[2]]
+    whole = Fraction(found[1]) * Fraction(10) ** int(found[2] or 0) * _SCALES[found[3]]
     if whole.denominator != 1:
         raise EstimateInvalid(f"{key} {text!r} is not a whole number", hint="write for example 1000000, 1M or 10k")
     return whole

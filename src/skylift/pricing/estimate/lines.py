@@ -81,7 +81,7 @@ def by_tier(tiers: Sequence[Rate], start: Fraction, end: Fraction) -> Iterator[t
             yield tier, high - low
 
 
-def rate_line(rate: Rate, amount: Fraction, *, use: str, what: str, words: str, source: str) -> Line:
+def rate_line(rate: Rate, amount: Fraction, *, use: str, what: str, words: str, source: str, region: str) -> Line:
     """`amount` in the rate's unit without its scale: requests, not millions of them."""
     scale, unit = scale_of(rate.unit)
     per = Fraction(rate.usd) / scale
@@ -93,7 +93,7 @@ def rate_line(rate: Rate, amount: Fraction, *, use: str, what: str, words: str, 
         usd_per_unit=per,
         usd=amount * per,
         formula=f"{words} {TIMES} ${rate.usd:f} per {rate.unit}",
-        region=rate.region,
+        region=region,
         market=rate.market,
         as_of=rate.as_of,
         source=source,

@@ -14,15 +14,16 @@ from skylift.pricing.estimate.timing import Timing
 from skylift.pricing.estimate.uses import Use
 from skylift.pricing.rows import MachinePrice
 
+QUARTER = Fraction(MONTH_HOURS, 4)
 _QUARTERS = ("first", "second", "third", "last")
 
 
 def machine_lines(
     use: Use, timing: Timing, catalogue: Catalogue, rules: Rules, as_of: str | None
 ) -> tuple[list[Line], list[str]]:
-    price = _price(use, catalogue, as_of)
+    price = _price(use, catalogue, rules, as_of)
     hours = timing.billed_ms / HOUR_MS
-    sustained = rules.sustained_of(price.type) if _earns_discount(use) else None
+    sustained = rules.sustained_of(price.type) if _earns_discount(use, hours) else None
     source = catalogue.source(price)
     if sustained is None:
         return [_line(use, price, hours, timing.times, Fraction(1), "", source)], _said(price)
@@ -38,25 +39,25 @@ def machine_lines(
     return lines, [note, *_said(price)]
 
 
-def _price(use: Use, catalogue: Catalogue, as_of: str | None) -> MachinePrice:
+def _price(use: Use, catalogue: Catalogue, rules: Rules, as_of: str | None) -> MachinePrice:
     assert use.type is not None
     service, cloud = use.service.catalogue, use.service.cloud
     found = catalogue.machine_price(service, use.type, use.region, use.market, as_of, cloud, term=use.term)
     if found is None:
-        raise no_machine_price(use, catalogue, as_of)
+        raise no_machine_price(use, catalogue, rules, as_of)
     return found
 
 
-def _earns_discount(use: Use) -> bool:
-    return use.service.cloud == "gcp" and use.market == "on-demand"
+def _earns_discount(use: Use, hours: Fraction) -> bool:
+    """Beyond the first quarter of a month."""
+    return use.service.cloud == "gcp" and use.market == "on-demand" and hours > QUARTER
 
 
 def _shares(hours: Fraction, sustained: Sustained) -> Iterator[tuple[int, Fraction, Fraction]]:
     """Hours in each quarter of a month, and what is paid of them. More than a month is several."""
     months, rest = divmod(hours, MONTH_HOURS)
-    quarter = Fraction(MONTH_HOURS, 4)
     for number, share in enumerate(sustained.shares):
-        part = months * quarter + min(max(rest - number * quarter, Fraction(0)), quarter)
+        part = months * QUARTER + min(max(rest - number * QUARTER, Fraction(0)), QUARTER)
         if part:
             yield number, part, Fraction(share)
 

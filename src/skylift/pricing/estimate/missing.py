@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from skylift.pricing.catalogue import Catalogue, MachinePrice, Rate
+from skylift.pricing.estimate.amounts import written
+from skylift.pricing.estimate.lines import scale_of
+from skylift.pricing.estimate.rules import Rules
 from skylift.pricing.estimate.uses import Use
 from skylift.pricing.missing import NoPrice
+from skylift.pricing.rows import EVERYWHERE
 
 _SHOWN = 3
 
@@ -27,14 +32,35 @@ def no_rate(
     return _none(f"{use.name}: {what}", use, market, as_of, near)
 
 
-def no_machine_price(use: Use, catalogue: Catalogue, as_of: str | None) -> NoPrice:
+def no_further_rate(use: Use, what: str, last: Rate, known: Fraction, wanted: Fraction) -> NoPrice:
+    """More than the source has prices of."""
+    _, unit = scale_of(last.unit)
+    return NoPrice(
+        f"{use.name}: {what}: no price in {use.region} of what is beyond {written(known)} {unit} a month, and this "
+        f"comes to {written(wanted)}",
+        hint=f"the nearest there is: ${last.usd:f} per {last.unit} up to there ({last.as_of})",
+    )
+
+
+def no_machine_price(use: Use, catalogue: Catalogue, rules: Rules, as_of: str | None) -> NoPrice:
     rows = sorted(
         _machine_rows(use, catalogue),
         key=lambda row: (row.market != use.market, row.region != use.region, row.region, row.as_of),
     )
     near = [f"${row.usd_per_hour:f} an hour, {_where(row)}" for row in rows]
+    near = near or list(_in_other_services(use, catalogue, rules))
     market = use.market if use.term is None else f"{use.market} {use.term}"
     return _none(use.type or use.name, use, market, as_of, near)
+
+
+def _in_other_services(use: Use, catalogue: Catalogue, rules: Rules) -> Iterator[str]:
+    for service in rules.services:
+        if service.machines and service.cloud == use.service.cloud:
+            found = catalogue.machine_price(
+                service.catalogue, use.type or "", use.region, "on-demand", None, service.cloud
+            )
+            if found is not None:
+                yield f"${found.usd_per_hour:f} an hour as --service {service.name}, {_where(found)}"
 
 
 def _machine_rows(use: Use, catalogue: Catalogue) -> Iterator[MachinePrice]:
@@ -69,4 +95,5 @@ def _where(row: MachinePrice | Rate) -> str:
     if isinstance(row, MachinePrice):
         kind += f" {row.term}" if row.term else ""
         kind += " (an estimate)" if row.estimate else ""
-    return f"{row.region} {kind} {row.as_of}"
+    region = "every region" if row.region == EVERYWHERE else row.region
+    return f"{region} {kind} {row.as_of}"

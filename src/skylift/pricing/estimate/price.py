@@ -12,7 +12,7 @@ from skylift.pricing.dates import last_day
 from skylift.pricing.estimate.amounts import TIMES, EstimateInvalid, memory_words, written
 from skylift.pricing.estimate.lines import Estimate, Line, Meter, by_tier, free_line, rate_line, scale_of, time_unit
 from skylift.pricing.estimate.machines import machine_lines
-from skylift.pricing.estimate.missing import no_rate
+from skylift.pricing.estimate.missing import no_further_rate, no_rate
 from skylift.pricing.estimate.room import ghz_of, memory_of
 from skylift.pricing.estimate.rules import Charge, Factor, Free, Rules, rules
 from skylift.pricing.estimate.timing import Timing, timing_of
@@ -116,6 +116,9 @@ def _charged(
     words = f" {TIMES} ".join(text for _, text in factors if text)
     item = (use.service.cloud, rates[0].service, rates[0].item, rates[0].region, rates[0].market)
     start, end = situation.meter.take(item, amount)
+    known = situation.rules.end_of(rates[0], use.region)
+    if known is not None and end > known:
+        raise no_further_rate(use, charge.say.replace("{to}", use.to or ""), rates[-1], known, end)
     lines = [
         rate_line(
             rate,
@@ -124,6 +127,7 @@ def _charged(
             what=charge.say.replace("{to}", use.to or ""),
             words=words if part == amount else f"{written(part)} of {words}",
             source=situation.catalogue.source(rate),
+            region=use.region,
         )
         for rate, part in by_tier(rates, start, end)
     ]

@@ -15,7 +15,7 @@ import msgspec
 from skylift.ports.compute import ServiceClass
 from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate.amounts import EstimateInvalid
-from skylift.pricing.rows import Rule
+from skylift.pricing.rows import Rate, Rule
 
 Factor = Literal[
     "memory", "vcpus", "ghz", "time", "each", "requests", "reads", "writes", "transitions", "data", "months"
@@ -64,6 +64,8 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
     """Its service in the catalogue."""
     machines: bool = False
     """Bought by type and hour."""
+    prefix: str = ""
+    """What the names of its machines begin with."""
     needs: tuple[str, ...] = ()
     one_of: tuple[str, ...] = ()
     """At least one of these."""
@@ -112,6 +114,18 @@ class Free(msgspec.Struct, frozen=True, kw_only=True):
     source: str
 
 
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """Up to where a source has prices of what has tiers: there is a further one, and nobody told its price."""
+
+    cloud: str
+    service: str
+    item: str
+    amount: Decimal
+    """A month, in the unit of the price."""
+    regions: tuple[str, ...] = ()
+    """Only there; everywhere where none is named."""
+
+
 class Sustained(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of the price for each quarter of a month that a machine runs."""
 
@@ -134,6 +148,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """Where a cloud's prices are taken from if nobody says."""
     services: tuple[Service, ...]
     free: tuple[Free, ...]
+    ends: tuple[End, ...]
     sustained: tuple[Sustained, ...]
     terms: tuple[Term, ...]
 
@@ -156,6 +171,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         for free in self.free:
             if (free.service, free.item) == (service.name, item) and (not free.regions or region in free.regions):
                 return free
+        return None
+
+    def end_of(self, rate: Rate, region: str) -> Fraction | None:
+        for end in self.ends:
+            if (end.cloud, end.service, end.item) == (rate.cloud, rate.service, rate.item):
+                return Fraction(end.amount) if not end.regions or region in end.regions else None
         return None
 
     def sustained_of(self, type: str) -> Sustained | None:

@@ -113,7 +113,7 @@ def _service(given: Mapping[str, str], naming: Naming, catalogue: Catalogue, rul
                 hint=f"leave out {naming('cloud')}, or name a service of {cloud}",
             )
         if service.machines and "type" in given:
-            cloud_of(given["type"], service.cloud, naming, catalogue)
+            _check_type(given["type"], service, naming, catalogue)
         return service
     if "type" not in given:
         raise EstimateInvalid(
@@ -123,6 +123,15 @@ def _service(given: Mapping[str, str], naming: Naming, catalogue: Catalogue, rul
     if given["type"].startswith("ml."):  # so Amazon calls the machines of SageMaker, and no others
         return rules.service("sagemaker", naming("type"))
     return rules.machines_of(cloud_of(given["type"], cloud, naming, catalogue))
+
+
+def _check_type(type: str, service: Service, naming: Naming, catalogue: Catalogue) -> None:
+    if not type.startswith(service.prefix) and catalogue.machine(service.prefix + type, service.cloud) is not None:
+        raise UnknownMachine(
+            f"{naming('type')} {type!r}: the machines of {service.name} have other names",
+            hint=f"did you mean {service.prefix}{type}?",
+        )
+    cloud_of(type, service.cloud, naming, catalogue)
 
 
 def cloud_of(type: str, cloud: str | None, naming: Naming, catalogue: Catalogue) -> str:
