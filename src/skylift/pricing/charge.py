@@ -250,6 +250,7 @@ def _transfer(
 
 def prices_of(place: Place, catalogue: Catalogue) -> tuple[Price, ...]:
     """Every row that the price of the place is made of."""
+    wanted: tuple[tuple[str, str], ...]
     if place.service == "function":
         wanted = (("memory", place.market), ("cpu", place.market), ("requests", "on-demand"))
     elif place.service == "container":
