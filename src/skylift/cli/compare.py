@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skylift.cli.output import counted, duration, print_table
+from skylift.cli.output import counted, print_table
 from skylift.errors import SetupError
 
 if TYPE_CHECKING:
@@ -57,12 +57,9 @@ def comparison_of(reader: RunReader, record: RunRecord, regions: dict[str, str])
 
 def print_comparison(found: Comparison) -> None:
     click.echo("\nthe same run elsewhere, each step at the cheapest place that has room for it:")
-    head = ("STEP", "ATTEMPTS", "RAN", *(f"{cloud} {region}".upper() for cloud, region in found.regions.items()))
-    rows = [
-        (row.step, str(row.attempts), duration(row.run_ms), *(_text(row.cells[cloud]) for cloud in found.regions))
-        for row in found.rows
-    ]
-    total = ("total", "", "", *(_total(found, cloud) for cloud in found.regions))
+    head = ("STEP", *(f"{cloud} {region}".upper() for cloud, region in found.regions.items()))
+    rows = [(row.step, *(_text(row.cells[cloud]) for cloud in found.regions)) for row in found.rows]
+    total = ("total", *(_total(found, cloud) for cloud in found.regions))
     print_table(head, [*rows, total] if rows else [], empty="nothing has ended: there is nothing to compare")
     for price in found.prices:
         click.echo(f"price: {price.what}: ${price.usd:f} a {price.unit}, {price.source}", err=True)
@@ -71,12 +68,10 @@ def print_comparison(found: Comparison) -> None:
 
 
 def _text(cell: Cell) -> str:
+    """The size of the place is in the JSON: a table of three clouds has no room for it."""
     if cell.place is None or cell.cost is None:
         return cell.why
-    place = cell.place
-    size = f" {place.memory_mib} MiB" if place.service == "function" else ""
-    size = f" {place.vcpus:g} vCPU {place.memory_mib} MiB" if place.service == "container" else size
-    return f"{_usd(cell.cost)} {place.instance_type}{size}"
+    return f"{_usd(cell.cost)} {cell.place.instance_type}"
 
 
 def _total(found: Comparison, cloud: str) -> str:

@@ -104,7 +104,7 @@ def print_estimate(found: Estimate) -> None:
 
 
 def _what(line: Line) -> str:
-    return f"{line.use} {line.what} ({line.region}, {line.market})"
+    return f"{line.use} ({line.region}, {line.market})"
 
 
 def document(found: Estimate) -> dict[str, Any]:
