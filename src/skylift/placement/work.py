@@ -65,7 +65,7 @@ def work_on(work: Work, place: Place) -> Spread | str:
     if not work.measured:
         return "how long it takes is not known"
     scaled = [_scaled(one, place, stretches=work.stretches) for one in work.measured]
-    told = [ms for ms in scaled if isinstance(ms, float)]
+    told = [ms for ms in scaled if not isinstance(ms, str)]
     if not told:
         return next(said for said in scaled if isinstance(said, str))
     return spread_of(told)
