@@ -24,6 +24,8 @@ from skylift.pricing.estimate.amounts import written
 CLAIMS = Path(__file__).with_suffix(".json")
 PAGE = Path(__file__).parents[1] / "docs/published-claims.md"
 REGION = "us-east-1"
+KNOWN = catalogue(Path(__file__).parent)
+"""What is shipped: no home with prices of one's own lies here."""
 DIGITS = 7
 HALF_A_TENTH = Fraction(1, 20)
 """Seconds are published to one digit behind the point: half of that more or less is as true."""
@@ -95,10 +97,10 @@ def rows(prices: Mapping[str, Price]) -> dict[str, MachinePrice | Rate]:
     found: dict[str, MachinePrice | Rate] = {}
     for name, price in prices.items():
         if price.rate is not None:
-            row: MachinePrice | Rate | None = catalogue().rate(*price.rate, REGION, "on-demand", price.as_of)
+            row: MachinePrice | Rate | None = KNOWN.rate(*price.rate, REGION, "on-demand", price.as_of)
         else:
             service, type, market, *term = price.machine
-            row = catalogue().machine_price(service, type, REGION, market, price.as_of, term=term[0] if term else None)
+            row = KNOWN.machine_price(service, type, REGION, market, price.as_of, term=term[0] if term else None)
         if row is None:
             raise LookupError(f"no price of {name}: {price}")
         found[name] = row
@@ -138,8 +140,8 @@ def check(claim: Claim, names: Mapping[str, Fraction]) -> Checked:
 
 
 def _check_type(claim: Claim) -> Checked:
-    there = catalogue().machine(str(claim.type)) is not None
-    near = catalogue().nearest_type(str(claim.type), "aws")[0]
+    there = KNOWN.machine(str(claim.type)) is not None
+    near = KNOWN.nearest_type(str(claim.type), "aws")[0]
     formula = "there is such a machine" if there else f"no such machine; the nearest name is {near}"
     return Checked(claim=claim, value=None, formula=formula, verdict=EXACT if there else FAILS, why=claim.why)
 
@@ -261,7 +263,7 @@ def _prices(all_claims: Claims) -> str:
     lines = ["", "## Prices, from the catalogue", "", "| price | dollars | date and source |", "|---|---|---|"]
     names = numbers(all_claims)
     for name, row in rows(all_claims.prices).items():
-        source = catalogue().source(row).replace("*", "\\*")
+        source = KNOWN.source(row).replace("*", "\\*")
         lines.append(f"| {all_claims.prices[name].what} | {plain(names[name])} | {source} |")
     return "\n".join(lines) + "\n"
 
