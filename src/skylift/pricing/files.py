@@ -10,11 +10,14 @@ import msgspec
 
 from skylift.config import load_config
 from skylift.errors import SetupError
-from skylift.pricing.snapshot import FORMAT, Snapshot, read
+from skylift.pricing.snapshot import FORMAT, Snapshot, check, read
 
 SHIPPED = Path(__file__).parent / "data"
 PRICES = "prices"
 """Folder in the user's home."""
+
+
+_HINT = "move the file away, or make it anew with `skylift prices update`"
 
 
 class SnapshotInvalid(SetupError):
@@ -24,18 +27,28 @@ class SnapshotInvalid(SetupError):
 
 
 def snapshots(cloud: str, home: Path) -> list[Snapshot]:
-    return [_read(path) for folder in (SHIPPED, home / PRICES) for path in sorted((folder / cloud).glob("*.json"))]
+    shipped = [_read(path) for path in sorted((SHIPPED / cloud).glob("*.json"))]
+    return shipped + [_checked(path) for path in sorted((home / PRICES / cloud).glob("*.json"))]
+
+
+def _checked(path: Path) -> Snapshot:
+    """A file of the user's own may have been written by hand, or cut short: all of its texts are taken apart once."""
+    found = _read(path)
+    try:
+        check(found)
+    except (ValueError, ArithmeticError, LookupError) as problem:
+        raise SnapshotInvalid(f"{path} is no snapshot of prices: {problem}", hint=_HINT) from problem
+    return found
 
 
 def _read(path: Path) -> Snapshot:
-    hint = "move the file away, or make it anew with `skylift prices update`"
     try:
         found = read(path.read_bytes())
     except msgspec.DecodeError as problem:
-        raise SnapshotInvalid(f"{path} is no snapshot of prices: {problem}", hint=hint) from problem
+        raise SnapshotInvalid(f"{path} is no snapshot of prices: {problem}", hint=_HINT) from problem
     if found.format != FORMAT or found.cloud != path.parent.name:
         wanted = f"format {FORMAT} and cloud {path.parent.name!r}"
-        raise SnapshotInvalid(f"{path} has format {found.format} and cloud {found.cloud!r}, not {wanted}", hint=hint)
+        raise SnapshotInvalid(f"{path} has format {found.format} and cloud {found.cloud!r}, not {wanted}", hint=_HINT)
     return found
 
 

@@ -51,8 +51,15 @@ def machine_faults(
     rows = list(prices)
     steady = _on_demand(rows)
     middles = _middles(rows)
+    several = _several(rows)
     for row in rows:
-        why = _absurd(row.usd_per_hour) or _above(row, steady) or _apart(row, middles) or _unknown(row, types)
+        why = (
+            several.get(_what(row))
+            or _absurd(row.usd_per_hour)
+            or _above(row, steady)
+            or _apart(row, middles)
+            or _unknown(row, types)
+        )
         if why is not None:
             yield row, why
 
@@ -62,6 +69,22 @@ def rate_fault(row: Rate) -> str | None:
         return f"a price of {row.usd}: nothing is sold for nothing, free amounts are rules"
     most = DEAREST_RATE.get(row.unit)
     return f"{row.usd} a {row.unit} is above any price of that unit" if most is not None and row.usd > most else None
+
+
+def _what(row: MachinePrice) -> tuple[object, ...]:
+    return (row.service, row.type, row.region, row.market, row.term, row.as_of)
+
+
+def _several(rows: Iterable[MachinePrice]) -> dict[tuple[object, ...], str]:
+    """Of one thing, at one date: nobody can tell which of them is the price."""
+    found: dict[tuple[object, ...], set[Decimal]] = {}
+    for row in rows:
+        found.setdefault(_what(row), set()).add(row.usd_per_hour)
+    return {
+        what: f"several prices of the same at the same date: {', '.join(f'{usd:f}' for usd in sorted(prices))}"
+        for what, prices in found.items()
+        if len(prices) > 1
+    }
 
 
 def _absurd(usd: Decimal) -> str | None:

@@ -62,6 +62,25 @@ def read(raw: bytes) -> Snapshot:
     return msgspec.json.decode(raw, type=Snapshot)
 
 
+def check(snapshot: Snapshot) -> None:
+    """Raises ValueError, ArithmeticError or LookupError where a text cannot be taken apart or a source is not named."""
+    for name, text in snapshot.types.items():
+        machine_of(name, text, snapshot.cloud)
+    dated = (*snapshot.tables, *snapshot.advice, *snapshot.rates, *snapshot.rules, *snapshot.set_aside)
+    for row in dated:
+        if row.source not in snapshot.sources:
+            raise LookupError(f"source {row.source!r} is not named")
+    for table in snapshot.tables:
+        for name, text in table.prices.items():
+            if name not in snapshot.types:
+                raise LookupError(f"{name!r} has a price and is not described")
+            if not all(usd.is_finite() and usd > 0 for usd in prices_of(text, snapshot.regions).values()):
+                raise ValueError(f"{name!r} has a price that is no amount: {text}")
+    for advice in snapshot.advice:
+        for name, text in advice.savings.items():
+            list(advised_of(name, text, advice, snapshot))
+
+
 def machine_of(name: str, text: str, cloud: str) -> MachineType:
     words = text.split()
     gpu, gpus, share, gpu_mib = words[3:] or (None, "0", "1", UNKNOWN)

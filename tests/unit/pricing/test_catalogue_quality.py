@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
 
@@ -223,12 +225,20 @@ def price(usd: str, market: str = "on-demand", type: str = "a", region: str = "r
         ([price("1"), price("1.01", "reserved")], "reserved at 1.01 is above on-demand"),
         ([price("1", region="a"), price("1.1", region="b"), price("7", region="c")], "another unit or currency"),
         ([price("1", type="unheard")], "nothing is known of"),
+        ([price("1"), price("1")], None),
     ],
 )
-def test_what_breaks_a_rule_is_told_with_the_reason(rows: list[MachinePrice], why: str) -> None:
-    [(row, reason)] = list(machine_faults(rows, {"a": MachineType(name="a", vcpus=1, memory_mib=1024)}))
-    assert row is rows[-1]
-    assert why in reason
+def test_what_breaks_a_rule_is_told_with_the_reason(rows: list[MachinePrice], why: str | None) -> None:
+    found = list(machine_faults(rows, {"a": MachineType(name="a", vcpus=1, memory_mib=1024)}))
+    assert [row for row, _ in found] == ([rows[-1]] if why else [])
+    assert all(why is not None and why in reason for _, reason in found)
+
+
+def test_of_several_prices_of_the_same_none_is_the_price() -> None:
+    rows = [price("1"), price("1.5"), price("0.5", "spot")]
+    found = list(machine_faults(rows, {"a": MachineType(name="a", vcpus=1, memory_mib=1024)}))
+    assert [row for row, _ in found] == rows[:2]
+    assert all(reason.endswith("at the same date: 1, 1.5") for _, reason in found)
 
 
 @pytest.mark.parametrize(("usd", "unit"), [("0", "GB"), ("1.2", "GB"), ("0.001", "GB-second")])
@@ -276,7 +286,53 @@ def test_a_cloud_that_nobody_asks_for_is_not_read() -> None:
     assert read == ["azure"]
 
 
-@pytest.mark.parametrize("content", ["no JSON", "[]", '{"cloud": "aws"}', '{"cloud": "gcp", "as_of": "2026-01-01"}'])
+OWN: dict[str, Any] = {
+    "cloud": "aws",
+    "as_of": "2027-01-01",
+    "sources": {"s": "a test"},
+    "regions": ["r"],
+    "types": {"a": "2 4096 x"},
+    "tables": [{"as_of": "2027-01-01", "source": "s", "prices": {"a": "0 1.5"}}],
+}
+
+
+def own(**more: Any) -> str:
+    return json.dumps({**OWN, **more})
+
+
+def priced(text: str, source: str = "s", name: str = "a") -> str:
+    return own(tables=[{"as_of": "2027-01-01", "source": source, "prices": {name: text}}])
+
+
+def test_a_file_in_the_home_takes_part(tmp_path: Path) -> None:
+    (tmp_path / "prices" / "aws").mkdir(parents=True)
+    (tmp_path / "prices" / "aws" / "own.json").write_text(own())
+    found = catalogue(tmp_path).machine_price("batch", "a", "r", "on-demand")
+    assert found is not None and catalogue(tmp_path).source(found) == "a test (2027-01-01)"
+    assert catalogue(tmp_path).machine("c5.large") is not None
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "no JSON",
+        "[]",
+        '{"cloud": "aws"}',
+        own(cloud="gcp"),
+        own(format=2),
+        own(types={"a": "2"}),
+        own(types={"a": "two 4096 x"}),
+        own(sources={}),
+        priced("7 1.5"),
+        priced("0"),
+        priced("0 much"),
+        priced("0 NaN"),
+        priced("0 -1"),
+        priced("0 1", source="t"),
+        priced("0 1", name="unheard"),
+        own(advice=[{"as_of": "2027", "source": "s", "buckets": ["<5%"], "savings": {"a": "0 50 3"}}]),
+    ],
+)
 def test_a_file_in_the_home_that_cannot_be_read_is_named(tmp_path: Path, content: str) -> None:
     bad = tmp_path / "prices" / "aws" / "machines-2027-01-01.json"
     bad.parent.mkdir(parents=True)

@@ -53,10 +53,11 @@ MACHINES: dict[str, dict[str, str]] = {
     "SKU7": {**EC2, "Instance Type": "p3.2xlarge", "MarketOption": "CapacityBlock"},
     "SKU8": {**EC2, "Instance Type": "z9gpu.large", "vCPU": "4", "Memory": "8 GiB", "GPU": "1"},
     "SKU9": {**EC2, "Instance Type": "c5.large", "vCPU": "2", "Memory": "4 GiB"},
+    "SKUL": {**EC2, "Instance Type": "p3.2xlarge", "Location Type": "AWS Local Zone"},
     "SKU0": {"Product Family": "Data Transfer", "Region Code": "us-east-1", "Currency": "USD"},
 }
 ON_DEMAND = {"SKU1": "3.1000000000", "SKU2": "0.5", "SKU8": "9.0", "SKU9": "0.0000000000"} | {
-    f"SKU{number}": "1.0" for number in (3, 4, 5, 6, 7, 0)
+    f"SKU{number}": "1.0" for number in (3, 4, 5, 6, 7, "L", 0)
 }
 RESERVED = [
     ("SKU1", "1yr", "No Upfront", "standard", {"Hrs": "2.0"}),
@@ -94,6 +95,7 @@ def ec2_csv() -> bytes:
 
 
 JSON_NAMES = {
+    "Location Type": "locationType",
     "Region Code": "regionCode",
     "Instance Type": "instanceType",
     "vCPU": "vcpu",
@@ -178,6 +180,8 @@ AZURE = (
     meter("Standard_D4s_v3", 0.03, skuName="D4s v3 Low Priority", meterName="D4s v3 Low Priority"),
     meter("Standard_D4s_v3", 0.9, type="Reservation", reservationTerm="1 Year"),
     meter("Standard_D4s_v3", 0.9, productName="Dsv3 Series Cloud Services"),
+    meter("Standard_D4s_v3", 0.7, effectiveStartDate="2027-01-01T00:00:00Z"),
+    meter("Standard_D4s_v3", 0.8, isPrimaryMeterRegion=False),
     meter("Standard_Z99_v9", 1.0),
 )
 
@@ -259,6 +263,14 @@ def test_azures_retail_prices(tmp_path: Path) -> None:
     assert usd(tmp_path, "Standard_D4s_v3", "westeurope", "spot", cloud="azure") == "0.05123"
 
 
+def test_two_prices_of_the_same_are_none(tmp_path: Path) -> None:
+    twice = (meter("Standard_D4s_v3", 0.3), meter("Standard_D4s_v3", 0.2), meter("Standard_D8s_v3", 0.4))
+    found = made(tmp_path, azure_page(*twice, twice[2]))
+    assert found.prices == 1
+    assert [one.what for one in found.set_aside] == ["Standard_D4s_v3", "Standard_D4s_v3"]
+    assert usd(tmp_path, "Standard_D4s_v3", "westeurope", "on-demand", cloud="azure") == "0.24"
+
+
 def test_googles_skus(tmp_path: Path) -> None:
     found = made(tmp_path, gcp_page(*GCP))
     assert (found.cloud, found.as_of) == ("gcp", TODAY)
@@ -270,6 +282,16 @@ def test_googles_skus(tmp_path: Path) -> None:
     assert pair is not None and (pair.usd_per_hour, pair.as_of) == (Decimal("0.16"), TODAY)
     n2d = catalogue(tmp_path).machine_price("batch", "n2d-standard-2", "europe-west4", "on-demand", cloud="gcp")
     assert n2d is not None and n2d.as_of != TODAY  # its memory has no price in the file: half a price is none
+
+
+def test_skus_that_contradict_each_other_are_no_price(tmp_path: Path) -> None:
+    again = (sku("Nvidia Tesla T4 GPU running in Americas", "0.36"), GCP[0])
+    found = made(tmp_path, gcp_page(*GCP, *again))
+    assert usd(tmp_path, "accelerator:T4", "us-central1", "on-demand", cloud="gcp") == "0.35"  # what was there before
+    assert found.as_of == TODAY and usd(tmp_path, "accelerator:T4", "us-central1", "spot", cloud="gcp") == "0.12"
+    device = catalogue(tmp_path).machine_price("batch", "accelerator:T4", "us-central1", "on-demand", cloud="gcp")
+    assert device is not None and device.as_of == "2026-05-20"
+    assert usd(tmp_path, "n1-standard-4", "us-central1", "on-demand", cloud="gcp") == "0.189999"
 
 
 def test_shipped_prices_of_machines_that_google_sells_by_part_are_sums_of_their_parts(tmp_path: Path) -> None:

@@ -22,12 +22,15 @@ from skylift.pricing.update.stream import Reader
 
 URL = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEC2/current/{region}/index.csv"
 YEAR_HOURS = 8760
-WANTED = {
-    "operatingsystem": "Linux",
-    "tenancy": "Shared",
+WANTED = {"operatingsystem": "Linux", "tenancy": "Shared"}
+WANTED_WHERE_TOLD = {
     "preinstalledsw": "NA",
     "capacitystatus": "Used",
+    "operation": "RunInstances",
+    "locationtype": "AWS Region",  # local zones have prices of their own
+    "marketoption": "OnDemand",  # blocks of capacity are bought beforehand
 }
+"""Columns that older files do not have."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _ARM = re.compile(r"Graviton|AWS .*ARM|^Arm", re.IGNORECASE)
 _FAMILY = re.compile(r"[^.]+")
@@ -174,9 +177,9 @@ def _dict(value: Any) -> dict[str, Any]:
 def _machine(row: Attributes, known: Mapping[str, MachineType], harvest: Harvest) -> MachineType | None:
     if not row.get("productfamily", "").startswith("Compute Instance"):
         return None
-    if any(row.get(name) != value for name, value in WANTED.items()) or row.get("operation") != "RunInstances":
+    if any(row.get(name) != value for name, value in WANTED.items()):
         return None
-    if row.get("marketoption", "OnDemand") not in ("OnDemand", ""):  # blocks of capacity are bought beforehand
+    if any(row.get(name, value) not in (value, "") for name, value in WANTED_WHERE_TOLD.items()):
         return None
     name = row.get("instancetype", "")
     if name in known:

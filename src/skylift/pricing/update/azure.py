@@ -44,7 +44,7 @@ def read_page(
 def _priced(
     item: Mapping[str, Any], known: Mapping[str, MachineType], harvest: Harvest, today: str, source: str
 ) -> Priced | None:
-    if not _is_linux_machine(item):
+    if not _is_linux_machine(item) or str(item.get("effectiveStartDate", ""))[:10] > today:
         return None
     name, usd = str(item.get("armSkuName", "")), amount(item.get("retailPrice"))
     region = str(item.get("armRegionName", ""))
@@ -74,5 +74,6 @@ def _is_linux_machine(item: Mapping[str, Any]) -> bool:
         and item.get("type", item.get("priceType")) == "Consumption"
         and item.get("unitOfMeasure") == "1 Hour"
         and item.get("currencyCode", "USD") == "USD"
+        and item.get("isPrimaryMeterRegion", True) is True
         and not any(word in words for word in left_out)
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from skylift.ports.compute import Market
 from skylift.pricing.attached import MOST_VCPUS, PREFIX
@@ -29,11 +29,12 @@ _GPU = re.compile(r"Nvidia (?:Tesla )?(?P<model>[A-Z]\d+) GPU (?:attached to Spo
 _PREDEFINED = re.compile(r"(?P<family>[a-z]\d{1,2}[a-z]?)-(?:standard|highmem|highcpu)-\d+")
 _COMPUTE_OPTIMIZED = "c2"
 
+Key = TypeVar("Key")
 _Row = tuple[MachineType, str, Market, Decimal]
 """Machine, region, market, US dollars an hour."""
 
-Parts = dict[tuple[str, str, Market, str], Decimal]
-"""Family, `Core` or `Ram`, market and region → US dollars of one for an hour."""
+Parts = dict[tuple[str, str, Market, str], Decimal | None]
+"""Family, `Core` or `Ram`, market and region → US dollars of one for an hour; None where SKUs contradict each other."""
 
 
 class Skus:
@@ -41,7 +42,7 @@ class Skus:
 
     def __init__(self) -> None:
         self.parts: Parts = {}
-        self.gpus: dict[tuple[str, Market, str], Decimal] = {}
+        self.gpus: dict[tuple[str, Market, str], Decimal | None] = {}
 
     def read_page(self, page: dict[str, Any], source: str) -> str | None:
         """Adds what is on the page; the token of the next."""
@@ -63,9 +64,9 @@ class Skus:
         for region in sku.get("serviceRegions") or ():
             if part is not None:
                 family = _COMPUTE_OPTIMIZED if " " in part["family"] else part["family"].lower()
-                self.parts[family, part["part"], market, str(region)] = usd
+                _tell(self.parts, (family, part["part"], market, str(region)), usd)
             elif gpu is not None and gpu["model"] in MOST_VCPUS:
-                self.gpus[gpu["model"], market, str(region)] = usd
+                _tell(self.gpus, (gpu["model"], market, str(region)), usd)
 
     def harvest(self, known: Mapping[str, MachineType], *, today: str, source: str) -> Harvest:
         harvest = Harvest()
@@ -95,9 +96,13 @@ class Skus:
                     yield machine, region, market, usd
 
     def _gpus(self, known: Mapping[str, MachineType]) -> Iterator[_Row]:
-        for (model, market, region), usd in sorted(self.gpus.items()):
-            if PREFIX + model in known:
+        for (model, market, region), usd in self.gpus.items():
+            if usd is not None and PREFIX + model in known:
                 yield known[PREFIX + model], region, market, usd
+
+
+def _tell(told: dict[Key, Decimal | None], key: Key, usd: Decimal) -> None:
+    told[key] = usd if told.get(key, usd) == usd else None
 
 
 def _hourly(sku: Mapping[str, Any]) -> Decimal | None:
