@@ -46,7 +46,7 @@ def _requests(known: Known) -> Curve | None:
             "functions": _line(at, lambda x: x * each, 10**6),
             "instances": _line(at, lambda x: max(1, ceil(x / capacity)) * month, 10**6),
         },
-        mark=_mark(even, 10**6, f"break-even: {show(even)}"),
+        marks=(_mark(even, 10**6, f"break-even: {show(even)}"),),
     )
 
 
@@ -66,7 +66,7 @@ def _published(known: Known) -> Curve | None:
             "Lambda, from its own inputs": _line(at, lambda x: x * request, 10**6),
             "one c5a.large": _line(at, lambda x: month, 10**6),
         },
-        mark=_mark(even, 10**6, f"as stated {show(even)}, from its inputs {show(other)}"),
+        marks=(_mark(even, 10**6, f"as stated: {show(even)}"), _mark(other, 10**6, f"derived: {show(other)}")),
     )
 
 
@@ -85,7 +85,7 @@ def _months(known: Known) -> Curve | None:
             "renting": _line(at, lambda x: x * rent, 1),
             "buying": _line(at, lambda x: price + x * running, 1),
         },
-        mark=None if payback is None else _mark(payback, 1, f"paid for itself: {show(payback)} months"),
+        marks=() if payback is None else (_mark(payback, 1, f"paid for itself: {show(payback, 'ratio')} months"),),
     )
 
 
@@ -111,7 +111,7 @@ def _hours(known: Known) -> Curve | None:
         x="hours of work a month",
         y="cost (USD a month)",
         series=series,
-        mark=_mark(even, 1, f"break-even: {show(even)} h"),
+        marks=(_mark(even, 1, f"break-even: {show(even, 'ratio')} h"),),
     )
 
 

@@ -66,7 +66,8 @@ class Curve(msgspec.Struct, frozen=True, kw_only=True):
     x: str
     y: str
     series: dict[str, tuple[tuple[float, float], ...]]
-    mark: tuple[float, str] | None = None
+    marks: tuple[tuple[float, str], ...] = ()
+    """Where something is to be seen, and what."""
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

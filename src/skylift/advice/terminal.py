@@ -30,11 +30,9 @@ def plain(text: str) -> str:
 def plain_block(block: Block) -> str:
     """Text, wrapped; lists with dashes."""
     if isinstance(block, Text):
-        return textwrap.fill(plain(block.text), WIDTH)
+        return _wrapped(plain(block.text))
     if isinstance(block, Bullets):
-        return "\n".join(
-            textwrap.fill(plain(item), WIDTH, initial_indent="- ", subsequent_indent="  ") for item in block.items
-        )
+        return "\n".join(_wrapped(f"- {plain(item)}", "  ") for item in block.items)
     if isinstance(block, Code):
         return block.text.rstrip()
     if isinstance(block, Table):
@@ -42,3 +40,7 @@ def plain_block(block: Block) -> str:
         text = "\n".join("\t".join(plain(cell) or "-" for cell in row) for row in lines)
         return f"\n{plain(block.title)}\n{text}" if block.title else text
     return ""
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)

@@ -160,7 +160,7 @@ def _drawn(curve: Curve, path: Path) -> Path | None:
     from skylift.cli.plots import Mark, lines
     from skylift.errors import SetupError
 
-    marks = [] if curve.mark is None else [Mark(*curve.mark)]
+    marks = [Mark(*one) for one in curve.marks]
     try:
         lines(curve.series, path, title=curve.title, x=curve.x, y=curve.y, marks=marks)
     except SetupError as problem:

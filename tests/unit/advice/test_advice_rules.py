@@ -82,6 +82,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "short-project": ({"budget.lasts": "3 months", "hardware.owned": "none"}, {"budget.lasts": "1 year"}),
     "owned-enough": ({"hardware.owned": "enough"}, {"hardware.owned": "some"}),
     "owned-some": ({"hardware.owned": "some"}, {"hardware.owned": "none"}),
+    "nothing-owned": ({"hardware.owned": "none"}, {"hardware.owned": "some"}),
     "no-gpu-at-home": ({"hardware.gpu": "V100", "hardware.owned": "none"}, {"hardware.owned": "some"}),
     "buying-wins": ({**BOUGHT, "hardware.hours_per_month": 400}, {"hardware.hours_per_month": 100}),
     "renting-wins": ({**BOUGHT, "hardware.hours_per_month": 100}, {"hardware.hours_per_month": 400}),
