@@ -97,7 +97,7 @@ def find(
     if not found:
         raise reason(query, known)
     if as_json:
-        print_json({"prices": [document(one, known) for one in found[:limit]]})
+        print_json({"prices": [document(one, known, query.as_of) for one in found[:limit]]})
         return
     shown = found[: limit or SHOWN]
     _print(shown, known)
@@ -153,8 +153,9 @@ def _notes(found: list[Found], shown: list[Found], query: Query, known: Catalogu
             click.echo(f"{counted(more, 'more row')} with an estimate of the spot price: add --estimates", err=True)
 
 
-def document(one: Found, known: Catalogue) -> dict[str, Any]:
+def document(one: Found, known: Catalogue, as_of: str | None = None) -> dict[str, Any]:
     """A row for programs."""
+    reserved = known.reserved(one.machine.name, one.region, as_of, one.machine.cloud)
     machine, steady, spot, estimate = one.machine, one.on_demand, one.spot, one.estimate
     first = steady or spot
     return {
@@ -178,6 +179,10 @@ def document(one: Found, known: Catalogue) -> dict[str, Any]:
         "spot_estimate_as_of": None if estimate is None else estimate.as_of,
         "spot_estimate_source": _source(estimate, known),
         "interruption_per_month": None if estimate is None else estimate.interruption,
+        "reserved": [
+            {"term": row.term, "price": _usd(row), "as_of": row.as_of, "source": _source(row, known)}
+            for row in reserved
+        ],
     }
 
 

@@ -52,6 +52,15 @@ def test_one_type() -> None:
     assert west["interruption_per_month"] == ">20%" and "Spot Advisor" in west["spot_estimate_source"]
 
 
+def test_reserved_terms_stand_beside() -> None:
+    [found] = rows("--type", "p2.xlarge", "--region", "us-east-1")
+    terms = {row["term"]: (row["price"], row["as_of"]) for row in found["reserved"]}
+    assert len(terms) == 6 and terms["3yr-partial-upfront"] == (0.425, "2017-11-12")
+    [before] = rows("--type", "p2.xlarge", "--region", "us-east-1", "--as-of", "2017-11-12")
+    assert before["reserved"] == found["reserved"]
+    assert rows("--cloud", "lambda", "--limit", "1")[0]["reserved"] == []
+
+
 def test_managed_machines_are_found_by_name() -> None:
     [found] = rows("--type", "ml.p3.2xlarge")
     assert (found["service"], found["price_on_demand"], found["gpu"]) == ("managed-training", 3.825, "V100")

@@ -153,10 +153,8 @@ def _terms(
 ) -> Iterator[dict[str, str]]:
     """Prices as lines of the CSV file have them."""
     for sku in reader.members():
-        if sku not in machines:
-            reader.skip()
-            continue
-        for offer in _values(reader.value()):
+        offers = reader.value()
+        for offer in _values(offers) if sku in machines else ():
             named = {_plain(name): str(value) for name, value in _dict(offer.get("termAttributes")).items()}
             for dimension in _values(offer.get("priceDimensions")):
                 usd = _dict(dimension.get("pricePerUnit")).get("USD")
