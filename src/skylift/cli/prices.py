@@ -105,40 +105,56 @@ def find(
 
 
 def _print(shown: list[Found], known: Catalogue) -> None:
+    """Each price with a letter that names its source and date below: they are too long for a table."""
+    letters: dict[str, str] = {}
     print_table(
-        ("CLOUD", "TYPE", "REGION", "VCPUS", "MEMORY", "GPU", "ON-DEMAND", "AS OF", "SPOT", "AS OF"),
-        [_row(one) for one in shown],
+        ("CLOUD", "TYPE", "REGION", "CPUS", "GIB", "GPU", "USD/H", "SPOT", "FROM"),
+        [(*_row(one), _from(one, known, letters)) for one in shown],
         empty="nothing",
     )
-    click.echo("\nUS dollars an hour, from:", err=True)
-    rows = [price for one in shown for price in (one.on_demand, one.spot or one.estimate) if price is not None]
-    for text in dict.fromkeys(text for price in rows for text in known.sources_of(price)):
-        click.echo(f"  {text}", err=True)
+    click.echo("\nUS dollars an hour, on-demand and spot, from:", err=True)
+    for text, letter in letters.items():
+        click.echo(f"  {letter}: {text}", err=True)
 
 
 def _row(one: Found) -> tuple[str, ...]:
     machine = one.machine
-    spot = one.spot_or_estimate
     return (
         machine.cloud,
         machine.name,
         one.region,
         f"{machine.vcpus:g}",
-        f"{gib(machine.memory_mib):g} GiB",
+        f"{gib(machine.memory_mib):g}",
         f"{machine.gpus * machine.gpu_share:g} x {machine.gpu}" if machine.gpu else "-",
         "no price" if one.on_demand is None else f"{one.on_demand.usd_per_hour:f}",
-        "-" if one.on_demand is None else one.on_demand.as_of,
-        "no price" if spot is None else f"{'about ' if spot.estimate else ''}{spot.usd_per_hour.normalize():f}",
-        "-" if spot is None else spot.as_of + (f", taken away {spot.interruption}" if spot.interruption else ""),
+        "no price" if one.spot_or_estimate is None else _spot(one.spot_or_estimate),
     )
+
+
+def _spot(price: MachinePrice) -> str:
+    text = f"{price.usd_per_hour.normalize():f}"
+    return f"~{text} {price.interruption or ''}".rstrip() if price.estimate else text
+
+
+def _from(one: Found, known: Catalogue, letters: dict[str, str]) -> str:
+    """`a, b`: of on-demand and of spot; `ab, ac` where a price is made of several."""
+    words = []
+    for price in (one.on_demand, one.spot_or_estimate):
+        texts = [] if price is None else known.sources_of(price)
+        words.append("".join(letters.setdefault(text, _letter(len(letters))) for text in texts) or "-")
+    return ", ".join(words)
+
+
+def _letter(number: int) -> str:
+    return chr(ord("a") + number) if number < 26 else f"({number})"
 
 
 def _notes(found: list[Found], shown: list[Found], query: Query, known: Catalogue) -> None:
     """What a table cannot say: to standard error, so that a pipe holds rows only."""
     if any(one.spot is None and one.estimate is not None for one in shown):
         click.echo(
-            "about: an estimate, on-demand less the savings that the provider publishes; 'taken away' is the share of "
-            "such machines that a month took, as it says",
+            "~: an estimate, on-demand less the savings that the provider publishes, and the share of such machines "
+            "that a month took away, as it says",
             err=True,
         )
     if any("+" in one.machine.name for one in shown):

@@ -84,19 +84,21 @@ def test_the_table_names_its_sources_and_what_it_leaves_out() -> None:
     done = run("find", "--type", "p3.2xlarge", "--region", "us-*", "--spot")
     lines = done.stdout.splitlines()
     assert [line.split("\t")[2] for line in lines] == ["us-east-1", "us-east-2"]
-    assert "3.06\t2026-07-20\t0.918\t2021-04-06" in lines[0]
-    assert "aws/karpenter-provider-aws" in done.stderr and "(2021-04-06)" in done.stderr
+    assert lines[0].endswith("\t3.06\t0.918\ta, b") and lines[1].endswith("\t3.06\t0.918\tc, b")
+    legend = dict(line.strip().split(": ", 1) for line in done.stderr.splitlines() if line.startswith("  "))
+    assert "karpenter" in legend["a"] and legend["a"].endswith("(2026-07-20)")
+    assert legend["b"].endswith("(2021-04-06)") and legend["c"].endswith("(2021-11-26)")
     assert "1 more row with an estimate of the spot price: add --estimates" in done.stderr
     more = run("find", "--type", "p3.2xlarge", "--region", "us-*", "--spot", "--estimates")
-    assert "about 0.8874" in more.stdout and "taken away >20%" in more.stdout
-    assert "about: an estimate" in more.stderr
+    assert "3.06\t~0.8874 >20%\ta, ab" in more.stdout  # on-demand, and the savings that are taken off it
+    assert "~: an estimate" in more.stderr
     assert "350 more rows: see them with --limit 400" not in run("find", "--cloud", "lambda").stderr
     assert "375 more rows: see them with --limit 425" in run("find", "--cloud", "lambda").stderr
 
 
 def test_how_a_host_and_its_gpus_add_up() -> None:
     done = run("find", "--gpu", "T4", "--cloud", "gcp", "--region", "us-central1", "--limit", "2")
-    assert "n1-standard-1+1xT4\tus-central1\t1\t3.75 GiB\t1 x T4\t0.3975" in done.stdout
+    assert "n1-standard-1+1xT4\tus-central1\t1\t3.75\t1 x T4\t0.3975" in done.stdout
     assert "the price is the sum of both" in done.stderr
     assert "Cyclenerd" in done.stderr and "anycloud-sh" in done.stderr
 
