@@ -15,7 +15,7 @@ class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     month: str | None = None
     """What all runs may cost in a month."""
-    alerts: tuple[str, ...] = ("0.5", "0.8", "1.0")
+    alerts: tuple[str, ...] = ("0.5", "0.8", "1")
     """Shares of a budget at which is told, once each."""
     stop: bool = True
     """Whether a spent budget pauses runs."""

@@ -101,7 +101,7 @@ def test_a_budget_that_is_met_exactly_pauses_before_the_next_attempt() -> None:
     world.answer(paid("5"))
     assert world.record(run_id).status == "PAUSED"
     assert world.backend.calls == {}
-    assert [share for _, share, _ in alerts(world, run_id)] == ["0.5", "0.8", "1.0"]
+    assert [share for _, share, _ in alerts(world, run_id)] == ["0.5", "0.8", "1"]
     assert pauses(world, run_id) == ["its budget of $5.00 is spent ($5.00)"]
 
 
@@ -131,7 +131,7 @@ def test_a_restart_forgets_nothing_and_tells_nothing_twice() -> None:
     world.ask(lambda reply: Recover(run_ids=[run_id], reply=reply))
     world.answer(paid("2"))
     assert world.record(run_id).status == "PAUSED"
-    assert [share for _, share, _ in alerts(world, run_id)] == ["0.5", "0.8", "1.0"]
+    assert [share for _, share, _ in alerts(world, run_id)] == ["0.5", "0.8", "1"]
     world.restart()
     with pytest.raises(SkyliftError, match="is spent"):
         ask(world, run_id, ResumeRequested())
@@ -199,7 +199,7 @@ def test_running_attempts_count_by_estimate() -> None:
     run_id = begin(world, SIDES, "3")
     _, right = world.backend.calls
     world.wait(2 * 3600)
-    assert [(s, m) for _, s, m in alerts(world, run_id)] == [("0.5", 4_000_000), ("0.8", 4_000_000), ("1.0", 4_000_000)]
+    assert [(s, m) for _, s, m in alerts(world, run_id)] == [("0.5", 4_000_000), ("0.8", 4_000_000), ("1", 4_000_000)]
     assert world.record(run_id).status == "PAUSED"
     assert "$4.00 of it by running attempts, estimated" in (pauses(world, run_id)[0] or "")
     world.answer(paid("0.1"), right)  # it was cheaper than that, but the left side has cost two dollars by now

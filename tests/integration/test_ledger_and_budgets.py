@@ -1,0 +1,285 @@
+"""Ledger, budgets and waste from the command line: the bill again, months, engines that are killed, signals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import signal
+import time
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Project
+
+from skylift.asl.events import BudgetReached, PauseRequested
+from skylift.config import load_config
+from skylift.runtime import Runtime
+
+PIPELINES = """
+import time
+from skylift import pipeline, task
+
+@task(work="30m", cpus=4, memory="8 GiB", spot=True)
+def train(part: int) -> int:
+    return part
+
+@task
+def slow(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+@task
+def fail_once(part: int) -> int:
+    raise ValueError("no")
+
+@pipeline
+def inner(part: int) -> int:
+    return train(part)
+
+@pipeline
+def outer(parts: list[int]) -> int:
+    total = 0
+    for part in parts:
+        total = total + inner(part)
+    return total + train(7)
+
+@pipeline(budget="0.03 USD")
+def held() -> int:
+    first = train(1)
+    second = slow(0.01)
+    return train(first + 1)
+
+@pipeline(budget=0.06)
+def killed() -> int:
+    first = train(1)
+    wait = slow(6)
+    second = train(first + 1)
+    return train(second + 1)
+
+@pipeline
+def failing() -> int:
+    try:
+        return fail_once(1)
+    except ValueError:
+        return 0
+"""
+SETTINGS = '[backends.simulated]\nservices = ["batch"]\nup = "1d"\ndown = "1m"\n'
+VIRTUAL = ("--on", "simulated", "--speed", "max")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = Project(tmp_path)
+    made.write("p.py", PIPELINES)
+    made.write("skylift.toml", SETTINGS)
+    yield made
+
+
+def run(project: Project, name: str, *arguments: str) -> Any:
+    done = project.call("run", f"p.py:{name}", *VIRTUAL, *arguments, "--json")
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def ledger(project: Project, *arguments: str) -> Any:
+    done = project.call("ledger", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def exact(line: Any) -> Fraction:
+    return sum((Fraction(part) for part in line["parts_usd_micro_exact"].values()), Fraction(0))
+
+
+def events(project: Project, run_id: str, kind: type[Any]) -> list[Any]:
+    with Runtime(load_config(project.folder, environ={})) as runtime:
+        return [entry.event for entry in runtime.journal.entries(run_id) if isinstance(entry.event, kind)]
+
+
+def test_the_ledger_is_the_bill_and_months_are_their_runs(project: Project) -> None:
+    first = run(project, "outer", "--parts", "1", "2")
+    second = run(project, "failing")
+    found = ledger(project, first["run_id"])
+    bill = {step["step"]: step["cost_usd_micro"] for step in first["bill"]["steps"]}
+    assert {line["name"]: line["cost_usd_micro"] for line in found["lines"]} == bill
+    assert found["total"]["cost_usd_micro"] == first["bill"]["cost_usd_micro"] > 0
+    whole = Fraction(found["total"]["cost_usd_micro_exact"])
+    assert sum((exact(line) for line in found["lines"]), Fraction(0)) == exact(found["total"]) == whole
+    failed = ledger(project, second["run_id"])["total"]
+    assert failed["failed"] == 1 and failed["parts_usd_micro"]["failed"] >= 0 and failed["parts_usd_micro"]["idle"] > 0
+
+    days = ledger(project, "--since", "1d", "--by", "day")
+    runs = ledger(project, "--pipeline", "outer")
+    assert [line["name"] for line in runs["lines"]] == [first["run_id"]]  # what it called is in it, not beside it
+    assert runs["total"]["cost_usd_micro_exact"] == found["total"]["cost_usd_micro_exact"]
+    assert Fraction(days["total"]["cost_usd_micro_exact"]) == whole + Fraction(failed["cost_usd_micro_exact"])
+    month = time.strftime("%Y-%m", time.gmtime())
+    assert ledger(project, "--month", month, "--by", "pipeline")["runs"] == 2
+    assert ledger(project, "--month", "1999-01")["total"]["cost_usd_micro"] == 0
+
+
+def test_csv_holds_no_formula_and_pictures_are_the_same_twice(project: Project) -> None:
+    answer = run(project, "outer", "--parts", "1", "--name", "=cmd|calc")
+    done = project.call("ledger", answer["run_id"], "--format", "csv")
+    rows = list(csv.reader(io.StringIO(done.stdout)))
+    assert rows[0][0] == "step" and [row[0] for row in rows[1:]] == ["train", "inner/train", "total"]
+    cost = rows[0].index("cost_usd")
+    assert float(rows[3][cost]) == pytest.approx(float(rows[1][cost]) + float(rows[2][cost]), abs=2e-6)
+    pictures = []
+    for name in ("a.svg", "b.svg"):
+        assert project.call("ledger", answer["run_id"], "--plot", name).returncode == 0
+        pictures.append((project.folder / name).read_bytes())
+    assert pictures[0] == pictures[1] and b"inner/train" in pictures[0]
+
+
+def test_own_machines_are_free_and_what_they_would_have_cost_is_said_when_asked(project: Project) -> None:
+    done = project.call("run", "p.py:failing", "--json")
+    run_id = json.loads(done.stdout)["run_id"]
+    found = ledger(project, run_id, "--own-as", "us-east-1", "--transitions")
+    steps = {line["name"]: line for line in found["lines"]}
+    assert steps["fail_once"]["free"] == 1 and steps["fail_once"]["cost_usd_micro"] == 0
+    assert found["total"]["own_on_demand_usd_micro"] >= 0 and found["total"]["own_unknown"] == 0
+    assert steps["(transitions)"]["cost_usd_micro"] == 25 * steps["(transitions)"]["requests"] > 0
+    assert "own machine" in project.call("ledger", run_id).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "of what?"),
+        (("--month", "2026-13"), "--month '2026-13' is no month"),
+        (("--month", "2026-11", "--since", "1d"), "--month and --since both say when"),
+        (("--since", "soon"), "neither a date nor a length of time"),
+        (("some", "--month", "2026-11"), "drop one"),
+        (("--pipeline", "outre"), "no run of a pipeline called 'outre'"),
+        (("--since", "1d", "--own-as", "us-eas-1"), "did you mean us-east-1?"),
+        (("--since", "1d", "--plot", "x.gif"), "name it x.png or x.svg"),
+        (("--since", "1d", "--plot", "no/x.svg"), "there is no folder"),
+        (("--since", "1d", "--json", "--format", "csv"), "contradict each other"),
+    ],
+)
+def test_a_ledger_that_cannot_be_made(project: Project, arguments: tuple[str, ...], said: str) -> None:
+    done = project.call("ledger", *arguments)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
+
+
+# Budgets -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_spent_budget_is_told_and_explained_and_can_be_raised(project: Project) -> None:
+    done = project.call("run", "p.py:held", *VIRTUAL)
+    assert done.returncode == 130 and done.stdout == ""
+    assert "budget: 50 % of $0.03 is spent" in done.stderr and "its budget of $0.03 is spent" in done.stderr
+    [record] = json.loads(project.call("runs", "--json").stdout)["runs"]
+    run_id = record["run_id"]
+    assert record["status"] == "PAUSED" and record["attributes"]["budget"] == "0.03"
+    assert "it is paused, since its budget of $0.03 is spent" in project.call("show", run_id).stdout
+    refused = project.call("resume", run_id)
+    assert refused.returncode == 2 and f"skylift resume {run_id} --budget" in refused.stderr
+    low = project.call("resume", run_id, "--budget", "0.01")
+    assert low.returncode == 2 and "its budget of $0.01 is spent" in low.stderr
+    wrong = project.call("resume", run_id, "--budget", "lots")
+    assert wrong.returncode == 2 and "no amount of US dollars" in wrong.stderr
+    assert project.call("resume", run_id, "--budget", "5 USD", "--json").returncode == 0
+
+
+def test_a_killed_engine_forgets_nothing_of_a_budget(project: Project) -> None:
+    first = project.start("run", "p.py:killed", *VIRTUAL, "--on", "slow=process")
+    assert first.stderr is not None
+    for line in first.stderr:
+        if "slow: started" in line:
+            break
+    first.kill()
+    first.communicate()
+    [record] = json.loads(project.call("runs", "--json").stdout)["runs"]
+    before = events(project, record["run_id"], BudgetReached)
+    stopped = project.call("resume", record["run_id"], timeout=90)
+    assert stopped.returncode == 130, stopped.stderr
+    told = [event.share for event in events(project, record["run_id"], BudgetReached)]
+    assert told == ["0.5", "0.8", "1"] and told[: len(before)] == [event.share for event in before]
+    assert len(events(project, record["run_id"], PauseRequested)) == 1
+    spent = ledger(project, record["run_id"])["total"]["cost_usd_micro"]
+    done = project.call("resume", record["run_id"], "--budget", "1", "--json")
+    assert json.loads(done.stdout)["output"] == 3, done.stderr
+    assert ledger(project, record["run_id"])["total"]["cost_usd_micro"] >= spent > 0
+
+
+def test_a_months_budget_is_of_all_runs_and_their_processes(project: Project) -> None:
+    run(project, "outer", "--parts", "1")
+    spent = ledger(project, "--since", "1d")["total"]["cost_usd_micro"]
+    project.write("skylift.toml", f'{SETTINGS}[budget]\nmonth = "{spent / 1e6:.6f} USD"\nalerts = [0.9]\n')
+    held = run(project, "outer", "--parts", "1")
+    assert held["status"] == "PAUSED" and "the project's budget for" in held["cause"]
+    free = project.call("run", "p.py:failing", "--json")
+    assert json.loads(free.stdout)["status"] == "SUCCEEDED", free.stderr
+    program = "import p\ntry:\n    p.outer.run([1])\nexcept Exception as why:\n    print(type(why).__name__, why)\n"
+    project.write("skylift.toml", f'{SETTINGS}[placement]\n"*" = "simulated"\n[budget]\nmonth = 0.000001\n')
+    said = project.python("-c", program)
+    assert said.stdout.startswith("BudgetSpent run "), (said.stdout, said.stderr)
+    project.write("skylift.toml", f"{SETTINGS}[budget]\nmonth = 100\n")
+    assert project.call("resume", held["run_id"], "--json").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('month = "5 EUR"', "US dollars"),
+        ("month = -1", "US dollars"),
+        ("alerts = [0]", "shares"),
+        ("monht = 1", "month?"),
+    ],
+)
+def test_a_budget_that_is_none(project: Project, text: str, said: str) -> None:
+    project.write("skylift.toml", f"[budget]\n{text}\n")
+    done = project.call("runs")
+    assert done.returncode == 2 and said in done.stderr
+
+
+def test_a_pipelines_budget_that_is_none(project: Project) -> None:
+    project.write("bad.py", 'from skylift import pipeline\n@pipeline(budget="-3 USD")\ndef p() -> int:\n    return 1\n')
+    done = project.call("run", "bad.py")
+    assert done.returncode == 2 and "budget='-3 USD' is no amount of US dollars" in done.stderr
+
+
+# Waste ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_recorder_stops_by_a_signal_and_its_log_can_be_reported(project: Project) -> None:
+    recording = project.start("waste", "record", "--log", "use.jsonl", "--every", "50ms")
+    log = project.folder / "use.jsonl"
+    deadline = time.monotonic() + 30
+    while not log.exists() or log.read_text().count("\n") < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    recording.send_signal(signal.SIGTERM)
+    _, said = recording.communicate(timeout=30)
+    assert recording.returncode == 0 and "lines written" in said
+    done = project.call("waste", "use.jsonl", "--type", "p3.2xlarge", "--plot", "use.png", "--json")
+    found = json.loads(done.stdout)
+    assert found["samples"] >= 3 and found["bad_lines"] == 0 and (project.folder / "use.png").exists()
+    assert found["idle_ms"] + found["busy_ms"] == found["covered_ms"]
+    assert found["small"].startswith("t") and found["paid_usd_micro"] >= found["idle_usd_micro"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("use.csv",), "--type"),
+        (("use.csv", "--type", "p3.2xlarg"), "did you mean p3.2xlarge"),
+        (("use.csv", "--type", "p3.2xlarge", "--region", "mars"), "no price: p3.2xlarge on demand in mars"),
+        (("use.csv", "--type", "p3.2xlarge", "--cpu", "200%"), "200%"),
+        (("nothing.csv", "--type", "p3.2xlarge"), "nothing.csv"),
+        (("empty.csv", "--type", "p3.2xlarge"), "has no line that can be used"),
+        (("record", "--log", "no/use.jsonl", "--every", "1ms", "--count", "1"), "no/use.jsonl"),
+        (("record", "--log", "x", "--rotate", "much"), "--rotate"),
+    ],
+)
+def test_waste_that_cannot_be_told(project: Project, arguments: tuple[str, ...], said: str) -> None:
+    project.write("use.csv", "time,cpu\n2026-11-16T09:00:00Z,1\n")
+    project.write("empty.csv", "time,cpu\n")
+    done = project.call("waste", *arguments)
+    assert done.returncode == 2 and said in done.stderr, done.stderr
