@@ -23,6 +23,10 @@ from skylift.pricing.catalogue import Catalogue, Rule
 from skylift.pricing.places import HOUR_MS, MICRO, Place, billed_ms, hourly
 
 
+HOPELESS = 30
+"""A spot machine on which work takes so many times as long is no way to do it."""
+
+
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """How often a step is done in a run."""
 
@@ -111,7 +115,7 @@ def bid_at(place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread,
         total = sum(one.machine_ms for one in again) / len(again)
         preempted = sum(one.preemptions for one in again) / len(again)
         waiting = sum(one.waiting_ms for one in again) / len(again)
-        if not math.isfinite(total):
+        if not total <= HOPELESS * machine:
             return None
         extra = rate * _exact(max(0.0, total - machine))
         cost += extra
@@ -196,7 +200,7 @@ def _high(one: Bid, load: Load, waves: int, at_once: int, confidence: float) -> 
     slow = one.run.slowest(at_once, confidence)
     repeats = one.run_ms / (one.rework_ms or one.run_ms) if one.run_ms else 1.0
     market = one.around.market
-    if one.place.market == "spot" and market is not None and market.per_hour > 0:
+    if one.place.market == "spot" and market is not None and not market.never:
         took, machine = unlucky(market, one.startup_ms, slow, one.around.checkpoint_ms, confidence)
         expected = one.startup_mean_ms + one.rework_ms
         factor = max(1.0, machine / expected) if expected else 1.0

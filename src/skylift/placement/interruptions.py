@@ -41,6 +41,11 @@ class Interruptions(msgspec.Struct, frozen=True, kw_only=True):
     """How long one waits on average for the first machine."""
     why: str = ""
 
+    @property
+    def never(self) -> bool:
+        """Less than once in a hundred thousand years."""
+        return self.per_hour < 1e-9
+
 
 class Reworked(msgspec.Struct, frozen=True, kw_only=True):
     """Expectations of one step on such a machine."""
@@ -54,7 +59,7 @@ class Reworked(msgspec.Struct, frozen=True, kw_only=True):
 def reworked(startup_ms: float, work_ms: float, market: Interruptions, checkpoint_ms: float | None) -> Reworked:
     """Infinite where it would hardly ever end."""
     rate = market.per_hour / HOUR_MS
-    if rate <= 0:
+    if market.never:
         return Reworked(machine_ms=startup_ms + work_ms, preemptions=0.0, waiting_ms=market.first_ms)
     piece = work_ms if checkpoint_ms is None else min(checkpoint_ms, work_ms)
     whole, rest = (1, 0.0) if piece <= 0 else divmod(work_ms, piece)

@@ -156,7 +156,7 @@ class _Table:
 
     def _delivered(self, step: str, bid: Bid, work_ms: float) -> tuple[float, float]:
         market = bid.around.market if bid.place.market == "spot" else None
-        if market is None or market.per_hour <= 0:
+        if market is None or market.never:
             startup = self._random.uniform(*bid.startup_ms)
             return startup + work_ms, _charge(bid, startup, work_ms)
         timeline = self._timelines.get(step) or Timeline(market, self._random)
