@@ -15,7 +15,9 @@ from skylift.cli.quote import listed, usd
 from skylift.cli.run import Loaded, RunCommand
 
 if TYPE_CHECKING:
+    from skylift.advice.narrowing import Asked
     from skylift.placement.model import Plan, Priced, Totals
+    from skylift.pricing.catalogue import Catalogue
     from skylift.quoting.planning import Planned
     from skylift.quoting.prepare import Subject
     from skylift.quoting.quote import Range
@@ -48,6 +50,11 @@ if TYPE_CHECKING:
 @click.option(
     "--data-at", metavar="CLOUD:REGION", help="Where the inputs of the first steps lie. Default: on your own machine."
 )
+@click.option(
+    "--constraints",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="What it must keep to, as `skylift advise --constraints` writes it.",
+)
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to this file.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the front: .svg or .png.")
 @click.option("--explain", is_flag=True, help="Show every part of each amount, with its formula.")
@@ -71,6 +78,7 @@ def plan(
     types: tuple[str, ...],
     backends: tuple[str, ...],
     data_at: str | None,
+    constraints: Path | None,
     out: Path | None,
     plot: Path | None,
     explain: bool,
@@ -82,6 +90,7 @@ def plan(
 
     Exit status 1 when no plan keeps the limits; then the nearest that there are are shown.
     """
+    from skylift.advice.narrowing import Asked
     from skylift.quoting.ordering import order_of
     from skylift.quoting.planning import plan as planned
 
@@ -94,22 +103,36 @@ def plan(
     with open_runtime() as runtime:
         subject = subject_of(runtime, loaded, target, params, input_text)
         project = project_of(runtime, subject.pipeline, answers)
+        asked = Asked(clouds=clouds, regions=regions, services=services, markets=markets, backends=backends)
+        if constraints is not None:
+            asked = _narrowed(asked, constraints, project.catalogue)
         order = order_of(
             project.catalogue,
             deadline=deadline,
             budget=budget,
             objective=objective,
             confidence=confidence,
-            regions=regions,
-            clouds=clouds,
-            services=services,
-            markets=markets,
+            regions=asked.regions,
+            clouds=asked.clouds,
+            services=asked.services,
+            markets=asked.markets,
             types=types,
-            backends=backends,
+            backends=asked.backends,
             data_at=data_at,
         )
         found = planned(subject, project, order)
     return _answer(found, subject, out, plot, explain=explain, as_json=as_json)
+
+
+def _narrowed(asked: Asked, path: Path, catalogue: Catalogue) -> Asked:
+    """To what advice has left; what a plan cannot see to is said."""
+    from skylift.advice.constraints import read
+    from skylift.advice.narrowing import narrow, notes
+
+    bound = read(path.read_text(encoding="utf-8", errors="replace"), str(path))
+    for note in notes(bound):
+        click.echo(f"to be seen to: {note}", err=True)
+    return narrow(bound, asked, catalogue)
 
 
 def _answer(
