@@ -66,10 +66,14 @@ def check(snapshot: Snapshot) -> None:
     """Raises ValueError, ArithmeticError or LookupError where a text cannot be taken apart or a source is not named."""
     for name, text in snapshot.types.items():
         machine_of(name, text, snapshot.cloud)
-    dated = (*snapshot.tables, *snapshot.advice, *snapshot.rates, *snapshot.rules, *snapshot.set_aside)
-    for row in dated:
-        if row.source not in snapshot.sources:
-            raise LookupError(f"source {row.source!r} is not named")
+    used = (
+        {row.source for row in snapshot.tables}
+        | {row.source for row in snapshot.advice}
+        | {row.source for row in snapshot.rates}
+    )
+    used |= {row.source for row in snapshot.rules} | {row.source for row in snapshot.set_aside}
+    if not used <= snapshot.sources.keys():
+        raise LookupError(f"sources that are not named: {', '.join(sorted(used - snapshot.sources.keys()))}")
     for table in snapshot.tables:
         for name, text in table.prices.items():
             if name not in snapshot.types:
