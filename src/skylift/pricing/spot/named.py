@@ -17,6 +17,7 @@ from skylift.pricing.spot.policies import (
     uniform_progress,
     uniform_progress_from,
 )
+from skylift.pricing.spot.skylift_policy import skylift
 
 
 class PolicyUnknown(SetupError):
@@ -43,6 +44,7 @@ def _time_sliced(slices: int, stays: bool) -> Variant:
 Policies = Mapping[str, tuple[Variant, ...]]
 
 POLICIES: Policies = {
+    "skylift": (Variant(make=skylift),),
     "greedy": (Variant(make=greedy),),
     "time_sliced": tuple(_time_sliced(slices, stays) for slices in SLICES for stays in (False, True)),
     "uniform_progress": (Variant(make=uniform_progress),),
