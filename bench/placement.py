@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 SKYPILOT = System(name="skypilot", title="SkyPilot's optimizer", script="peer_skypilot.py", package="skypilot")
 HOMES = (("aws", "us-east-1"), ("gcp", "us-central1"), ("azure", "eastus"))
 EACH = 6
-"""Machines of each cloud, on-demand and spot: so every step has 36 offers."""
+"""Machines of each cloud, on-demand and spot; a step can run on two thirds of them, so it has 24 offers."""
 BANDWIDTH = 10.0
 """Gbit/s between clouds, as SkyPilot counts."""
 GIGABYTES = (5, 20, 80)
@@ -121,6 +121,7 @@ def beside(turns: int) -> dict[str, Any] | str:
         told = _ask({**question, "cases": cases})
     except (NotInstalled, subprocess.SubprocessError, ValueError) as problem:
         return f"SkyPilot could not be measured here: {problem}"
+    sys.stderr.write(f"SkyPilot {told['version']} has answered\n")
     compared = [
         _compared(case, answer, rows, told["egress"], turns) for case, answer in zip(cases, told["cases"], strict=True)
     ]
@@ -179,10 +180,11 @@ def pipelines(rows: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]
     for name, before in shapes:
         steps = []
         for number, earlier in enumerate(before):
-            work, share = pick.uniform(0.2, 12) * 3600, pick.uniform(0.7, 0.99)
+            work, share = pick.uniform(20, 400) * 3600, pick.uniform(0.7, 0.99)
+            fit = sorted(pick.sample(range(len(rows)), len(rows) * 2 // 3))  # what it can run on, say
             offers = [
-                (row, spot, round(60 + work * (1 - share + share / place["vcpus"]) * pick.uniform(0.9, 1.1), 3))
-                for row, place in enumerate(rows)
+                (row, spot, round(60 + work * (1 - share + share / rows[row]["vcpus"]) * pick.uniform(0.9, 1.1), 3))
+                for row in fit
                 for spot in (False, True)
             ]
             steps.append({"name": f"s{number}", "after": earlier, "gb": pick.choice(GIGABYTES), "offers": offers})
@@ -231,6 +233,8 @@ def _compared(
     case: dict[str, Any], answer: dict[str, Any], rows: list[dict[str, Any]], egress: dict[str, Any], turns: int
 ) -> dict[str, Any]:
     steps, edges = ours(case, rows, egress)
+    if answer["considered"] != len(case["steps"][0]["offers"]):
+        raise ValueError(f"SkyPilot took {answer['considered']} of {len(case['steps'][0]['offers'])} offers of a step")
     theirs = {aim: _fixed(steps, edges, answer[aim]["places"]) for aim in ("cost", "time")}
     slow, fast = theirs["cost"].totals.time_s, theirs["time"].totals.time_s
     deadline = round((slow + fast) / 2, 3)

@@ -38,17 +38,18 @@ def main() -> None:
 
 
 def _write_catalogue(rows: list[dict[str, Any]]) -> None:
+    """Azure sells by region: its file has no zones."""
     root = Path.home() / ".sky" / "catalogs" / "v8"
     for cloud in sorted({row["cloud"] for row in rows}):
         (root / cloud).mkdir(parents=True, exist_ok=True)
         with (root / cloud / "vms.csv").open("w", newline="") as file:
             out = csv.writer(file)
-            out.writerow(COLUMNS.split(","))
+            zoned = cloud != "azure"
+            out.writerow(COLUMNS.split(",") if zoned else COLUMNS.split(",")[:-1])
             for row in rows:
                 if row["cloud"] == cloud:
-                    size = (row["vcpus"], row["memory_gib"], "", row["price"], row["spot"])
-                    zone = "" if cloud == "azure" else row["region"] + "-a"
-                    out.writerow((row["type"], "", "", *size, row["region"], zone))
+                    size = (row["vcpus"], row["memory_gib"], "", row["price"], row["spot"], row["region"])
+                    out.writerow((row["type"], "", "", *size, *([row["region"] + "-a"] if zoned else [])))
 
 
 def _sky(clouds: list[str]) -> Any:
@@ -63,7 +64,9 @@ def _sky(clouds: list[str]) -> Any:
 
 
 def _answered(sky: Any, asked: dict[str, Any], case: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    _, tasks = _dag(sky, asked, case)
+    launchable, *_ = sky.optimizer._fill_in_launchable_resources(tasks[0], None, quiet=True)
+    found: dict[str, Any] = {"considered": sum(map(len, launchable.values()))}
     for aim in case["aims"]:
         target = sky.OptimizeTarget.COST if aim == "cost" else sky.OptimizeTarget.TIME
         took = []
