@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skylift.pricing.catalogue import catalogue
@@ -16,6 +16,8 @@ from skylift.pricing.estimate.rules import Billing, billed_ms, rules
 from skylift.pricing.estimate.uses import Use, read_use
 from skylift.pricing.places import Place, cost
 
+patient = settings(deadline=None)
+"""The catalogue is read by whichever example is the first."""
 MS = st.integers(1, 10**9)
 GIB = st.integers(1, 76_000)  # two of them are less than what the source has prices of
 
@@ -40,6 +42,7 @@ def called(ms: int, times: int, mib: int = 1024) -> dict[str, str]:
     return {"service": "lambda", "memory": f"{mib} MiB", "each": f"{ms}ms", "requests": str(times)}
 
 
+@patient
 @given(MS, st.integers(1, 10**9), st.integers(128, 10240))
 def test_lambda_is_exactly_what_the_formula_says(ms: int, times: int, mib: int) -> None:
     seconds = Fraction(mib, 1024) * Fraction(ms, 1000) * times
@@ -51,6 +54,7 @@ def test_lambda_is_exactly_what_the_formula_says(ms: int, times: int, mib: int) 
     assert of(called(ms, times, mib)).usd == expected
 
 
+@patient
 @given(st.lists(st.tuples(MS, st.integers(1, 10**6)), min_size=1, max_size=4))
 def test_lines_add_up_and_each_is_amount_times_price(uses: list[tuple[int, int]]) -> None:
     found = of(*(called(ms, times) for ms, times in uses), free_tier=True)
@@ -58,18 +62,21 @@ def test_lines_add_up_and_each_is_amount_times_price(uses: list[tuple[int, int]]
     assert found.usd >= 0
 
 
+@patient
 @given(GIB, GIB)
 def test_one_bill_of_two_uses_is_the_bill_of_both_as_one(first: int, second: int) -> None:
     """Across tiers too: they are those of the month, not of the use."""
     assert of(moved(first), moved(second)).usd == of(moved(first + second)).usd
 
 
+@patient
 @given(GIB, st.integers(1, 1000))
 def test_more_costs_more_and_tiers_do_not_jump(gib: int, more: int) -> None:
     step = of(moved(gib + more)).usd - of(moved(gib)).usd
     assert more * Fraction("0.05") <= step <= more * Fraction("0.09")
 
 
+@patient
 @given(MS, st.integers(1, 10**8))
 def test_a_longer_use_of_a_machine_never_costs_less_and_never_more_than_the_full_price(ms: int, more: int) -> None:
     shorter, longer = of(sunk(ms)).usd, of(sunk(ms + more)).usd
@@ -77,12 +84,14 @@ def test_a_longer_use_of_a_machine_never_costs_less_and_never_more_than_the_full
     assert longer - shorter <= Fraction("0.0475") * (Fraction(more + 1000, 3_600_000) + Fraction(1, 60))
 
 
+@patient
 @given(MS)
 def test_sustained_use_takes_off_at_most_thirty_percent(ms: int) -> None:
     full = Fraction("0.0475") * billed_ms(Billing(increment_ms=1000, minimum_ms=60_000), Fraction(ms)) / 3_600_000
     assert full * Fraction("0.7") <= of(sunk(ms)).usd <= full
 
 
+@patient
 @given(
     st.fractions(min_value=0, max_value=10**12), st.sampled_from([1, 100, 1000, 60_000]), st.sampled_from([0, 60_000])
 )
@@ -93,6 +102,7 @@ def test_what_is_begun_is_paid_whole_and_no_more(ms: Fraction, increment: int, m
     assert billed == billing.minimum_ms or billed - ms < increment
 
 
+@patient
 @given(MS, st.integers(1, 10**6))
 def test_a_free_tier_takes_off_and_never_more_than_all(ms: int, times: int) -> None:
     full, free = of(called(ms, times)), of(called(ms, times), free_tier=True)
@@ -100,6 +110,7 @@ def test_a_free_tier_takes_off_and_never_more_than_all(ms: int, times: int) -> N
     assert max(Fraction(0), full.usd - most) <= free.usd <= full.usd
 
 
+@patient
 @given(st.decimals(min_value="0.001", max_value=10**9, places=3))
 def test_amounts_are_read_as_they_are_written(amount: object) -> None:
     exact = Fraction(str(amount))
@@ -110,6 +121,7 @@ def test_amounts_are_read_as_they_are_written(amount: object) -> None:
     assert Fraction(dollars(exact).replace(",", "").removeprefix("$")) == exact
 
 
+@patient
 @given(st.integers(0, 10**9))
 def test_counts_are_whole_in_every_spelling(whole: int) -> None:
     assert count(str(whole), "") == count(f"{whole:,}", "") == whole
@@ -124,6 +136,7 @@ PLACES = (
 )
 
 
+@patient
 @given(st.sampled_from(PLACES), st.integers(1, 120), st.integers(1, 10**7))
 def test_the_calculator_and_the_planner_say_the_same(
     sold: tuple[str, str, str, str, int, int, str | None], steps: int, ms: int
@@ -146,6 +159,7 @@ def test_the_calculator_and_the_planner_say_the_same(
     assert planned is not None and of(use).usd == planned / 10**6
 
 
+@patient
 @given(st.sampled_from(["m5.large", "p3.2xlarge", "c5.9xlarge"]), st.integers(1, 10**8))
 def test_they_say_the_same_of_machines(type: str, ms: int) -> None:
     machine = catalogue().machine(type)
@@ -157,6 +171,7 @@ def test_they_say_the_same_of_machines(type: str, ms: int) -> None:
     assert planned is not None and of({"type": type, "duration": f"{ms}ms"}).usd == planned / 10**6
 
 
+@patient
 @given(st.sampled_from([128, 256, 512, 1024, 2048, 4096, 8192]), st.integers(1, 540_000))
 def test_they_say_the_same_of_googles_functions(memory: int, ms: int) -> None:
     place = Place(
