@@ -117,6 +117,9 @@ class _Walker:
         self._machines = machines
         self._facts = facts
         self._entered = 0
+        self._followed: dict[tuple[int, str], int] = {}
+        """Rounds of a loop that were followed so far, of those whose Choice was known: by flow and state."""
+        self._rounds: dict[tuple[str, str], bool] = {}
         self.steps: dict[str, Kind] = {}
         self.notes: list[str] = []
 
@@ -254,10 +257,22 @@ class _Walker:
             if holds is UNKNOWN:
                 return self._open(place, state, stops, seen, raw)
             if holds:
+                self._go_on(place, state, rule.next)
                 output, variables = _taken(state, rule, seen)
                 return Sequence(), output, variables, rule.next
+        self._go_on(place, state, state.default)
         output, variables = _taken(state, None, seen)
         return Sequence(), output, variables, state.default
+
+    def _go_on(self, place: _Place, state: Choice, way: str | None) -> None:
+        """Count the rounds of a loop that begins as known and goes on as unknown."""
+        if way is None:
+            return
+        key = (state.pointer, way)
+        if key not in self._rounds:
+            self._rounds[key] = graph.goes_round(place.flow, way, state.name, frozenset())
+        here = (id(place), state.pointer)
+        self._followed[here] = self._followed.get(here, 0) + 1 if self._rounds[key] else 0
 
     def _open(
         self, place: _Place, state: Choice, stops: frozenset[str], seen: Seen, raw: Any
@@ -320,6 +335,8 @@ class _Walker:
             )
             body = Either(state=name, options=options, why=why)
         rounds = self._facts.rounds(name, tuple(place.prefix + way for way in round_))
+        done = self._followed.pop((id(place), state.pointer), 0)
+        rounds = msgspec.structs.replace(rounds, seen=tuple(max(0, count - done) for count in rounds.seen))
         tree: Tree = Loop(state=name, body=body, rounds=rounds)
         if not ways:
             ways = sorted({one for each in inside for one in graph.successors(flow.states[each]) if one not in inside})

@@ -1,0 +1,288 @@
+"""`skylift quote`, `skylift plan` and `skylift run --plan` as a user meets them: what is quoted is what is billed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from conftest import Project
+
+TRAINING = """
+from skylift import pipeline, task
+
+
+@task(memory="1 GiB", work="5m")
+def load(n: int) -> list[int]:
+    return list(range(n))
+
+
+@task(work="2h", spot=True, gpu="V100", memory="8 GiB")
+def train(x: int, rate: float) -> float:
+    return x * rate
+
+
+@task(work="20m", cpus=4, memory="4 GiB")
+def test(xs: list[float]) -> float:
+    return max(xs)
+
+
+@pipeline
+def trials(rates: list[float]) -> float:
+    data = load(4)
+    return test([train(4, rate) for rate in rates])
+"""
+
+STEADY = TRAINING.replace("spot=True, ", "")
+
+MEASURED = """
+from skylift import pipeline, task
+
+
+@task
+def spin(n: int) -> int:
+    assert sum(i * i for i in range(400_000))
+    return n
+
+
+@pipeline
+def spins(ns: list[int]) -> list[int]:
+    return [spin(n) for n in ns]
+
+
+@pipeline
+def until(limit: int) -> int:
+    total = 0
+    while total < limit:
+        total = total + spin(3)
+    return total
+"""
+
+RATES = ("--rates", "0.1", "0.2", "0.3")
+
+
+@pytest.fixture
+def project(folder: Project) -> Project:
+    folder.write("training.py", TRAINING)
+    folder.write("steady.py", STEADY)
+    folder.write("measured.py", MEASURED)
+    return folder
+
+
+def asked(project: Project, *arguments: str, status: int = 0) -> Any:
+    done = project.call(*arguments, "--json")
+    assert done.returncode == status, done.stderr
+    return json.loads(done.stdout)
+
+
+def billed(project: Project, *arguments: str) -> int:
+    """Micro-dollars of a run in virtual time."""
+    answer = asked(project, "run", *arguments, "--speed", "max")
+    assert answer["status"] == "SUCCEEDED"
+    return int(answer["bill"]["cost_usd_micro"])
+
+
+# What is quoted is what is billed ------------------------------------------------------------------------------------
+
+
+def test_a_plan_is_billed_within_its_quote(project: Project) -> None:
+    plan = asked(project, "plan", "steady.py", *RATES, "--deadline", "6h", "--budget", "50", "--out", "plan.json")
+    quote = asked(project, "quote", "steady.py", *RATES, "--plan", "plan.json")
+    assert quote["cost_usd_micro"] == plan["quote"]["cost_usd_micro"]
+    assert not quote["at_least"] and not quote["not_known"]
+    bill = billed(project, "steady.py", *RATES, "--plan", "plan.json")
+    spread = quote["cost_usd_micro"]
+    assert spread["p10"] * 0.999 <= bill <= spread["p90"] * 1.001
+    assert bill <= plan["totals"]["cost_high_usd_micro"]
+    assert bill == pytest.approx(plan["totals"]["cost_usd_micro"], rel=0.05), "start-ups are all that is by chance"
+
+
+def test_bought_on_spot_it_is_billed_within_its_quote(project: Project) -> None:
+    project.write("skylift.toml", '[backends.simulated]\ncheckpoint = "10m"\n')
+    plan = asked(project, "plan", "training.py", *RATES, "--markets", "on-demand,spot", "--out", "plan.json")
+    train = next(step for step in plan["steps"] if step["step"] == "train")
+    assert train["offer"]["market"] == "spot"
+    assert {"compute", "start-up", "rework"} <= {part["what"] for part in train["parts"]}
+    assert train["time_high_s"] > train["time_s"]
+    spread = plan["quote"]["cost_usd_micro"]
+    bill = billed(project, "training.py", *RATES, "--plan", "plan.json")
+    assert spread["p10"] * 0.9 <= bill <= max(spread["p90"], plan["totals"]["cost_high_usd_micro"]) * 1.1
+
+
+def test_every_step_runs_on_exactly_what_was_chosen(project: Project) -> None:
+    plan = asked(project, "plan", "steady.py", *RATES, "--regions", "eu-*,us-west-2", "--out", "plan.json")
+    chosen = {step["step"]: step["offer"] for step in plan["steps"]}
+    assert all(offer["region"].startswith(("eu-", "us-west-2")) for offer in chosen.values())
+    asked(project, "run", "steady.py", *RATES, "--plan", "plan.json", "--speed", "max", "--name", "planned")
+    ledger = asked(project, "ledger", "planned")
+    for step, offer in chosen.items():
+        line = next(line for line in ledger["lines"] if line["name"] == step)
+        assert line["places"] == [f"{offer['service']} {offer['instance_type']} {offer['market']}"], step
+        assert all(price["what"].endswith(f"in {offer['region']}") for price in line["prices"]), step
+
+
+def test_a_quote_of_the_current_placement_is_what_it_costs(project: Project) -> None:
+    quote = asked(project, "quote", "steady.py", *RATES, "--on", "simulated")
+    bill = billed(project, "steady.py", *RATES, "--on", "simulated")
+    assert quote["cost_usd_micro"]["p10"] * 0.999 <= bill <= quote["cost_usd_micro"]["p90"] * 1.001
+    assert [step["attempts"]["expected"] for step in quote["steps"]] == [1, 3, 1]
+    parts = [part["usd_micro"] for step in quote["steps"] for part in step["parts"]]
+    assert sum(parts) == pytest.approx(quote["cost_usd_micro"]["expected"], abs=1)
+    assert all(part["formula"] for step in quote["steps"] for part in step["parts"])
+    assert all(step["prices"] for step in quote["steps"])
+
+
+# The history ---------------------------------------------------------------------------------------------------------
+
+
+def test_durations_come_from_earlier_runs(project: Project) -> None:
+    before = asked(project, "quote", "measured.py:spins", "--ns", "1", "2")
+    assert before["at_least"] and any('--work "spin=10m"' in ask for ask in before["not_known"])
+    assert project.call("run", "measured.py:spins", "--ns", "1", "2", "3", "4").returncode == 0
+    after = asked(project, "quote", "measured.py:spins", "--ns", "1", "2")
+    assert not after["at_least"] and after["not_known"] == []
+    (spin,) = after["steps"]
+    assert spin["durations_from"] == "4 attempts before"
+    assert spin["run_ms"]["p10"] < spin["run_ms"]["expected"] < spin["run_ms"]["p90"]
+    assert after["cost_usd_micro"]["expected"] == 0, "machines of one's own send no bill"
+    cloud = asked(project, "plan", "measured.py:spins", "--ns", "1", "2")
+    assert cloud["steps"][0]["cost_usd_micro"] > 0
+
+
+def test_loops_are_known_from_earlier_runs(project: Project) -> None:
+    first = asked(project, "quote", "measured.py:until", "--limit", "1", "--work", "spin=1s")
+    (ask,) = first["not_known"]
+    assert ask.startswith("how often it goes round is not known: --rounds ")
+    loop = ask.partition('"')[2].rpartition("=")[0]
+    said = asked(project, "quote", "measured.py:until", "--limit", "1", "--work", "spin=1s", "--rounds", f"{loop}=3")
+    assert said["steps"][0]["attempts"] == {"low": 3, "expected": 3, "high": 3}
+    assert project.call("run", "measured.py:until", "--limit", "1").returncode == 0
+    after = asked(project, "quote", "measured.py:until", "--limit", "1")
+    assert after["steps"][0]["attempts"] == {"low": 1, "expected": 1, "high": 1}
+
+
+def test_a_plan_asks_for_all_that_it_must_know(project: Project) -> None:
+    done = project.call("plan", "measured.py:until", "--limit", "1")
+    assert done.returncode == 2
+    assert "a plan of until needs to know:" in done.stderr
+    assert '--rounds "' in done.stderr and '--work "spin=10m"' in done.stderr
+
+
+# Limits --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_deadline_makes_it_dearer_and_says_by_how_much(project: Project) -> None:
+    free = asked(project, "plan", "training.py", *RATES)
+    tight = asked(project, "plan", "training.py", *RATES, "--deadline", "3h")
+    assert tight["totals"]["time_high_s"] <= 3 * 3600 < free["totals"]["time_high_s"]
+    assert tight["totals"]["cost_usd_micro"] > free["totals"]["cost_usd_micro"]
+    cost = next(limit for limit in tight["limits_cost"] if limit["limit"] == "deadline")
+    more = tight["totals"]["cost_usd_micro"] - free["totals"]["cost_usd_micro"]
+    assert cost["costs_usd_micro"] == pytest.approx(more, abs=1)
+    assert tight["gap"] == 0
+    assert [point["time_s"] for point in tight["front"]] == sorted(
+        (point["time_s"] for point in tight["front"]), reverse=True
+    )
+    assert {one["step"] for one in tight["runners_up"]} == {"load", "train", "test"}
+    assert all(one["why_not"] for one in tight["runners_up"])
+
+
+def test_the_quickest_within_a_budget(project: Project) -> None:
+    cheap = asked(project, "plan", "training.py", *RATES)
+    quick = asked(project, "plan", "training.py", *RATES, "--objective", "time", "--budget", "40")
+    assert quick["totals"]["time_s"] < cheap["totals"]["time_s"]
+    assert quick["totals"]["cost_high_usd_micro"] <= 40_000_000
+
+
+def test_what_cannot_be_is_said_with_what_could(project: Project) -> None:
+    answer = asked(project, "plan", "training.py", *RATES, "--deadline", "1h", status=1)
+    assert answer["possible"] is False and "the quickest plan takes" in answer["reason"]
+    assert {near["what"] for near in answer["nearest"]} >= {"cheapest", "quickest"}
+    shown = project.call("plan", "training.py", *RATES, "--budget", "1")
+    assert shown.returncode == 1 and shown.stderr.startswith("impossible: the cheapest plan costs")
+    nothing = asked(project, "plan", "training.py", *RATES, "--on", "process", status=1)
+    assert "gpu='V100'" in nothing["without"]["train"]
+
+
+def test_long_steps_are_kept_out_of_functions(project: Project) -> None:
+    answer = asked(project, "plan", "training.py", *RATES, "--services", "function", status=1)
+    assert "no offer of train, test is allowed" in answer["reason"]
+
+
+def test_ones_own_machine_may_compete(project: Project) -> None:
+    plan = asked(
+        project, "plan", "training.py", *RATES, "--on", "process", "--on", "simulated", "--regions", "us-*",
+        "--services", "batch", "--out", "plan.json",
+    )  # fmt: skip
+    load = plan["steps"][0]
+    assert (load["offer"]["backend"], load["cost_usd_micro"]) == ("process", 0)
+    assert plan["steps"][1]["offer"]["backend"] == "simulated"
+    assert billed(project, "training.py", *RATES, "--plan", "plan.json") > 0
+
+
+def test_data_is_moved_at_a_price(project: Project) -> None:
+    """A steady 500 GB out of us-east-1 at $0.02 a GB: what reads them stays there or pays."""
+    near = asked(project, "plan", "steady.py", *RATES, "--data", "load=500G", "--data-at", "aws:us-east-1")
+    assert near["steps"][0]["offer"]["region"] == "us-east-1"
+    far = asked(
+        project, "plan", "steady.py", *RATES, "--data", "load=500G", "--data-at", "aws:us-east-1", "--regions", "eu-*"
+    )
+    (moved,) = [part for part in far["steps"][0]["parts"] if part["what"] == "transfer"]
+    assert moved["usd_micro"] == pytest.approx(500 * 2**30 / 1e9 * 0.02 * 1e6, rel=1e-6)
+
+
+def test_the_picture_of_the_front(project: Project) -> None:
+    pytest.importorskip("matplotlib")
+    done = project.call("plan", "steady.py", *RATES, "--plot", "front.svg")
+    assert done.returncode == 0, done.stderr
+    assert (project.folder / "front.svg").read_text().startswith("<?xml")
+    assert "trials" in (project.folder / "front.svg").read_text()
+
+
+# The plan file -------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_for_another_version_is_refused(project: Project) -> None:
+    asked(project, "plan", "training.py", *RATES, "--out", "plan.json")
+    project.write("training.py", TRAINING.replace('gpu="V100"', 'gpu="A100"'))
+    done = project.call("run", "training.py", *RATES, "--plan", "plan.json", "--speed", "max")
+    assert done.returncode == 2
+    assert "plan.json was made for another version of trials: task train asks for something else now" in done.stderr
+    project.write("training.py", TRAINING.replace("load(4)", "load(5)"))
+    again = project.call("run", "training.py", *RATES, "--plan", "plan.json", "--speed", "max")
+    assert again.returncode == 2 and "its graph has changed" in again.stderr
+
+
+def test_another_input_is_told_of(project: Project) -> None:
+    asked(project, "plan", "steady.py", *RATES, "--out", "plan.json")
+    done = project.call("run", "steady.py", "--rates", "0.5", "--plan", "plan.json", "--speed", "max")
+    assert done.returncode == 0 and "warning[PLAN]: plan.json was made for another input" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("plan", "training.py", *RATES, "--deadline", "soon"), "--deadline='soon' is not a time"),
+        (("plan", "training.py", *RATES, "--deadline=-2h"), "--deadline='-2h' is not a time"),
+        (("plan", "training.py", *RATES, "--budget", "much"), "--budget='much' is no amount"),
+        (("plan", "training.py", *RATES, "--budget=-5"), "--budget='-5' is no amount"),
+        (("plan", "training.py", *RATES, "--regions", "us-eest-1"), "did you mean us-east-1?"),
+        (("plan", "training.py", *RATES, "--types", "p3.2xlrge"), "did you mean p3.2xlarge?"),
+        (("plan", "training.py", *RATES, "--markets", "spot"), "may not be taken away: load, test"),
+        (("plan", "training.py", *RATES, "--work", "trian=1h"), "did you mean 'train'?"),
+        (("plan", "training.py"), "rates is missing"),
+        (("quote", "training.py", *RATES, "--on", "simulatd"), "did you mean simulated?"),
+        (("quote", "training.py", *RATES, "--plan", "none.json"), "none.json cannot be read"),
+        (("quote", "training.py", *RATES, "--width", "x=2"), "--width 'x'"),
+        (("run", "training.py", *RATES, "--plan", "training.py"), "training.py is no plan"),
+        (("run", "training.py", *RATES, "--plan", "p.json", "--on", "simulated"), "both say where steps go"),
+    ],
+)
+def test_bad_input_has_a_clear_answer(project: Project, arguments: tuple[str, ...], says: str) -> None:
+    done = project.call(*arguments)
+    assert done.returncode == 2 and says in done.stderr, done.stderr
+
+
+def test_a_server_is_not_quoted(project: Project) -> None:
+    done = project.call("quote", "training.py", *RATES, env={"SKYLIFT_URL": "http://127.0.0.1:9"})
+    assert done.returncode == 2 and "runs where it is told to" in done.stderr
