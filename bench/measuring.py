@@ -24,6 +24,7 @@ OWN_SCRIPTS = {
     "restart": "ours_restart.py",
     "commit": "ours_commit.py",
     "commit-full": "ours_commit.py",
+    "catalogue": "ours_catalogue.py",
     "checkpoint": "ours_checkpoint.py",
     "checkpoint-torch": "ours_checkpoint.py",
     "checkpoint-stored": "ours_checkpoint.py",
