@@ -117,8 +117,8 @@ WORKS = (
     Work(
         name="catalogue",
         title="The price catalogue, read and searched",
-        how="In a fresh process, beyond what every command imports: the machines of four clouds with a V100 in the United "
-        "States that have a spot price. The median of 9 processes.",
+        how="In a fresh process, beyond what every command imports: the machines of four clouds with a V100 in the "
+        "United States that have a spot price. The median of 9 processes.",
         unit="ms",
         size=9,
         budget=Budget(most=50, of="unit"),

@@ -54,6 +54,7 @@ def test_every_budget_of_the_issue_is_measured() -> None:
         "import": Budget(most=60, of="unit"),
         "memory": Budget(most=250, of="unit"),
         "restart": Budget(most=2, of="unit"),
+        "catalogue": Budget(most=50, of="unit"),
         "container-added": Budget(most=20, of="unit"),
     }
 
