@@ -294,6 +294,8 @@ def test_what_cannot_be_is_refused_with_a_mend(given: dict[str, str], words: str
         ),
         ({"service": "cloud-run", "vcpus": "1", "memory": "1GiB", "duration": "1h"}, "europe-west3"),
         ({"service": "blob", "data": "100GB"}, "$0.0208 per GB-month, westus"),
+        ({"service": "gcp-transfer", "data": "1TB", "to": "region"}, "prices of internet, region:continent"),
+        ({"service": "azure-transfer", "data": "1TB", "to": "zone"}, "prices of internet"),
         ({"service": "s3", "data": "60TB"}, "$0.023 per GB-month up to there"),  # the next 450 TB cost less
         ({"service": "transfer", "data": "151TB"}, "$0.07 per GB up to there"),
         ({"service": "azure-functions", "memory": "1GiB", "duration": "1s", "region": "westus"}, "eastus"),
@@ -307,6 +309,13 @@ def test_a_missing_price_is_said_with_the_nearest_there_is(given: dict[str, str]
     error = refused(**given)
     assert error.code == "NO-PRICE" and "no price in" in error.message
     assert hint in (error.hint or "")
+
+
+@pytest.mark.parametrize("name", ["vertex-ai", "Vertex AI", "digital-ocean", "local-ssd", "azure-container-instances"])
+def test_of_some_services_no_price_is_known(name: str) -> None:
+    error = refused(service=name, hours="1")
+    assert error.code == "NO-PRICE" and "no public source" in error.message
+    assert "the nearest there is:" in str(error.hint)
 
 
 def test_every_option_and_service_is_explained() -> None:

@@ -23,7 +23,7 @@ from skylift.pricing.dates import last_day
 from skylift.pricing.estimate.amounts import EstimateInvalid
 from skylift.pricing.estimate.rules import Rules
 from skylift.pricing.estimate.uses import Use, read_use
-from skylift.pricing.missing import UnknownMachine
+from skylift.pricing.missing import NoPrice, UnknownMachine
 
 LARGEST = 1_000_000
 """Bytes of a file that is read."""
@@ -76,7 +76,7 @@ def _use(node: Any, path: Path, catalogue: Catalogue, rules: Rules, region: str 
     given = {key: _text(entry, path) for key, entry in entries.items()}
     try:
         use = read_use(given, naming, catalogue, rules, region)
-    except (EstimateInvalid, UnknownMachine) as error:
+    except (EstimateInvalid, UnknownMachine, NoPrice) as error:
         if error.message.startswith(f"{path}:"):
             raise
         raise type(error)(f"{path}:{line}: {error.message}", hint=error.hint) from error

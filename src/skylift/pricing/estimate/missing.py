@@ -29,6 +29,7 @@ def no_rate(
     ]
     rows.sort(key=lambda row: (row.market != market, row.region != use.region, row.region, row.as_of))
     near = [f"${row.usd:f} per {row.unit}, {_where(row)}" for row in rows]
+    near = near or [f"prices of {', '.join(catalogue.items(service, cloud))}"]
     return _none(f"{use.name}: {what}", use, market, as_of, near)
 
 

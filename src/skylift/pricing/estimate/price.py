@@ -118,13 +118,13 @@ def _charged(
     start, end = situation.meter.take(item, amount)
     known = situation.rules.end_of(rates[0], use.region)
     if known is not None and end > known:
-        raise no_further_rate(use, charge.say.replace("{to}", use.to or ""), rates[-1], known, end)
+        raise no_further_rate(use, _what(charge, use), rates[-1], known, end)
     lines = [
         rate_line(
             rate,
             part,
             use=use.name,
-            what=charge.say.replace("{to}", use.to or ""),
+            what=_what(charge, use),
             words=words if part == amount else f"{written(part)} of {words}",
             source=situation.catalogue.source(rate),
             region=use.region,
@@ -145,8 +145,12 @@ def _rates(charge: Charge, use: Use, situation: Situation) -> Sequence[Rate]:
         service, item, use.region, use.service.cloud, market=market, as_of=situation.as_of
     )
     if not rates:
-        raise no_rate(use, charge.say, service, item, market, situation.catalogue, situation.as_of)
+        raise no_rate(use, _what(charge, use), service, item, market, situation.catalogue, situation.as_of)
     return rates
+
+
+def _what(charge: Charge, use: Use) -> str:
+    return charge.say.replace("{to}", use.to or "")
 
 
 def item_of(charge: Charge, use: Use) -> str:

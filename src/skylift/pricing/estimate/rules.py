@@ -15,6 +15,7 @@ import msgspec
 from skylift.ports.compute import ServiceClass
 from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate.amounts import EstimateInvalid
+from skylift.pricing.missing import NoPrice
 from skylift.pricing.rows import Rate, Rule
 
 Factor = Literal[
@@ -99,6 +100,15 @@ class Service(msgspec.Struct, frozen=True, kw_only=True):
         return frozenset((*self.needs, *self.one_of, *self.may, "name", "service", "cloud", "region"))
 
 
+class Unpriced(msgspec.Struct, frozen=True, kw_only=True):
+    """A service of which no public source of prices was found."""
+
+    names: tuple[str, ...]
+    title: str
+    near: str
+    """What is nearest to it."""
+
+
 class Free(msgspec.Struct, frozen=True, kw_only=True):
     """An allowance a month for the whole account."""
 
@@ -147,6 +157,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     regions: dict[str, str]
     """Where a cloud's prices are taken from if nobody says."""
     services: tuple[Service, ...]
+    unpriced: tuple[Unpriced, ...]
     free: tuple[Free, ...]
     ends: tuple[End, ...]
     sustained: tuple[Sustained, ...]
@@ -157,6 +168,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         for service in self.services:
             if wanted in (service.name, *service.aliases):
                 return service
+        for missing in self.unpriced:
+            if wanted in missing.names:
+                raise NoPrice(
+                    f"{key} {name!r}: there is no price of {missing.title}: no public source of them was found",
+                    hint=f"the nearest there is: {missing.near}",
+                )
         known = [name for service in self.services for name in (service.name, *service.aliases)]
         near = difflib.get_close_matches(wanted, known, n=1)
         names = ", ".join(service.name for service in self.services)
