@@ -36,11 +36,13 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Quoted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run was expected to cost before it began, in micro-dollars."""
+    """What a run was expected to cost before it began, in micro-dollars. None is not known."""
 
     low: float | None = None
-    expected: float
+    expected: float | None = None
     high: float | None = None
+    steps: dict[str, float] = {}
+    """Expected, by step."""
 
 
 def month_window(month: str) -> Window:
@@ -72,8 +74,18 @@ def runs_in(journal: Journal, window: Window, pipeline: str | None = None) -> It
 class Accounts:
     """Folds runs into a ledger, one at a time."""
 
-    def __init__(self, reader: RunReader, catalogue: Catalogue, ledger: Ledger, *, transitions: bool = False) -> None:
-        """With `transitions` the state transitions of a run are charged as an orchestrator of the cloud would."""
+    def __init__(
+        self,
+        reader: RunReader,
+        catalogue: Catalogue,
+        ledger: Ledger,
+        *,
+        transitions: bool = False,
+        quoted: Quoted | None = None,
+    ) -> None:
+        """With `transitions` the state transitions of a run are charged as an orchestrator of the cloud would. `quoted`
+        is what the runs were quoted, where that is not kept with them."""
+        self._given = quoted
         self._reader = reader
         self._catalogue = catalogue
         self._transitions = transitions
@@ -93,7 +105,7 @@ class Accounts:
         if self._transitions:
             retries = sum(attempt.number > 1 for attempt in view.attempts)
             self._charge_transitions(sum(step.entered for step in view.steps) + retries, by, record, given)
-        quoted = quote_of(record)
+        quoted = self._given or quote_of(record)
         if self.runs and (self.quoted is None or quoted is None):
             self.quoted = None
         elif quoted is not None:
@@ -111,10 +123,40 @@ class Accounts:
 def quote_of(record: RunRecord) -> Quoted | None:
     """What the run was quoted, where it was and that can be read."""
     try:
-        found = msgspec.json.decode(record.attributes.get(QUOTE_ATTRIBUTE, ""))
-        return msgspec.convert(found.get("cost", found), Quoted)
-    except (msgspec.DecodeError, msgspec.ValidationError, AttributeError):
+        return msgspec.json.decode(record.attributes.get(QUOTE_ATTRIBUTE, ""), type=Quoted)
+    except msgspec.DecodeError:
         return None
+
+
+def read_quote(text: bytes) -> Quoted:
+    """Of what `skylift quote --json` prints. Raises ValueError for anything else."""
+    try:
+        found = msgspec.json.decode(text, type=_Printed)
+    except msgspec.DecodeError as problem:
+        raise ValueError(str(problem)) from problem
+    known = [(step.step, step.cost_usd_micro) for step in found.steps]
+    return Quoted(
+        low=found.cost_usd_micro.p10,
+        expected=found.cost_usd_micro.expected,
+        high=found.cost_usd_micro.p90,
+        steps={step: cost.expected for step, cost in known if cost is not None and cost.expected is not None},
+    )
+
+
+class _Range(msgspec.Struct, frozen=True, kw_only=True):
+    p10: float | None = None
+    expected: float | None = None
+    p90: float | None = None
+
+
+class _Step(msgspec.Struct, frozen=True, kw_only=True):
+    step: str
+    cost_usd_micro: _Range | None = None
+
+
+class _Printed(msgspec.Struct, frozen=True, kw_only=True):
+    cost_usd_micro: _Range
+    steps: list[_Step]
 
 
 def _names(by: By, record: RunRecord) -> Callable[[Delivery], str]:
@@ -128,9 +170,10 @@ def _names(by: By, record: RunRecord) -> Callable[[Delivery], str]:
 
 def _sum(one: Quoted, other: Quoted) -> Quoted:
     """Ends of ranges add up to more than the range of the sum: it is widest."""
-    low = None if one.low is None or other.low is None else one.low + other.low
-    high = None if one.high is None or other.high is None else one.high + other.high
-    return Quoted(low=low, expected=one.expected + other.expected, high=high)
+    both = [(getattr(one, name), getattr(other, name)) for name in ("low", "expected", "high")]
+    low, expected, high = [None if first is None or second is None else first + second for first, second in both]
+    steps = {step: one.steps.get(step, 0.0) + other.steps.get(step, 0.0) for step in (*one.steps, *other.steps)}
+    return Quoted(low=low, expected=expected, high=high, steps=steps)
 
 
 def _ms(at: datetime) -> int:

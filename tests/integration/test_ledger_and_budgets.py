@@ -136,6 +136,21 @@ def test_csv_holds_no_formula_and_pictures_are_the_same_twice(project: Project) 
     assert pictures[0] == pictures[1] and b"inner/train" in pictures[0]
 
 
+def test_a_quote_that_was_printed_before_is_compared(project: Project) -> None:
+    quoted = project.call("quote", "p.py:outer", "--parts", "1", "--on", "simulated", "--json")
+    assert quoted.returncode == 0, quoted.stderr
+    project.write("quote.json", quoted.stdout)
+    answer = run(project, "outer", "--parts", "1")
+    found = ledger(project, answer["run_id"], "--quote", "quote.json")
+    expected = json.loads(quoted.stdout)["cost_usd_micro"]["expected"]
+    assert found["quoted_usd_micro"]["expected"] == expected > 0
+    assert set(found["quoted_usd_micro"]["steps"]) == {"train", "inner/train"}
+    said = project.call("ledger", answer["run_id"], "--quote", "quote.json").stderr
+    assert "quoted before: $" in said and "inner/train: quoted $" in said
+    wrong = project.call("ledger", answer["run_id"], "--quote", "p.py")
+    assert wrong.returncode == 2 and "p.py is no quote" in wrong.stderr
+
+
 def test_own_machines_are_free_and_what_they_would_have_cost_is_said_when_asked(project: Project) -> None:
     done = project.call("run", "p.py:failing", "--json")
     run_id = json.loads(done.stdout)["run_id"]

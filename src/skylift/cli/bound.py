@@ -34,3 +34,13 @@ def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, pl
             err=True,
         )
     return msgspec.structs.replace(submission, table=msgspec.structs.replace(table, plan=dict(file.steps)))
+
+
+def quote_of_plan(path: Path) -> dict[str, str]:
+    """What the plan expects the run to cost, as an attribute that the ledger compares with."""
+    from skylift.accounting import QUOTE_ATTRIBUTE, Quoted
+    from skylift.quoting.planfile import read_plan
+
+    plan = read_plan(path).whole
+    quoted = Quoted(expected=float(plan.totals.cost), high=float(plan.totals.cost_high))
+    return {QUOTE_ATTRIBUTE: msgspec.json.encode(quoted).decode()}

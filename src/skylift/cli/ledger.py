@@ -15,7 +15,7 @@ from skylift.cli.parts import open_runtime
 from skylift.errors import SetupError
 
 if TYPE_CHECKING:
-    from skylift.accounting import Accounts, Window
+    from skylift.accounting import Accounts, Quoted, Window
     from skylift.ports.journal import RunRecord
     from skylift.pricing.catalogue import Catalogue
     from skylift.pricing.compare import Comparison
@@ -46,6 +46,7 @@ class LedgerInvalid(SetupError):
 @click.option(
     "--compare", metavar="CLOUD[:REGION],…", help="What RUN would have cost elsewhere: aws,gcp,azure:westeurope."
 )
+@click.option("--quote", "quote_file", type=click.Path(path_type=Path), help="Compare with this: skylift quote --json.")
 @click.option("--transitions", is_flag=True, help="Charge state transitions, as the cloud's orchestrator would.")
 def ledger(
     run: str | None,
@@ -59,6 +60,7 @@ def ledger(
     artifacts: str | None,
     own_as: str | None,
     compare: str | None,
+    quote_file: Path | None,
     transitions: bool,
 ) -> None:
     """What RUN cost, or all runs of a month or a pipeline: exact amounts by the catalogue, with waste named.
@@ -80,8 +82,9 @@ def ledger(
     if plot is not None:
         check_plot(plot)
     given = Ledger(known, moved=None if artifacts is None else Moved(artifacts=artifacts), own_in=own_as)
+    quoted = None if quote_file is None else _quoted(quote_file, run)
     with open_runtime() as runtime:
-        accounts = Accounts(runtime.reader, known, given, transitions=transitions)
+        accounts = Accounts(runtime.reader, known, given, transitions=transitions, quoted=quoted)
         for record in _records(runtime, run, window, pipeline):
             accounts.add(record, by, window)
         elsewhere = None if clouds is None else comparison_of(runtime.reader, runtime.reader.record(run or ""), clouds)
@@ -133,6 +136,17 @@ def _records(runtime: Runtime, run: str | None, window: Window, pipeline: str | 
         near = difflib.get_close_matches(pipeline, names, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are runs of: {', '.join(names[:8]) or 'none'}"
         raise LedgerInvalid(f"no run of a pipeline called {pipeline!r}", hint=hint)
+
+
+def _quoted(file: Path, run: str | None) -> Quoted:
+    from skylift.accounting import read_quote
+
+    if run is None:
+        raise LedgerInvalid(f"--quote {file} is of one run, and none is named", hint="name it: skylift ledger RUN")
+    try:
+        return read_quote(file.read_bytes())
+    except ValueError as problem:
+        raise LedgerInvalid(f"{file} is no quote: {problem}", hint="skylift quote FILE --json > quote.json") from None
 
 
 def _form(form: Format | None, as_json: bool) -> Format:

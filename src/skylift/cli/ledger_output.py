@@ -13,7 +13,7 @@ import click
 from skylift.cli.output import counted, duration, print_table, size
 
 if TYPE_CHECKING:
-    from skylift.accounting import Accounts
+    from skylift.accounting import Accounts, Quoted
     from skylift.pricing.ledger import Line
 
 WORDS = {
@@ -65,7 +65,6 @@ def _row(line: Line) -> tuple[str, ...]:
 
 def print_notes(accounts: Accounts) -> None:
     """What the amounts rest on, and what is not in them."""
-    from skylift.pricing.bill import usd
 
     total = accounts.ledger.total
     for price in total.prices:
@@ -76,11 +75,24 @@ def print_notes(accounts: Accounts) -> None:
         click.echo(f"{size(total.unpriced_bytes)} moved where there is no price for it: in no amount", err=True)
     if accounts.cancelled:
         click.echo(f"{counted(accounts.cancelled, 'attempt')} given up while running: not metered", err=True)
-    quoted = accounts.quoted
-    if quoted is not None:
-        ends = "" if quoted.low is None or quoted.high is None else f" ({_usd(quoted.low)} to {_usd(quoted.high)})"
-        ratio = f", {float(total.cost) / quoted.expected:.0%} of it" if quoted.expected else ""
-        click.echo(f"quoted before: {_usd(quoted.expected)}{ends}; it cost {usd(total.cost)}{ratio}", err=True)
+    if accounts.quoted is not None:
+        _print_quote(accounts, accounts.quoted)
+
+
+def _print_quote(accounts: Accounts, quoted: Quoted) -> None:
+    """What was expected beside what it cost: in all, and of each step that has a line."""
+    from skylift.pricing.bill import usd
+
+    cost = accounts.ledger.total.cost
+    expected = "not known" if quoted.expected is None else _usd(quoted.expected)
+    ends = [] if quoted.low is None else [f"at least {_usd(quoted.low)}"]
+    ends += [] if quoted.high is None else [f"at most {_usd(quoted.high)}"]
+    span = f" (likely {', '.join(ends)})" if ends else ""
+    ratio = f", {float(cost) / quoted.expected:.0%} of it" if quoted.expected else ""
+    click.echo(f"quoted before: {expected}{span}; it cost {usd(cost)}{ratio}", err=True)
+    for name, line in accounts.ledger.lines.items():
+        if name in quoted.steps:
+            click.echo(f"  {name}: quoted {_usd(quoted.steps[name])}, cost {usd(line.cost)}", err=True)
 
 
 def _usd(micro: float) -> str:

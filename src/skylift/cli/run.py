@@ -153,9 +153,10 @@ def run(
         submission, value = prepared(runtime, found, loaded, params, given)
         check_tasks(attributes, submission.table.tasks, runtime.config)
         if plan_path is not None:
-            from skylift.cli.bound import on_plan
+            from skylift.cli.bound import on_plan, quote_of_plan
 
             submission = on_plan(runtime, submission, value, plan_path, places)
+            attributes |= quote_of_plan(plan_path)
         if (warning := kept_nowhere(attributes, submission.table.tasks, runtime.config)) is not None:
             click.echo(f"warning[KEEP]: {warning}", err=True)
         if every is not None:

@@ -63,6 +63,8 @@ def _header(record: RunRecord, status: str) -> None:
     click.echo(f"status    {status}")
     click.echo(f"started   {when(record.created_ms)}, {took}")
     for key, value in record.attributes.items():
+        if key.startswith("skylift."):  # for programs
+            continue
         click.echo(f"{key:<9} {value}")
     if record.error or record.cause:
         said = ": ".join(filter(None, (record.error, shorten(message_of(record.cause), 300))))

@@ -11,6 +11,7 @@ import pytest
 from engine_world import SKYLIFT, ManualBackend, World
 
 from skylift.asl.events import BudgetReached, PauseRequested, RedriveRequested, ResumeRequested, Usage
+from skylift.engine.budgets import LOOK_MS
 from skylift.engine.inputs import Recover, Send
 from skylift.engine.limits import BudgetPlan
 from skylift.engine.spending import MonthAccount, begin_of, catalogue_price, month_of
@@ -341,3 +342,21 @@ def test_a_turn_that_is_thrown_away_counts_once() -> None:
     world.wait(5)
     assert world.record(run_id).status == "RUNNING"  # not 6 of 5
     assert [(scope, share) for scope, share, _ in alerts(world, run_id)] == [("run", "0.5")]
+
+
+def test_engines_on_one_store_see_each_others_spending_after_a_while() -> None:
+    """Until then each counts what it knew: the overshoot is what the others spend in `LOOK_MS`."""
+    plan = BudgetPlan(month="4")
+    one = world_of(budget=plan)
+    first = begin(one, budget=None)
+    other = world_of(journal=one.journal, clock=one.clock, budget=plan)
+    other.owner = "other-engine"
+    other.restart(owner="other-engine", is_alive=lambda owner: True)
+    second = other.start(CHAIN, attributes={})
+    one.answer(paid("2.5"))
+    other.answer(paid("2.5"))
+    assert {world.record(run).status for world, run in ((one, first), (other, second))} == {"RUNNING"}
+    one.backend.status = other.backend.status = "queued"
+    one.clock.advance(LOOK_MS)
+    one.settle()
+    assert one.record(first).status == "PAUSED" and "$5.00" in (pauses(one, first)[0] or "")
