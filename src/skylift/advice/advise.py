@@ -13,9 +13,9 @@ from skylift.advice.open_questions import questions
 from skylift.advice.options import options, services
 from skylift.advice.places import place_of
 from skylift.advice.project import Project, answers
-from skylift.advice.ranking import ranking
+from skylift.advice.ranking import matters, ranking
 from skylift.advice.reading import ProjectInvalid
-from skylift.advice.report import Binding, Ranked, Report
+from skylift.advice.report import Asked, Binding, Ranked, Report
 from skylift.advice.rules import Fired, apply, contradicting
 from skylift.pricing.catalogue import Catalogue
 
@@ -33,10 +33,11 @@ def advise(project: Project, catalogue: Catalogue) -> Report:
     bound = constraints.of(project, fired)
     ranked = ranking(project, fired)
     shown_figures = [*_relevant(project, figures), *_published(project, catalogue)]
+    asked = questions(project, fired, hanging, ranked, shown_figures)
     return Report(
         project=project.project,
         description=project.description,
-        verdict=_verdict(ranked, fired),
+        verdict=_verdict(ranked, fired) + _unsure(asked, together=matters([one.rule for one in hanging], ranked)),
         recommended=_first(ranked, fired),
         by_purpose=_by_purpose(project, ranked),
         if_cleared=_if_cleared(project, fired),
@@ -45,7 +46,7 @@ def advise(project: Project, catalogue: Catalogue) -> Report:
         curves=curves({one.id: one for one in shown_figures}),
         constraints=bound,
         lock_in=_lock_in(_first(ranked, fired)),
-        questions=questions(project, fired, hanging, ranked, shown_figures),
+        questions=asked,
         assumptions=_assumptions(book, shown_figures),
         answers={path: shown(given) for path, given in answers(project).items()},
     )
@@ -82,6 +83,14 @@ def _verdict(ranked: Sequence[Ranked], fired: Sequence[Fired]) -> str:
     behind = best.score - second.score
     how = "Close to it" if behind <= CLOSE else "Runner-up"
     return f"{answer}: {best.option.title}. {how}, {behind} behind: {second.option.title}."
+
+
+def _unsure(asked: Sequence[Asked], *, together: bool) -> str:
+    """How many questions can turn the answer, or lift what rules set-ups out, by themselves; else whether all can."""
+    alone = sum(one.matters for one in asked)
+    if alone:
+        return f" {alone} open question{' bears' if alone == 1 else 's bear'} on that."
+    return " No open question bears on that alone, several together do." if together else ""
 
 
 def _liftable(one: Fired) -> bool:

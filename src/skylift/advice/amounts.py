@@ -10,7 +10,7 @@ import re
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
-_NUMBER = r"\d+(?:[ ,_]\d{3})*(?:\.\d+)?(?:e\d+)?"
+_NUMBER = r"\d+(?:[ ,_]\d{3})*(?:\.\d+)?"
 
 
 class Amount:

@@ -164,7 +164,7 @@ def _lock_in(report: Report) -> tuple[Block, ...]:
 
 def _questions(report: Report) -> tuple[Block, ...]:
     rows = tuple(
-        ("can change the answer" if one.matters else "", one.text, one.path or "", one.why) for one in report.questions
+        ("bears on the answer" if one.matters else "", one.text, one.path or "", one.why) for one in report.questions
     )
     return (Table(("", "question", "answer", "why"), rows),) if rows else ()
 

@@ -20,6 +20,7 @@ Cloud = Literal["aws", "gcp", "azure", "lambda"]
 Text: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
 Count: TypeAlias = Annotated[int, Meta(ge=0, le=10**15)]
+Positive: TypeAlias = Annotated[int, Meta(ge=1, le=10**15)]
 Hours: TypeAlias = Annotated[float, Meta(ge=0, le=744)]
 PerSecond: TypeAlias = Annotated[float, Meta(ge=0, le=10**9)]
 
@@ -116,7 +117,7 @@ class Hardware(Section, frozen=True, kw_only=True):
     ] = None
     hours_per_month: Annotated[Hours | None, Meta(description="For how many hours a month is it busy, of 730?")] = None
     machines_at_once: Annotated[
-        Count | None, Meta(description="How many such machines would be busy at the same time?")
+        Positive | None, Meta(description="How many such machines would be busy at the same time?")
     ] = None
     longest_step: Annotated[Span | None, Meta(description="How long does the longest single piece of work take?")] = (
         None

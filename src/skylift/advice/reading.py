@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from typing import Any
 
@@ -9,6 +10,7 @@ import msgspec
 
 from skylift.advice.amounts import Amount
 from skylift.advice.project import Project
+from skylift.advice.questions import near, question, questions
 from skylift.config.fields import meant
 from skylift.errors import SetupError
 
@@ -31,9 +33,16 @@ def read_project(text: str, name: str) -> Project:
 def to_project(answers: Any, lines: dict[str, int], name: str) -> Project:
     """From what a file holds; `lines` says where each path stands in it."""
     try:
-        return msgspec.convert(answers, Project, dec_hook=_amount)
+        project = msgspec.convert(answers, Project, dec_hook=_amount)
     except msgspec.ValidationError as problem:
         raise _refused(str(problem), answers, lines, name) from None
+    known = [one.path for one in questions()]
+    for path in project.skipped:
+        if path not in known:
+            like = difflib.get_close_matches(path, known, n=1)
+            said = f"{_where(name, 'skipped', lines)}: skipped holds {path!r:.80}: there is no such question"
+            raise ProjectInvalid(said, hint=f"did you mean {like[0]}?" if like else "write for example data.size")
+    return project
 
 
 def parsed(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
@@ -173,7 +182,5 @@ def _plain(said: str) -> str:
 
 
 def _choices(path: str, value: Any) -> str | None:
-    from skylift.advice.questions import near, question
-
     asked = question(re.sub(r"\[[^\]]*\].*", "", path))
     return None if asked is None else near(asked, value)
