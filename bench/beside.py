@@ -23,7 +23,7 @@ def _tables(folder: Path) -> Iterator[list[str]]:
     spot = _read(folder / "spot.json")
     if spot is not None:
         head = ["## Spot policies", "", "Mean cost over on-demand only; how it was measured: [SPOT.md](SPOT.md)."]
-        yield [*head, "", *spot_report.means_table(spot)]
+        yield [*head, "", *spot_report.means_table(spot), "", *spot_report.held_out_table(spot)]
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from typing import Any
 
 from bench.beside import with_tables_of_others
 from bench.machine import facts, load
+from bench.spot_folds import OURS, Fold, sections
 from bench.spot_report import as_markdown
 from skylift.pricing.spot.evaluate import evaluate
 from skylift.pricing.spot.intervals import Costs, interval_of_mean, interval_of_ratio, mean
@@ -32,17 +33,12 @@ from skylift.pricing.spot.traces import Trace
 HERE = Path(__file__).resolve().parent
 TRACES = HERE.parents[1] / "shared" / "data" / "spot_traces.json"
 MATCH = "availability/aws-10-26-2022/"
-ELSEWHERE = (
-    (
-        "Other zones, machines and months",
-        "preemption/aws-04-",
-        "machines that ran in spring 2023, of kind preemption",
-    ),
-)
-"""Title, what the names of the traces have in them, and what they are."""
+OTHERS = "preemption/aws-04-"
+"""Nothing was fitted to them."""
 STARTS = 40
+STARTS_HELD_OUT = 20
+"""Of each trace; a section costs as much as the whole table of the published markets."""
 RATIOS = ("0.3", "0.1")
-OURS = "skylift"
 BAR = "bar"
 """The best of the published policies, chosen for each configuration in hindsight."""
 
@@ -58,35 +54,33 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     traces = select_traces(options.traces, options.match).traces
     published = not options.quick and (options.traces, options.match) == (TRACES, MATCH)
-    results = {**measure(traces, 4 if options.quick else STARTS), "published": published, "elsewhere": []}
+    results: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": facts(), "published": published}
+    results |= measure([Fold(judged=traces, policies=POLICIES)], 4 if options.quick else STARTS)
+    results |= {"held_out": []}
     if published:
-        results["elsewhere"] = [_elsewhere(*one) for one in ELSEWHERE]
-        results["machine"]["load at the end"] = load()
-        _write(results)
+        _measure_held_out(results, traces)
     else:
         sys.stdout.write(as_markdown(results))
     return 0
 
 
-def measure(traces: Sequence[Trace], starts: int) -> dict[str, Any]:
-    results: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": facts(), "starts": starts}
-    results |= {"traces": [trace.name for trace in traces], "prices": _prices(traces, starts)}
-    results["machine"]["load at the end"] = load()
-    return results
+def _measure_held_out(results: dict[str, Any], traces: Sequence[Trace]) -> None:
+    """What was measured is kept after each section."""
+    _write(results)
+    for section in sections(traces, select_traces(TRACES, OTHERS).traces):
+        _say(section.title)
+        found = measure(section.folds, STARTS_HELD_OUT)
+        results["held_out"].append({"title": section.title, "what": section.what, "published": False, **found})
+        results["machine"]["load at the end"] = load()
+        _write(results)
 
 
-def _elsewhere(title: str, match: str, what: str) -> dict[str, Any]:
-    traces = select_traces(TRACES, match).traces
-    found = {"title": title, "what": what, "traces": [trace.name for trace in traces], "published": False}
-    return {**found, "starts": STARTS, "prices": _prices(traces, STARTS)}
-
-
-def _prices(traces: Sequence[Trace], starts: int) -> list[dict[str, Any]]:
-    found = []
+def measure(folds: Sequence[Fold], starts: int) -> dict[str, Any]:
+    prices = []
     for ratio in RATIOS:
-        rows, costs = _at_price(traces, ratio, starts)
-        found.append({"spot_ratio": float(ratio), "configurations": rows, **_over_all(rows, costs)})
-    return found
+        rows, costs = _at_price(folds, ratio, starts)
+        prices.append({"spot_ratio": float(ratio), "configurations": rows, **_over_all(rows, costs)})
+    return {"traces": [trace.name for fold in folds for trace in fold.judged], "starts": starts, "prices": prices}
 
 
 def jobs(ratio: str) -> Iterator[Job]:
@@ -97,28 +91,28 @@ def jobs(ratio: str) -> Iterator[Job]:
                 yield Job(work=work, deadline=deadline, changeover=changeover, ratio=Fraction(ratio))
 
 
-def _at_price(traces: Sequence[Trace], ratio: str, starts: int) -> tuple[list[dict[str, Any]], list[dict[str, Costs]]]:
+def _at_price(folds: Sequence[Fold], ratio: str, starts: int) -> tuple[list[dict[str, Any]], list[dict[str, Costs]]]:
     """Of each configuration its row, and the cost of every window by policy."""
     rows, costs = [], []
     for job in jobs(ratio):
         begun = time.perf_counter()
-        found = evaluate(traces, job, starts, POLICIES)
+        found = [evaluate(fold.judged, job, starts, fold.policies) for fold in folds]
         seconds = time.perf_counter() - begun
-        best = min(PUBLISHED, key=lambda name: found.policies[name].cost)
-        rows.append(
-            {
-                "work_hours": job.work / 30,
-                "deadline_hours": job.deadline / 30,
-                "restart_hours": job.changeover / 30,
-                "costs": {name: result.cost for name, result in found.policies.items()}
-                | {BAR: mean(found.costs[best])},
-                "late": {name: result.late for name, result in found.policies.items()},
-                "slices": found.policies["time_sliced"].slices,
-                "bar": best,
-                "seconds": seconds,
-            }
-        )
-        costs.append({**found.costs, BAR: found.costs[best]})
+        windows = {name: [trace for one in found for trace in one.costs[name]] for name in found[0].costs}
+        best = min(PUBLISHED, key=lambda name: mean(windows[name]))
+        windows[BAR] = windows[best]
+        row = {
+            "work_hours": job.work / 30,
+            "deadline_hours": job.deadline / 30,
+            "restart_hours": job.changeover / 30,
+            "costs": {name: mean(each) for name, each in windows.items()},
+            "late": {name: max(one.policies[name].late for one in found) for name in found[0].policies},
+            "slices": [one.policies["time_sliced"].slices for one in found],
+            "bar": best,
+            "seconds": seconds,
+        }
+        rows.append(row)
+        costs.append(windows)
         _say(f"spot at {ratio}: {len(rows)} of 27 configurations, {seconds:.1f} s")
     return rows, costs
 
@@ -132,8 +126,6 @@ def _over_all(rows: list[dict[str, Any]], costs: list[dict[str, Costs]]) -> dict
         interval = interval_of_mean(windows[name])
         late = max(row["late"].get(name, 0.0) for row in rows)
         found["means"][name] = {"cost": mean(windows[name]), "low": interval.low, "high": interval.high, "late": late}
-    if OURS not in POLICIES:
-        return found
     for name in (BAR, *PUBLISHED, OMNISCIENT):
         interval = interval_of_ratio(windows[OURS], windows[name])
         below = sum(row["costs"][OURS] < row["costs"][name] for row in rows)
