@@ -66,6 +66,8 @@ COMMANDS_IN_ORDER = (
     "resume",
     "redrive",
     "answer",
+    "quote",
+    "plan",
     "rightsize",
     "spot",
     "advise",
