@@ -126,7 +126,7 @@ def _each(results: dict[str, Any]) -> Iterator[str]:
         names = [name for name in TITLES if name in price["means"]]
         yield f"## Each configuration, spot at {price['spot_ratio']:g}"
         yield ""
-        yield f"| work | deadline | launch | {' | '.join(TITLES[name] for name in names)} | late | seconds |"
+        yield f"| work | deadline | launch | {' | '.join(TITLES[name] for name in names)} | late | processor seconds |"
         yield f"|---|---|---|{'---|' * len(names)}---|---|"
         for row in price["configurations"]:
             yield _row(row, names)
@@ -143,8 +143,8 @@ def _row(row: dict[str, Any], names: list[str]) -> str:
 def _notes(results: dict[str, Any]) -> Iterator[str]:
     yield "- Time-sliced is the best of 2, 4, 6, 8, 12, 16 and 24 slices, and of idling and staying where a slice's"
     yield "  share is done; the number of slices is in brackets."
-    yield "- Late is the largest share of late jobs among all policies; seconds is one `skylift spot evaluate`, all"
-    yield "  policies and the optimum, on one core."
+    yield "- Late is the largest share of late jobs among all policies; processor seconds are of one evaluation, all"
+    yield "  policies and the optimum."
     yield "- The prior of Skylift's policy, a few rates, is fitted to the markets of the first table. For markets that"
     yield "  are held out it is fitted without them."
     yield "- Intervals are of 95 %, from a bootstrap over the traces and the starts within each. Those of a comparison"
