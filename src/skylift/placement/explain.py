@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from skylift.errors import SetupError
 from skylift.placement.front import DEADLINES, front
 from skylift.placement.model import (
     Edge,
     Explanation,
-    Impossible,
     Limits,
     Plan,
     Priced,
@@ -22,10 +22,10 @@ from skylift.placement.model import (
     Step,
     Table,
 )
-from skylift.placement.optimise import dollars, duration, high_of, optimise, time_of, without
+from skylift.placement.optimise import dollars, duration, high_of, moved, rows_of, time_of, totals_of, without
 from skylift.placement.problem import MICRO_S, Problem, micros, problem_of
 from skylift.placement.pruning import FACETS, allowed
-from skylift.placement.search import SECONDS
+from skylift.placement.search import SECONDS, best
 
 LOOKED_AT = 50
 """Of each step's offers, beside those that nothing beats: the cheapest and the quickest."""
@@ -39,12 +39,13 @@ def explained(
     deadlines: int = DEADLINES,
     seconds: float = SECONDS,
 ) -> Plan:
-    """The plan with its explanation. `seconds` is what the solver may take for each question."""
-    limits = plan.limits
+    """The plan with its explanation. `seconds` is what the solver may take for each question; a point of the front
+    gets a third of it."""
+    problem = problem_of(steps, plan.limits, edges)
     explanation = Explanation(
-        runners_up=tuple(runners_up(plan, steps, edges)),
-        shadows=tuple(shadows(plan, steps, edges, seconds)),
-        front=front(steps, limits, edges=edges, deadlines=deadlines, seconds=seconds),
+        runners_up=tuple(runners_up(plan, steps, edges, problem)),
+        shadows=tuple(shadows(plan, steps, edges, seconds, problem)),
+        front=front(steps, plan.limits, edges=edges, deadlines=deadlines, seconds=seconds / 3, problem=problem),
     )
     return msgspec.structs.replace(plan, explanation=explanation)
 
@@ -60,10 +61,12 @@ class _Other(NamedTuple):
     """The longest path through the step with it, in microseconds."""
 
 
-def runners_up(plan: Plan, steps: Sequence[Step], edges: Sequence[Edge] = ()) -> list[RunnerUp]:
+def runners_up(
+    plan: Plan, steps: Sequence[Step], edges: Sequence[Edge] = (), problem: Problem | None = None
+) -> list[RunnerUp]:
     """Of each step the best offer that the plan could have instead, and where there is one that would be better if it
     kept the limits, that too."""
-    problem = problem_of(steps, plan.limits, edges)
+    problem = problem or problem_of(steps, plan.limits, edges)
     around = _Around(plan, problem, edges)
     found: list[RunnerUp] = []
     for number, step in enumerate(steps):
@@ -213,25 +216,50 @@ class _Around:
         return "; ".join(words)
 
 
-def shadows(plan: Plan, steps: Sequence[Step], edges: Sequence[Edge] = (), seconds: float = SECONDS) -> list[Shadow]:
+def shadows(
+    plan: Plan,
+    steps: Sequence[Step],
+    edges: Sequence[Edge] = (),
+    seconds: float = SECONDS,
+    problem: Problem | None = None,
+) -> list[Shadow]:
     """What each limit costs: the best plan without it, all the others staying."""
     limits = plan.limits
-    set_ones = [name for name in ("deadline_s", "budget", *FACETS) if getattr(limits, name) not in (None, ())]
-    return [_shadow(plan, steps, edges, name, seconds) for name in set_ones]
+    problem = problem or problem_of(steps, limits, edges)
+    found = []
+    for name in ("deadline_s", "budget", *FACETS):
+        if getattr(limits, name) not in (None, ()):
+            free = _freed(problem, steps, limits, edges, name)
+            try:
+                found.append(_shadow(plan, steps, edges, name, free, seconds))
+            except SetupError:  # not in the time: nothing is said of it
+                continue
+    return found
 
 
-def _shadow(plan: Plan, steps: Sequence[Step], edges: Sequence[Edge], name: str, seconds: float) -> Shadow:
+def _freed(problem: Problem, steps: Sequence[Step], limits: Limits, edges: Sequence[Edge], name: str) -> Problem:
+    """Only limits on what is bought change which offers there are."""
+    if name == "deadline_s":
+        return problem.with_limits(None, problem.budget)
+    if name == "budget":
+        return problem.with_limits(problem.deadline, None)
+    return problem_of(steps, without(limits, name), edges)
+
+
+def _shadow(
+    plan: Plan, steps: Sequence[Step], edges: Sequence[Edge], name: str, free: Problem, seconds: float
+) -> Shadow:
     limits = plan.limits
-    other = optimise(steps, without(limits, name), plan.objective, edges=edges, seconds=seconds)
+    chosen = best(free, plan.objective, seconds).chosen
+    assert chosen is not None, "the plan itself keeps the other limits"
+    priced = rows_of(steps, chosen)
+    totals = totals_of(free, priced, moved(steps, priced, edges), limits)
     limit, value = name.removesuffix("_s"), _shown(limits, name)
-    if isinstance(other, Impossible):  # it cannot be: the plan itself keeps the other limits
-        return Shadow(limit=limit, value=value, without=None, costs=Fraction(0), takes_s=0.0, says=other.reason)
-    costs = plan.totals.cost - other.totals.cost
-    takes = plan.totals.time_high_s - other.totals.time_high_s
+    costs, takes = plan.totals.cost - totals.cost, plan.totals.time_high_s - totals.time_high_s
     return Shadow(
         limit=limit,
         value=value,
-        without=other.totals,
+        without=totals,
         costs=costs,
         takes_s=takes,
         says=_says(plan, limit, value, costs, takes),

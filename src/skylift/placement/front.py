@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from skylift.errors import SetupError
 from skylift.placement.model import Edge, Front, Limits, Point, Step
 from skylift.placement.optimise import moved, rows_of, totals_of, without
 from skylift.placement.problem import Option, Problem, Worth, problem_of, worth
@@ -24,10 +25,12 @@ def front(
     edges: Sequence[Edge] = (),
     deadlines: int = DEADLINES,
     seconds: float = SECONDS,
+    problem: Problem | None = None,
 ) -> Front:
-    """Whatever the deadline and the budget; limits on what is bought stay. `seconds` is for each point."""
+    """Whatever the deadline and the budget; limits on what is bought stay. `seconds` is for each point, `problem` what
+    is known of the steps already."""
     free = without(limits, "deadline_s", "budget")
-    problem = problem_of(steps, free, edges)
+    problem = (problem or problem_of(steps, free, edges)).with_limits(None, None)
     if problem.empty():
         return Front(points=(), whole=True, says="a step has no offer within the limits: there is no plan")
     swept = sweep(problem, "front", WORK)
@@ -68,7 +71,10 @@ def _sampled(
     found = [(slow, ends[0], 0.0)]
     for number in range(1, deadlines - 1):
         deadline = slow.time - (slow.time - fast.time) * number // (deadlines - 1)
-        one = best(problem.with_limits(deadline, None), "cost", seconds)
+        try:
+            one = best(problem.with_limits(deadline, None), "cost", seconds)
+        except SetupError:  # not in the time: one point less
+            continue
         total = None if one.chosen is None else worth(problem, one.chosen)
         if one.chosen is not None and total is not None:
             found.append((total, one.chosen, _gap(total, one.bound)))

@@ -251,8 +251,7 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
     limit: str
     """`deadline`, `budget`, `regions`, …"""
     value: str
-    without: Totals | None
-    """None where there is no plan without it either."""
+    without: Totals
     costs: Fraction
     """How much dearer the plan is for it."""
     takes_s: float

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from skylift.errors import AuthorError, SetupError
 from skylift.placement.graph import Graph, graph_of
-from skylift.placement.model import Edge, Limits, Site, Step, Table
+from skylift.placement.model import Edge, Limits, Site, Step
 from skylift.placement.pruning import Survivor, survivors
 
 MICRO_S = 1_000_000
@@ -137,7 +137,12 @@ def problem_of(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge] = ()
     numbers = {step.name: number for number, step in enumerate(steps)}
     sited = {numbers[name] for edge in edges for name in (edge.source, edge.target)}
     with_high = limits.budget is not None and limits.confidence is not None
-    kept = [survivors(step, limits, by_site=number in sited, with_high=with_high) for number, step in enumerate(steps)]
+    known: dict[tuple[int, bool], list[Survivor]] = {}  # steps may share their offers
+    for number, step in enumerate(steps):
+        key = (id(step.offers), number in sited)
+        if key not in known:
+            known[key] = survivors(step, limits, by_site=number in sited, with_high=with_high)
+    kept = [known[id(step.offers), number in sited] for number, step in enumerate(steps)]
     sites: dict[Site, int] = {}
     for number in sorted(sited):
         for one in kept[number]:
@@ -178,13 +183,6 @@ def check_limits(limits: Limits) -> None:
         )
 
 
-def check_step(step: Step) -> None:
-    if not len(step.offers):
-        raise AuthorError(f"step {step.name} has no offers: nothing can run it")
-    if step.width < 1:
-        raise AuthorError(f"step {step.name} has a width of {step.width}: at least 1 of it runs")
-
-
 def _option(one: Survivor, unit: int, site: int) -> Option:
     return Option(one.row, int(one.cost * unit), int(one.high * unit), one.time, site)
 
@@ -209,6 +207,3 @@ def _link(
                 raise AuthorError(f"{where} costs {float(move.cost):g} micro-dollars and takes {move.time_s:g} s")
             hauls[one, other] = Haul(int(move.cost * unit), micros(move.time_s))
     return Link(source=source, target=target, hauls=hauls, number=number)
-
-
-__all__ = ["Edge", "Haul", "Link", "Option", "Problem", "Table", "Worth", "keeps", "problem_of", "worth"]

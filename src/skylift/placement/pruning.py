@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 MICRO_S = 1_000_000
+CLOSE = 1e-9
+"""Amounts that are nearer to each other than that share are compared exactly."""
+FARTHER = 1 + CLOSE
 FACETS: dict[str, Callable[[Way], str]] = {
     "regions": lambda way: way.region,
     "clouds": lambda way: way.cloud,
@@ -42,7 +45,7 @@ def survivors(step: Step, limits: Limits, *, by_site: bool, with_high: bool) -> 
     if isinstance(step.offers, Table):
         found = _of_table(step, step.offers, limits, by_site, with_high)
     else:
-        found = _of_rows(step, step.offers, limits, with_high)
+        found = _of_rows(step, step.offers, limits, by_site, with_high)
     groups: dict[Site | None, list[Survivor]] = {}
     for one in found:
         groups.setdefault(one.site if by_site else None, []).append(one)
@@ -68,34 +71,80 @@ def unbeaten(group: Iterable[Survivor], with_high: bool) -> list[Survivor]:
 
 
 def allowed(way: Way, limits: Limits) -> bool:
-    return all(_matches(of(way), getattr(limits, name)) for name, of in FACETS.items())
+    return _kept_by(way, _facets(limits))
 
 
-def _matches(value: str, patterns: Sequence[str]) -> bool:
-    return not patterns or any(fnmatchcase(value, pattern) for pattern in patterns)
+Asked = list[tuple[Callable[[Way], str], tuple[str, ...]]]
 
 
-def _of_rows(step: Step, offers: Sequence[Priced], limits: Limits, with_high: bool) -> list[Survivor]:
-    found: list[Survivor] = []
+def _facets(limits: Limits) -> Asked:
+    """What is limited, and to which patterns."""
+    return [(of, getattr(limits, name)) for name, of in FACETS.items() if getattr(limits, name)]
+
+
+def _kept_by(way: Way, asked: Asked) -> bool:
+    return all(any(fnmatchcase(of(way), pattern) for pattern in patterns) for of, patterns in asked)
+
+
+def _of_rows(step: Step, offers: Sequence[Priced], limits: Limits, by_site: bool, with_high: bool) -> list[Survivor]:
+    """Roughly pruned: floating-point numbers drop what is clearly beaten, the rest is for exact ones."""
+    sure = limits.confidence is not None
+    asked = _facets(limits)
+    groups: dict[Site | None, list[tuple[float, float, float, int]]] = {}
     for row, priced in enumerate(offers):
-        _check(step, row, priced)
-        if not allowed(priced.offer, limits):
+        cost, time = float(priced.cost), priced.time_s
+        high = cost if priced.cost_high is None else float(priced.cost_high)
+        longer = time if priced.time_high_s is None else priced.time_high_s
+        if cost < 0 or high < 0 or not (0 <= time < math.inf and 0 <= longer < math.inf):
+            raise _wrong(step, row, priced)
+        if asked and not _kept_by(priced.offer, asked):
             continue
-        cost, time = Fraction(priced.cost), priced.time_s
-        high = cost
-        if limits.confidence is not None:
-            time = max(time, time if priced.time_high_s is None else priced.time_high_s)
-            high = max(cost, cost if priced.cost_high is None else Fraction(priced.cost_high))
-        found.append(Survivor(row, cost, high, round(time * MICRO_S), priced.offer.site))
-    return found
+        one = (cost, max(time, longer), max(cost, high), row) if sure else (cost, time, cost, row)
+        groups.setdefault(priced.offer.site if by_site else None, []).append(one)
+    clear = _clearly_surer if with_high else _clearly
+    return [_exact(row, offers[row], sure) for rows in groups.values() for row in clear(rows)]
 
 
-def _check(step: Step, row: int, priced: Priced) -> None:
-    times = (priced.time_s, priced.time_s if priced.time_high_s is None else priced.time_high_s)
+def _wrong(step: Step, row: int, priced: Priced) -> AuthorError:
+    what = f"offer {row} of step {step.name} ({priced.offer})"
     if priced.cost < 0 or (priced.cost_high is not None and priced.cost_high < 0):
-        raise AuthorError(f"offer {row} of step {step.name} ({priced.offer}) costs less than nothing")
-    if not all(0 <= time < math.inf for time in times):
-        raise AuthorError(f"offer {row} of step {step.name} ({priced.offer}) takes {priced.time_s:g} s")
+        return AuthorError(f"{what} costs less than nothing", hint="costs are micro-dollars of 0 or more")
+    times = [priced.time_s] if priced.time_high_s is None else [priced.time_s, priced.time_high_s]
+    wrong = next(time for time in times if not 0 <= time < math.inf)
+    return AuthorError(f"{what} takes {wrong:g} s", hint="times are seconds of 0 or more")
+
+
+def _clearly(rows: list[tuple[float, float, float, int]]) -> list[int]:
+    """Those that none is as quick as and clearly cheaper."""
+    kept: list[int] = []
+    least, quickest = -1.0, math.inf
+    for cost, time, _, row in sorted(rows):
+        if time < quickest:
+            least, quickest = cost, time
+        elif not math.isclose(cost, least, rel_tol=CLOSE):
+            continue
+        kept.append(row)
+    return kept
+
+
+def _clearly_surer(rows: list[tuple[float, float, float, int]]) -> list[int]:
+    kept: list[int] = []
+    best: list[tuple[float, float, float]] = []
+    for cost, time, high, row in sorted(rows):
+        if any(c * FARTHER < cost and t <= time and h * FARTHER < high for c, t, h in best):
+            continue
+        best.append((cost, time, high))
+        kept.append(row)
+    return kept
+
+
+def _exact(row: int, priced: Priced, sure: bool) -> Survivor:
+    cost, time = Fraction(priced.cost), priced.time_s
+    high = cost
+    if sure:
+        time = time if priced.time_high_s is None else max(time, priced.time_high_s)
+        high = cost if priced.cost_high is None else max(cost, Fraction(priced.cost_high))
+    return Survivor(row, cost, high, round(time * MICRO_S), priced.offer.site)
 
 
 def _of_table(step: Step, table: Table, limits: Limits, by_site: bool, with_high: bool) -> list[Survivor]:
@@ -103,7 +152,7 @@ def _of_table(step: Step, table: Table, limits: Limits, by_site: bool, with_high
     try:
         import numpy as np
     except ImportError:
-        return _of_rows(step, table[:], limits, with_high)
+        return _of_rows(step, table[:], limits, by_site, with_high)
     cost, time = np.asarray(table.cost), np.asarray(table.time_s, dtype=np.float64)
     high = cost
     if limits.confidence is not None:
@@ -113,8 +162,7 @@ def _of_table(step: Step, table: Table, limits: Limits, by_site: bool, with_high
         raise AuthorError(f"the costs of step {step.name} are no whole numbers ({cost.dtype}); say their scale")
     if cost.min() < 0 or not (time.min() >= 0 and time.max() < math.inf):
         row = int(np.flatnonzero((cost < 0) | ~((time >= 0) & (time < math.inf)))[0])
-        _check(step, row, table[row])
-        raise AuthorError(f"offer {row} of step {step.name} has no cost or no time")
+        raise _wrong(step, row, table[row])
     ways = _ways(table.ways, np)
     rows = ways.rows(limits)
     kept: list[int] = []

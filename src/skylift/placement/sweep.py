@@ -14,8 +14,8 @@ from typing import Any, Literal, NamedTuple
 
 from skylift.placement.problem import Haul, Option, Problem, Worth, keeps, worth
 
-MOST_WORK = 400_000
-"""Comparisons and extensions of beginnings; about half a second."""
+MOST_WORK = 200_000
+"""Comparisons and extensions of beginnings; about a quarter of a second."""
 MOST_STEPS = 200
 """Of a graph that is swept."""
 MOST_ENTRIES = 200_000
