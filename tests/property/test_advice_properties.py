@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from skylift.advice.advise import advise
 from skylift.advice.constraints import tighter
-from skylift.advice.questions import questions
+from skylift.advice.questions import put, questions
 from skylift.advice.reading import ProjectInvalid, to_project
 from skylift.advice.report import Ranked, Report
 from skylift.pricing.catalogue import catalogue
@@ -107,10 +107,25 @@ def test_more_requests_never_help_functions(answers: dict[str, Any], few: int, m
 
 
 @settings(max_examples=100, deadline=None)
-@given(projects(), st.integers(10_000_001, 10**10))
-def test_beyond_ten_million_requests_functions_are_not_the_answer(answers: dict[str, Any], requests: int) -> None:
+@given(
+    projects(),
+    st.one_of(
+        st.tuples(st.just("requests.per_month"), st.integers(10_000_001, 10**10)),
+        st.sampled_from(
+            [
+                ("requests.latency", "200 ms"),
+                ("requests.duration", "2 min"),
+                ("data.size", "3 TB"),
+                ("hardware.gpu", "V100"),
+            ]
+        ),
+    ),
+)
+def test_for_many_quick_large_or_heavy_requests_functions_are_not_the_answer(
+    answers: dict[str, Any], one: tuple[str, Any]
+) -> None:
     answers["purpose"] = sorted({*answers.get("purpose", ()), "inference"})
-    answers.setdefault("requests", {})["per_month"] = requests
+    put(answers, *one)
     found = report(answers)
     assume(found is not None)
     assert found is not None
