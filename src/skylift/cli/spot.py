@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skylift.cli.output import counted, json_option, print_json, print_table
+from skylift.cli.spot_plan import plan
 
 if TYPE_CHECKING:
     from skylift.pricing.spot.evaluate import Evaluation, Result
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 @click.group()
 def spot() -> None:
     """Jobs with a deadline on spot machines: what a policy saves, and what to expect."""
+
+
+spot.add_command(plan)
 
 
 @spot.command()

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from skylift.pricing.spot.market import BEFORE, BUCKETS, EDGES, HISTORIES, Kind, phase
+from skylift.pricing.spot.market import BEFORE, BUCKETS, EDGES, HISTORIES, QUANTUM_H, Kind, phase
 
 STEPS = 40
 """Of each axis at most: more changed the mean cost by less than 0.1 % and take longer."""
 FINEST_H = 0.2
+LEAST_STEPS = 8
+"""Of work: a short job has finer ones."""
 SWEEPS = 3
 """Within a node values hang together in a circle: up, down, up. What three rounds leave is below a thousandth."""
 
@@ -60,9 +62,11 @@ class Values:
 
     def __init__(self, work: float, slack: float, changeover: float, ratio: float, kind: Kind) -> None:
         self.changeover, self.ratio = changeover, ratio
-        self.step_w = max(FINEST_H, work / STEPS)
+        self.step_w = min(max(FINEST_H, work / STEPS), work / LEAST_STEPS)
         self.least = 2 * changeover
-        self.step_s = max(FINEST_H, (slack - self.least) / STEPS)
+        self.step_s = min(
+            max(FINEST_H, (slack - self.least) / STEPS), max(QUANTUM_H, (slack - self.least) / LEAST_STEPS)
+        )
         self.rows_w = math.ceil(work / self.step_w - 1e-9) + 1
         self.rows_s = max(1, math.ceil((slack - self.least) / self.step_s - 1e-9) + 1)
         self._last_s = max(0.0, self.rows_s - 1.000001)
