@@ -120,6 +120,9 @@ def test_bad_input(place: Path, words: tuple[str, str], said: str) -> None:
     ("content", "said"),
     [
         ("[0, 1]", "holds no spot traces; known:"),
+        ("{", "cannot be read: Expecting property name"),
+        pytest.param("[" * 200_000, "its JSON is nested too deeply", id="deep"),
+        pytest.param("[" + " " * 64 * 1024**2, "has more than 64 MiB", id="large"),
         ('{"metadata": {"gap_seconds": 120}, "data": [0, 2]}', "data must be a list of 0 and 1"),
         ('{"metadata": {"gap_seconds": NaN}, "data": [0]}', "gap_seconds is nan, not a number of seconds"),
         ('{"traces": {"n": {"first": 1, "rle": [3, 5], "gap_seconds": 9}}}', "n: runs must be whole numbers"),

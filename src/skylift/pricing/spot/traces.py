@@ -14,6 +14,8 @@ import msgspec
 from skylift.errors import SetupError
 
 KINDS = ("availability", "preemption")
+LARGEST_BYTES = 64 * 1024**2
+"""Of a file: a year in steps of ten seconds is a seventh of that."""
 
 
 class TraceInvalid(SetupError):
@@ -59,10 +61,7 @@ def some(names: Sequence[str]) -> str:
 
 
 def _read_file(path: Path, name: str) -> dict[str, Trace]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise TraceInvalid(f"{path} cannot be read: {problem}") from None
+    content = _parsed(path)
     if isinstance(content, dict) and isinstance(content.get("traces"), dict):
         return {key: _encoded(path, key, value) for key, value in content["traces"].items()}
     if isinstance(content, dict) and "data" in content:
@@ -71,6 +70,19 @@ def _read_file(path: Path, name: str) -> dict[str, Trace]:
         f"{path} holds no spot traces",
         hint='known: {"traces": {NAME: {"first", "runs", …}}} and {"metadata": {"gap_seconds": …}, "data": [0, 1, …]}',
     )
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(LARGEST_BYTES + 1)
+        if len(raw) > LARGEST_BYTES:
+            raise TraceInvalid(f"{path} has more than {LARGEST_BYTES >> 20} MiB: no file of spot traces is that large")
+        return json.loads(raw)
+    except RecursionError:
+        raise TraceInvalid(f"{path} cannot be read: its JSON is nested too deeply") from None
+    except (OSError, ValueError) as problem:
+        raise TraceInvalid(f"{path} cannot be read: {problem}") from None
 
 
 def _encoded(path: Path, name: str, value: Any) -> Trace:
