@@ -31,11 +31,12 @@ unit: setup
 test: setup lint            ## set up, all checks and all tests
 	$(PY) -m pytest -n $(JOBS) --dist loadgroup -rs
 
-bench: setup            ## the measurements, written to bench/RESULTS.md, bench/SERVICE.md, bench/RAY.md and bench/SPOT.md
+bench: setup            ## the measurements, written to bench/RESULTS.md, bench/SERVICE.md, bench/RAY.md, bench/SPOT.md and bench/PLACEMENT.md
 	$(PY) -m bench
 	$(PY) -m bench.service
 	$(PY) -m bench.ray
 	$(PY) -m bench.spot
+	$(PY) -m bench.placement
 
 clean:            ## remove what the tools leave behind; .venv and .skylift stay
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist
