@@ -286,3 +286,24 @@ def test_bad_input_has_a_clear_answer(project: Project, arguments: tuple[str, ..
 def test_a_server_is_not_quoted(project: Project) -> None:
     done = project.call("quote", "training.py", *RATES, env={"SKYLIFT_URL": "http://127.0.0.1:9"})
     assert done.returncode == 2 and "runs where it is told to" in done.stderr
+
+
+def test_functions_of_a_document_are_quoted_and_bound(project: Project) -> None:
+    project.write("handlers.py", "def greet(event, context):\n    return event\n")
+    project.write("skylift.toml", '[functions.greet]\nhandler = "handlers:greet"\nmemory = "256 MiB"\n')
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:greet"
+    invoke = {"FunctionName": "greet", "Payload": {"n": 1}}
+    states = {
+        "A": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Arguments": invoke, "Next": "B"},
+        "B": {"Type": "Task", "Resource": arn, "Next": "C"},
+        "C": {"Type": "Wait", "Seconds": 5, "End": True},
+    }
+    project.write("doc.json", json.dumps({"StartAt": "A", "QueryLanguage": "JSONata", "States": states}))
+    said = ("--work", "A=2s", "--work", "B=1s")
+    quote = asked(project, "quote", "doc.json", "--on", "simulated", *said)
+    assert [step["task"] for step in quote["steps"]] == ["greet", arn]
+    assert quote["time_ms"]["expected"] == pytest.approx(8_230, abs=60)
+    asked(project, "plan", "doc.json", *said, "--services", "container", "--out", "plan.json")
+    asked(project, "run", "doc.json", "--plan", "plan.json", "--speed", "max", "--name", "planned")
+    ledger = asked(project, "ledger", "planned")
+    assert [line["places"] for line in ledger["lines"]] == [["container fargate on-demand"]] * 2

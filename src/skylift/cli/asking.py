@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from skylift.cli.bound import tasks_of
 from skylift.cli.run import Loaded, prepared
 from skylift.cli.target import read_input, resolve_target
 from skylift.errors import SetupError
@@ -57,7 +58,7 @@ def subject_of(runtime: Runtime, loaded: Loaded, target: str, params: Sequence[s
     return Subject(
         pipeline=submission.pipeline,
         definition=submission.definition,
-        tasks=submission.table.tasks,
+        tasks=tasks_of(runtime, submission),
         machines=submission.machines,
         input=value,
     )

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 if TYPE_CHECKING:
+    from skylift.ports.tasks import TaskSpec
     from skylift.runtime import Runtime, Submission
 
 
@@ -26,7 +27,7 @@ def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, pl
         )
     file = read_plan(path)
     table = submission.table
-    now = version_of(submission.definition, submission.machines, table.tasks)
+    now = version_of(submission.definition, submission.machines, tasks_of(runtime, submission))
     check_version(file, submission.pipeline, now, str(path))
     if file.input != input_digest(value):
         click.echo(
@@ -44,3 +45,10 @@ def quote_of_plan(path: Path) -> dict[str, str]:
     plan = read_plan(path).whole
     quoted = Quoted(expected=float(plan.totals.cost), high=float(plan.totals.cost_high))
     return {QUOTE_ATTRIBUTE: msgspec.json.encode(quoted).decode()}
+
+
+def tasks_of(runtime: Runtime, submission: Submission) -> dict[str, TaskSpec]:
+    """Its tasks; of a document, which brings none, the functions of the settings."""
+    from skylift.wiring import function_tasks
+
+    return submission.table.tasks or function_tasks(runtime.config)

@@ -201,10 +201,18 @@ class Router:
         """Where the run's plan has bought a place for this step; None for what it says nothing of."""
         assert table.plan is not msgspec.UNSET
         bought = table.plan.get(record.attributes.get(WITHIN, "") + command.state)
-        spec = table.tasks.get(command.resource.removeprefix(_SKYLIFT).removesuffix(_CALLBACK))
-        if bought is None or spec is None or not command.resource.startswith(_SKYLIFT):
+        name = worker_of(command.resource, command.arguments)
+        if bought is None or name is None:
             return None
-        return self._worker(on_plan(spec, bought), record, callback=command.resource.endswith(_CALLBACK))
+        callback, payload = command.resource.endswith(_CALLBACK), command.resource.startswith(_LAMBDA)
+        spec = table.tasks.get(name) if command.resource.startswith(_SKYLIFT) else find_function(name, table)
+        if spec is not None:
+            return self._worker(on_plan(spec, bought), record, callback=callback, payload=payload)
+        spec = find_function(name, self._functions)
+        if spec is None:
+            return None
+        bound = on_plan(spec, bought)
+        return _importable(self._place(bound, record, callback=callback, payload=payload, ours=True))
 
     def _job(self, job: BoundJob, command: StartTask, record: RunRecord) -> Route:
         """Bound by whoever set this place up, so any account may run it, as it is bound."""
@@ -360,6 +368,16 @@ def placed(spec: TaskSpec, attributes: Mapping[str, str], placement: Mapping[str
     """What the run says, else the settings, else the task."""
     said = attributes.get(f"on.{spec.name}") or attributes.get("on")
     return said or placement.get(spec.name) or placement.get("*") or spec.on
+
+
+def worker_of(resource: str, arguments: Any) -> str | None:
+    """The task of ours, or the function, that a Task state names; None for what no worker does."""
+    if resource.startswith(_SKYLIFT):
+        return resource.removeprefix(_SKYLIFT).removesuffix(_CALLBACK)
+    if resource.startswith(_LAMBDA):
+        name = arguments.get("FunctionName") if isinstance(arguments, dict) else None
+        return name if isinstance(name, str) else None
+    return resource if ":function:" in resource else None
 
 
 def on_plan(spec: TaskSpec, bought: Bought) -> TaskSpec:

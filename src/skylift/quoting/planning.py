@@ -78,10 +78,7 @@ def plan(subject: Subject, project: Project, order: Order) -> Planned:
     _all_known(prepared, subject, project)
     _may_be_bought(subject, prepared, order.limits.markets)
     desk = _Desk(project, order)
-    found = {
-        step: desk.ways(step, kind, subject.tasks.get(kind.task or ""), prepared)
-        for step, kind in prepared.steps.items()
-    }
+    found = {step: desk.ways(step, kind, subject.spec(kind), prepared) for step, kind in prepared.steps.items()}
     empty = {step: desk.reasons(step) for step, ways in found.items() if not ways}
     notes = (*prepared.notes, *desk.notes())
     if empty or not found:
@@ -117,7 +114,7 @@ def plan(subject: Subject, project: Project, order: Order) -> Planned:
 def _all_known(prepared: Prepared, subject: Subject, project: Project) -> None:
     asks = [ask for share in prepared.shares.values() for ask in share.open] + list(prepared.asks)
     for step, kind in prepared.steps.items():
-        spec = subject.tasks.get(kind.task or "")
+        spec = subject.spec(kind)
         if spec is None or (kind.callback and not spec.target):
             asks += elsewhere(step, kind, project).unknown
             continue
@@ -168,7 +165,7 @@ def _may_be_bought(subject: Subject, prepared: Prepared, markets: Sequence[str])
         steady = [
             step
             for step, kind in prepared.steps.items()
-            if (spec := subject.tasks.get(kind.task or "")) is not None and not spec.requirements.spot
+            if (spec := subject.spec(kind)) is not None and not spec.requirements.spot
         ]
         if steady:
             raise NotKnown(
@@ -385,7 +382,7 @@ def quote_of_plan(subject: Subject, project: Project, steps: Mapping[str, Bought
     """What the run of a plan will cost and take."""
     prepared = prepare(subject, project)
     where = {
-        step: _planned(step, kind, subject.tasks.get(kind.task or ""), project, steps.get(step))
+        step: _planned(step, kind, subject.spec(kind), project, steps.get(step))
         for step, kind in prepared.steps.items()
     }
     return quoted(subject.pipeline, prepared, where)

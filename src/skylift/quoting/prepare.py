@@ -11,9 +11,10 @@ import msgspec
 
 from skylift.asl.parse import load
 from skylift.config import Config
+from skylift.engine.router import find_function
 from skylift.history import History
 from skylift.ports.compute import Offer, Requirements
-from skylift.ports.tasks import TaskSpec
+from skylift.ports.tasks import TaskSpec, TaskTable
 from skylift.pricing.catalogue import Catalogue
 from skylift.quoting.facts import Answers, Known
 from skylift.quoting.loads import Share, order, paused_ms, shares
@@ -30,8 +31,15 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str
     definition: bytes
     tasks: Mapping[str, TaskSpec]
+    """By name; functions by name or ARN."""
     machines: Mapping[str, bytes] = {}
     input: Any = None
+
+    def spec(self, kind: Kind) -> TaskSpec | None:
+        """Of a step; None for what no worker of ours does."""
+        if kind.task is None:
+            return None
+        return self.tasks.get(kind.task) or find_function(kind.task, TaskTable(bundle=None, tasks=dict(self.tasks)))
 
 
 class Project(msgspec.Struct, frozen=True, kw_only=True):

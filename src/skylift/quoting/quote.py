@@ -90,8 +90,7 @@ def quote(subject: Subject, project: Project, attributes: Mapping[str, str]) -> 
     """`attributes` are those that the run would be started with: where its tasks go."""
     prepared = prepare(subject, project)
     where = {
-        step: _placed(step, kind, subject.tasks.get(kind.task or ""), project, attributes)
-        for step, kind in prepared.steps.items()
+        step: _placed(step, kind, subject.spec(kind), project, attributes) for step, kind in prepared.steps.items()
     }
     return quoted(subject.pipeline, prepared, where)
 

@@ -31,6 +31,7 @@ from skylift.asl.document import (
     Wait,
 )
 from skylift.asl.scope import EvaluationFailed
+from skylift.engine.router import worker_of
 from skylift.errors import AuthorError
 from skylift.quoting import flowgraph as graph
 from skylift.quoting import known
@@ -43,7 +44,6 @@ APART = 200
 """Items of a Map that are each followed by themselves; of more, one stands for all."""
 DEEPEST = 8
 """Pipelines that call pipelines."""
-TASK = "arn:aws:states:::skylift:"
 CALLBACK = ".waitForTaskToken"
 CALL = ":states:startExecution"
 
@@ -72,7 +72,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     """What a step is."""
 
     task: str | None
-    """In the run's table; None for what no task of ours does."""
+    """In the run's table, or the function that it names; None for what no worker of ours does."""
     resource: str
     retried: bool = False
     callback: bool = False
@@ -190,12 +190,11 @@ class _Walker:
                 inner_input = given.get("Input", UNKNOWN) if isinstance(given, dict) else UNKNOWN
                 tree, _ = self.whole(called, inner_input, f"{name}/", place.depth + 1)
                 return tree, UNKNOWN
-        task = state.resource.removeprefix(TASK) if state.resource.startswith(TASK) else None
         callback = state.resource.endswith(CALLBACK)
         self.steps.setdefault(
             name,
             Kind(
-                task=None if task is None else task.removesuffix(CALLBACK),
+                task=worker_of(state.resource, given),
                 resource=state.resource,
                 retried=bool(state.retry),
                 callback=callback,
