@@ -131,7 +131,16 @@ def buy_or_rent(book: Book) -> list[Figure]:
         "buying-share", topic, "a month of owning over a month of renting", "ratio", "owning / rent",
         passed_on(own, "owning"), passed_on(rent, "rent"),
     )  # fmt: skip
-    return [rent, own, payback, even, share]
+    return [rent, _reserved(book, topic), own, payback, even, share]
+
+
+def _reserved(book: Book, topic: str) -> Figure:
+    """All hours of a month, since they are paid whether they are used or not."""
+    hour, machines, _ = book.rented("reserved", "reserved")
+    return figure(
+        "reserved-month", topic, "renting reserved, paid whether used or not", "USD a month",
+        "reserved * machines * hours", hour, machines, HOURS,
+    )  # fmt: skip
 
 
 def _used_for(book: Book) -> Input | Lack:

@@ -44,7 +44,7 @@ class Prices:
             name=name,
             value=Fraction(price.usd_per_hour),
             unit="USD/h",
-            source=f"{what} of {type}, {market}, {self.region}: {self.catalogue.source(price)}",
+            source=f"{what} of {type}, {price.term or market}, {self.region}: {self.catalogue.source(price)}",
         )
 
     def rate(self, service: str, item: str, name: str, unit: str) -> Input | Lack:

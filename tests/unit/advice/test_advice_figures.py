@@ -110,6 +110,16 @@ def test_buying_and_renting_have_cost_the_same_when_it_has_paid_back() -> None:
     assert value(found, "buying-share") == value(found, "owning-month") / rent
 
 
+def test_reserved_machines_are_paid_whether_used_or_not() -> None:
+    found = figures({**BOUGHT, "hardware.machine": "p2.xlarge"})["reserved-month"]
+    price = catalogue().machine_price("batch", "p2.xlarge", "us-east-1", "reserved")
+    assert price is not None
+    assert found.value == Fraction(price.usd_per_hour) * 730
+    assert price.term is not None
+    assert price.term in found.inputs[0].source
+    assert price.as_of in found.inputs[0].source
+
+
 def test_what_never_pays_back_says_so() -> None:
     dear = figures({**BOUGHT, "hardware.running_per_month": "1101.60 USD"})["buying-payback"]
     dearer = figures({**BOUGHT, "hardware.running_per_month": "2000 USD"})["buying-payback"]
