@@ -27,7 +27,7 @@ from skylift.placement.model import (
 )
 from skylift.placement.problem import MICRO_S, Option, Problem, micros, problem_of
 from skylift.placement.pruning import FACETS
-from skylift.placement.search import SECONDS, Found, best
+from skylift.placement.search import SECONDS, Found, best, patience
 
 EXPECTED = "expected times and costs, added up along the critical path and over all steps"
 
@@ -38,15 +38,16 @@ def optimise(
     objective: Objective = "cost",
     *,
     edges: Sequence[Edge] = (),
-    seconds: float = SECONDS,
+    seconds: float | None = None,
 ) -> Plan | Impossible:
     """The cheapest plan, or the quickest and of those the cheapest. `seconds` is what a solver may take, where one is
-    needed; a plan that was not proven best in it says its gap."""
+    needed: five unless given, one from 300 steps on. A plan that was not proven best in it says its gap."""
     limits = limits or Limits()
+    seconds = patience(len(steps)) if seconds is None else seconds
     problem = problem_of(steps, limits, edges)
     found = best(problem, objective, seconds)
     if found.chosen is None:
-        return _impossible(steps, limits, objective, edges, problem, seconds)
+        return _impossible(steps, limits, objective, edges, problem, min(seconds, SECONDS))
     return _plan(steps, limits, objective, edges, problem, found)
 
 

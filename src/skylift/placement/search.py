@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time as clock
 from typing import NamedTuple
 
 from skylift.errors import SetupError
@@ -12,7 +13,11 @@ from skylift.placement.problem import Option, Problem, keeps, worth
 from skylift.placement.sweep import eliminate, first_guess, sweep
 
 SECONDS = 1.0
-"""For the solver, unless more is given: a thousand steps are planned in two seconds with it."""
+"""For the solver where graphs are large, and for each question about a plan: a thousand steps take two seconds then."""
+PATIENCE = 5.0
+"""For the solver where graphs are small: mostly enough to prove the plan."""
+SMALL = 300
+"""Steps of a small graph."""
 SEPARATE = "each step by itself: no limit binds"
 SITES = "sites by dynamic programming over the edges: no limit binds"
 SWEPT = "dynamic programming over the steps in order, in whole numbers"
@@ -26,6 +31,10 @@ class Found(NamedTuple):
     bound: float
     """In the units of the problem: parts of a micro-dollar or microseconds."""
     method: str
+
+
+def patience(steps: int) -> float:
+    return PATIENCE if steps < SMALL else SECONDS
 
 
 def best(problem: Problem, objective: Objective, seconds: float = SECONDS) -> Found:
@@ -53,7 +62,7 @@ def _cheapest(problem: Problem, seconds: float) -> Found:
             f"no plan was found in {seconds:g} s, and none was shown to be impossible",
             hint="give it more seconds, or fewer offers: regions, clouds, markets",
         )
-    return Found(found.chosen, found.bound, SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:g} s")
+    return Found(found.chosen, found.bound, SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:.2g} s")
 
 
 def _first(problem: Problem, swept: list[list[Option]]) -> Found:
@@ -66,10 +75,12 @@ def _first(problem: Problem, swept: list[list[Option]]) -> Found:
 
 def _quickest(problem: Problem, seconds: float) -> Found:
     """The least time first, then the least cost in that time."""
-    time, bound, method = _least_time(problem, seconds)
+    begun = clock.monotonic()
+    time, bound, method = _least_time(problem, seconds / 2)
     if time is None:
         return Found(None, math.inf, method)
-    cheapest = _cheapest(problem.with_limits(time, problem.budget), seconds)
+    left = max(seconds - (clock.monotonic() - begun), seconds / 4)
+    cheapest = _cheapest(problem.with_limits(time, problem.budget), left)
     cheaper = f"{method}; then the cheapest of that time: {cheapest.method}"
     return Found(cheapest.chosen, bound, cheaper)
 
@@ -89,7 +100,7 @@ def _least_time(problem: Problem, seconds: float) -> tuple[int | None, float, st
     total = worth(problem, found.chosen) if found.chosen is not None else None
     if total is None and not found.proven:
         raise SetupError(f"no plan was found in {seconds:g} s", hint="give it more seconds, or fewer offers")
-    method = SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:g} s"
+    method = SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:.2g} s"
     return (None, math.inf, method) if total is None else (total.time, found.bound, method)
 
 
