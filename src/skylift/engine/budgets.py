@@ -10,7 +10,7 @@ together they may spend more than the budget by what they spend in that time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 import msgspec
@@ -110,6 +110,8 @@ class Budgets:
         self._price = price
         self._purses: dict[str, Purse] = {}
         """By the run that was not started by another one."""
+        self._thrown_away: set[str] = set()
+        """Purses that are to be opened again once their runs are loaded."""
         self._roots: dict[str, str | None] = {}
         """Run → that of its purse; None for one without a budget."""
         self._month: MonthAccount | None = None
@@ -134,15 +136,18 @@ class Budgets:
             return
         self._looked_ms = now_ms
         known.look()
-        running = {} if self._month_purse is None else self._month_purse.running
-        self._month = known
+        before, self._month = self._month_purse, known
         account = Account(limit=micro_of(plan.month), spent=known.spent, told=set(known.told))
         self._month_purse = Purse("month", account)
-        for attempt, rate, since_ms in running.values():
+        if before is None or before.stale:
+            self._count_all(self._month_purse, self._book.runs.values())
+            return
+        for attempt, rate, since_ms in before.running.values():
             self._month_purse.given(attempt, rate, since_ms)
 
     def undone(self) -> None:
         """What this turn did in memory is thrown away: all is told by the journal again."""
+        self._thrown_away |= self._purses.keys()
         self._purses.clear()
         self._roots.clear()
         if self._month_purse is not None:
@@ -156,13 +161,22 @@ class Budgets:
 
     # -- attempts ------------------------------------------------------------------------------------------------------
 
-    def given(self, attempt: Attempt) -> None:
-        """A backend has it now."""
-        purses = self._purses_of(attempt.run)
-        rate = self._rate(attempt) if purses else 0
-        for purse in purses:
-            if rate:
-                purse.given(attempt, rate, max(self._now_ms, attempt.command.scheduled_ms))
+    def given(self, attempt: Attempt, since_ms: int | None = None) -> None:
+        """A backend has it now, or has had it since then."""
+        for purse in self._purses_of(attempt.run):
+            self._count(purse, attempt, self._now_ms if since_ms is None else since_ms)
+
+    def _count(self, purse: Purse, attempt: Attempt, since_ms: int) -> None:
+        rate = self._rate(attempt)
+        if rate:
+            purse.given(attempt, rate, max(since_ms, attempt.command.scheduled_ms))
+
+    def _count_all(self, purse: Purse, runs: Iterable[LiveRun]) -> None:
+        """What backends have of them. When it was given out is not known any more: when it was asked for counts."""
+        for run in runs:
+            for attempt in run.attempts.values():
+                if attempt.sent:
+                    self._count(purse, attempt, 0)
 
     def ended(self, attempt: Attempt) -> None:
         """No backend has it any more."""
@@ -212,6 +226,10 @@ class Budgets:
     def overdue(self, now_ms: int) -> list[tuple[LiveRun, AnyEvent]]:
         """What running attempts have led to since: alerts, and pauses of runs that would go on with other attempts."""
         found: list[tuple[LiveRun, AnyEvent]] = []
+        for root in self._thrown_away & self._book.runs.keys():
+            self._thrown_away.discard(root)
+            if root not in self._purses:
+                self._open(root)
         purses = [(purse, self._book.runs.get(root)) for root, purse in self._purses.items()]
         going_on = (run for run in self._book.runs.values() if run.state.status == "RUNNING")
         if self._month_purse is not None:
@@ -367,6 +385,7 @@ class Budgets:
         if live is not None:
             account.limit = self._limit_of(live.record)
         purse = self._purses[root_id] = Purse("run", account)
+        self._count_all(purse, self._family(root_id))
         return purse
 
     def _root_of(self, record: RunRecord) -> RunRecord:

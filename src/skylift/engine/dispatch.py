@@ -31,7 +31,7 @@ class Dispatcher:
         """The backend has it already."""
         assert attempt.backend is not None
         attempt.sent = True
-        self._guard.given(attempt)
+        self._guard.given(attempt, attempt.command.scheduled_ms)
         lane = self._lanes[attempt.backend]
         lane.outstanding += _weight(attempt)
         lane.taken_on += 1 - _weight(attempt)

@@ -73,10 +73,10 @@ class Guard:
         """Whether another delivery of an attempt has to wait as a new attempt would."""
         return run.state.status == "PAUSED" and self._watches(run) and self._asked().holds(run)
 
-    def given(self, attempt: Attempt) -> None:
-        """A backend has it now."""
+    def given(self, attempt: Attempt, since_ms: int | None = None) -> None:
+        """A backend has it now, or has had it since then."""
         if self._watches(attempt.run):
-            self._asked().given(attempt)
+            self._asked().given(attempt, since_ms)
 
     def ended(self, attempt: Attempt) -> None:
         """No backend has it any more."""

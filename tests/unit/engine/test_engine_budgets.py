@@ -208,6 +208,30 @@ def test_running_attempts_count_by_estimate() -> None:
     assert world.record(run_id).status == "RUNNING"
 
 
+def test_what_runs_goes_on_costing_over_a_restart_and_a_turn_that_is_thrown_away() -> None:
+    world = world_of()
+    run_id = begin(world, SIDES, "5")
+    world.wait(3600)
+    real, failing = world.journal.commit, [True]
+
+    def commit(batch: Any) -> None:
+        if failing[0]:
+            failing[0] = False
+            raise JournalUnavailable("full")
+        real(batch)
+
+    world.journal.commit = commit
+    world.wait(1_800)  # 2 x 1.5 hours: more than half of it, told once the commit works again
+    world.wait(5)  # the run is loaded
+    world.wait(5)
+    assert [(s, round(m, -5)) for _, s, m in alerts(world, run_id)] == [("0.5", 3_000_000)]
+    world.restart()
+    world.ask(lambda reply: Recover(run_ids=[run_id], reply=reply))
+    world.wait(3600)
+    assert [s for _, s, _ in alerts(world, run_id)] == ["0.5", "0.8", "1"]
+    assert world.record(run_id).status == "PAUSED"
+
+
 def test_what_waits_for_a_machine_has_cost_nothing() -> None:
     world = world_of()
     run_id = begin(world, SIDES, "1")
