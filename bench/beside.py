@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench import spot_report
+from bench import placement_report, spot_report
 
 MARK = "<!-- What follows is taken from the reports of other measurements. -->"
 
@@ -24,6 +24,9 @@ def _tables(folder: Path) -> Iterator[list[str]]:
     if spot is not None:
         head = ["## Spot policies", "", "Mean cost over on-demand only; how it was measured: [SPOT.md](SPOT.md)."]
         yield [*head, "", *spot_report.means_table(spot), "", *spot_report.held_out_table(spot)]
+    placement = _read(folder / "placement.json")
+    if placement is not None:
+        yield ["## Placement", "", *placement_report.tables(placement)]
 
 
 def _read(path: Path) -> dict[str, Any] | None:
