@@ -9,6 +9,7 @@ import click
 
 from skylift.cli.output import counted, json_option, print_json, print_table
 from skylift.cli.spot_plan import plan
+from skylift.cli.spot_zones import show_zones
 
 if TYPE_CHECKING:
     from skylift.pricing.spot.evaluate import Evaluation, Result
@@ -35,6 +36,8 @@ spot.add_command(plan)
     "--starts", default=40, show_default=True, type=click.IntRange(min=1), help="Of each trace, evenly spaced."
 )
 @click.option("--policy", default="all", show_default=True, metavar="NAME|all", help="Which policy.")
+@click.option("--zones", is_flag=True, help="The traces are zones that one job may choose among.")
+@click.option("--zone-ratio", multiple=True, metavar="ZONE=NUMBER", help="The price of spot in one of the zones.")
 @json_option
 def evaluate(
     traces: Path,
@@ -45,6 +48,8 @@ def evaluate(
     spot_ratio: str,
     starts: int,
     policy: str,
+    zones: bool,
+    zone_ratio: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Replay policies on recorded spot markets: cost over on-demand only and over the optimum, and the share late.
@@ -57,9 +62,16 @@ def evaluate(
     from skylift.pricing.spot.named import policies_named
     from skylift.pricing.spot.selection import select_traces
 
+    if zone_ratio and not zones:
+        raise click.UsageError("--zone-ratio is a price of one of several zones: give --zones too")
+    if zones and policy not in ("all", "skylift"):
+        raise click.UsageError(f"--zones with --policy {policy}: only Skylift's policy chooses among zones")
     policies = policies_named(policy)
     job, rounded = job_of(work, deadline, restart, spot_ratio)
     selection = select_traces(traces, match)
+    if zones:
+        show_zones(selection.traces, job, starts, zone_ratio, [*rounded, *selection.notes], as_json=as_json)
+        return
     found = replay(selection.traces, job, starts, policies)
     notes = [*rounded, *selection.notes]
     if as_json:
