@@ -46,7 +46,7 @@ from skylift.engine.nested import input_of
 from skylift.engine.observe import Observers, Progress, Subscription, TurnReport
 from skylift.engine.orphans import Orphans
 from skylift.engine.planner import Planner, RunBroken
-from skylift.engine.redelivery import Redeliveries, safety_net
+from skylift.engine.redelivery import Redeliveries
 from skylift.engine.requests import Requests
 from skylift.engine.resolve import Resolve
 from skylift.engine.router import ActivityRoute, Router
@@ -66,6 +66,7 @@ from skylift.ports.clock import Clock
 from skylift.ports.compute import Backend, Outcome, Submitted
 from skylift.ports.journal import Journal
 from skylift.ports.spot import SpotPolicy
+from skylift.pricing.spot.live import market_for
 
 NO_PLACEMENT: Mapping[str, str] = MappingProxyType({})
 FIRE_MS = 50
@@ -94,7 +95,7 @@ class Engine:
         version: str = "",
         library: Library | None = None,
         adopting: bool = False,
-        spot_policy: SpotPolicy = safety_net,
+        spot_policy: SpotPolicy = market_for,
         on_turn: Callable[[TurnReport], None] | None = None,
         budget: BudgetPlan | None = None,
         placement: Mapping[str, str] = NO_PLACEMENT,

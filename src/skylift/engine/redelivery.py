@@ -18,6 +18,7 @@ from skylift.engine.router import WorkerRoute
 from skylift.engine.run import Attempt
 from skylift.ports.compute import Lost, Market, OutOfMemory, Requirements
 from skylift.ports.spot import SpotPolicy, SpotState
+from skylift.pricing.spot.live import market_for
 
 
 class Sizes(Protocol):
@@ -41,18 +42,10 @@ class Redelivery(msgspec.Struct, frozen=True):
     pause_ms: int
 
 
-def safety_net(state: SpotState) -> Market:
-    """Spot, until what is left of the time would only just suffice for the work on machines that nobody takes away."""
-    if state.deadline_ms is None or state.work_ms is None:
-        return "spot"
-    left = state.deadline_ms - state.elapsed_ms
-    return "on-demand" if left < state.work_ms - state.done_ms + 2 * state.changeover_ms else "spot"
-
-
 class Redeliveries:
     """Decides. Touches nothing."""
 
-    def __init__(self, sizes: Sizes, limits: EngineLimits, policy: SpotPolicy = safety_net) -> None:
+    def __init__(self, sizes: Sizes, limits: EngineLimits, policy: SpotPolicy = market_for) -> None:
         self._sizes = sizes
         self._limits = limits
         self._policy = policy
@@ -62,7 +55,7 @@ class Redeliveries:
         route = attempt.route
         if type(route) is not WorkerRoute or not route.spec.requirements.spot:
             return "on-demand"
-        return self._policy(spot_state(attempt, route.spec.requirements, now_ms))
+        return self._policy(spot_state(attempt, route.spec.requirements, now_ms, self._limits.market_ms))
 
     def after(self, attempt: Attempt, outcome: Lost | OutOfMemory, now_ms: int) -> Redelivery | None:
         """None when the outcome stands."""
@@ -125,7 +118,7 @@ def deliveries_of(attempt: Attempt) -> Deliveries:
     return attempt.run.state.deliveries(attempt.command.token)
 
 
-def spot_state(attempt: Attempt, needs: Requirements, now_ms: int) -> SpotState:
+def spot_state(attempt: Attempt, needs: Requirements, now_ms: int, asked_again_ms: int) -> SpotState:
     before = deliveries_of(attempt)
     entered = attempt.run.state.entered_ms(attempt.command.token) or attempt.command.scheduled_ms
     return SpotState(
@@ -137,4 +130,5 @@ def spot_state(attempt: Attempt, needs: Requirements, now_ms: int) -> SpotState:
         changeover_ms=int(before.startup_ms),
         preemptions=before.preempted,
         market=attempt.market,
+        asked_again_ms=asked_again_ms,
     )

@@ -27,6 +27,8 @@ class SpotState(msgspec.Struct, frozen=True, kw_only=True):
     preemptions: int
     market: Market | None
     """Where the last delivery ran; None before the first."""
+    asked_again_ms: int = 0
+    """After how long the question is asked anew, if it waits for a spot machine until then."""
 
 
 SpotPolicy = Callable[[SpotState], Market]

@@ -9,11 +9,11 @@ from engine_world import SKYLIFT, ManualBackend, World
 
 from skylift.asl.events import TaskRedelivered, Usage
 from skylift.engine.inputs import Recover, Reported
-from skylift.engine.redelivery import safety_net
 from skylift.engine.router import Router
 from skylift.ports.compute import Cancelled, Failed, Lost, Market, Offer, Outcome, OutOfMemory, Requirements
 from skylift.ports.spot import SpotState
 from skylift.ports.tasks import TaskSpec
+from skylift.pricing.spot.live import market_for
 
 TRAIN = f"{SKYLIFT}train"
 
@@ -180,4 +180,4 @@ def test_the_safety_net_goes_on_demand_when_only_the_work_fits(elapsed: int, don
         preemptions=0,
         market="spot",
     )
-    assert safety_net(state) == market
+    assert market_for(state) == market
