@@ -17,6 +17,7 @@ from conftest import Project
 
 from skylift.asl.events import BudgetReached, PauseRequested
 from skylift.config import load_config
+from skylift.engine.spending import MonthAccount, catalogue_price
 from skylift.runtime import Runtime
 
 PIPELINES = """
@@ -118,7 +119,12 @@ def test_the_ledger_is_the_bill_and_months_are_their_runs(project: Project) -> N
     assert runs["total"]["cost_usd_micro_exact"] == found["total"]["cost_usd_micro_exact"]
     assert Fraction(days["total"]["cost_usd_micro_exact"]) == whole + Fraction(failed["cost_usd_micro_exact"])
     month = time.strftime("%Y-%m", time.gmtime())
-    assert ledger(project, "--month", month, "--by", "pipeline")["runs"] == 2
+    whole_month = ledger(project, "--month", month, "--by", "pipeline")
+    assert whole_month["runs"] == 2
+    with Runtime(load_config(project.folder, environ={})) as runtime:  # what budgets go by is what the ledger says
+        account = MonthAccount(runtime.journal, month, catalogue_price)
+        account.look()
+    assert account.spent == Fraction(whole_month["total"]["cost_usd_micro_exact"])
     assert ledger(project, "--month", "1999-01")["total"]["cost_usd_micro"] == 0
 
 
