@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from skylift.asl.status import OPEN
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.charge import rate_price
 from skylift.pricing.ledger import Ledger
@@ -95,6 +96,8 @@ class Accounts:
         self.runs = 0
         self.cancelled = 0
         """Attempts that were given up while they ran: what they used is in no journal."""
+        self.going_on = 0
+        """Attempts that have not ended: what they use is known when they do."""
 
     def add(self, record: RunRecord, by: By, window: Window) -> None:
         """One run, with those that it started."""
@@ -102,6 +105,8 @@ class Accounts:
         given = [one for one in self._reader.deliveries(record, view) if window.has(one)]
         self.ledger.add(given, _names(by, record))
         self.cancelled += sum(attempt.status == "CANCELLED" for attempt in view.attempts)
+        if record.status in OPEN:
+            self.going_on += sum(attempt.status == "RUNNING" for attempt in view.attempts)
         if self._transitions:
             retries = sum(attempt.number > 1 for attempt in view.attempts)
             self._charge_transitions(sum(step.entered for step in view.steps) + retries, by, record, given)

@@ -73,6 +73,8 @@ def print_notes(accounts: Accounts) -> None:
         click.echo(f"{total.unpriced} without a price: in no amount", err=True)
     if total.unpriced_bytes:
         click.echo(f"{size(total.unpriced_bytes)} moved where there is no price for it: in no amount", err=True)
+    if accounts.going_on:
+        click.echo(f"{counted(accounts.going_on, 'attempt')} not ended: in no amount yet", err=True)
     if accounts.cancelled:
         click.echo(f"{counted(accounts.cancelled, 'attempt')} given up while running: not metered", err=True)
     if accounts.quoted is not None:
@@ -112,6 +114,7 @@ def document(accounts: Accounts, by: str) -> dict[str, Any]:
         "lines": [_line(line) for line in given.lines.values()],
         "total": _line(given.total),
         "cancelled_attempts": accounts.cancelled,
+        "open_attempts": accounts.going_on,
         "quoted_usd_micro": accounts.quoted,
         "formulas": FORMULAS,
     }
