@@ -17,7 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from skylift.pricing.catalogue import catalogue
-from skylift.pricing.update import azure, fetch, gcp, make, stream
+from skylift.pricing.update import aws, azure, fetch, gcp, make, stream
 from skylift.pricing.update.fetch import UpdateFailed
 from skylift.pricing.update.make import Made, Wanted, update
 
@@ -356,6 +356,67 @@ def test_a_file_that_cannot_be_used_is_told_and_nothing_is_written(
     assert not (tmp_path / "prices").exists()
 
 
+def _spoilt(old: bytes, new: bytes) -> bytes:
+    content = ec2_csv()
+    assert old in content
+    return content.replace(old, new)
+
+
+DEEP = b'{"a":' * 100_000
+
+
+@pytest.mark.parametrize(
+    ("content", "words", "said"),
+    [
+        (_spoilt(b'"Publication Date","2026-11-01T22:38:12Z"', b'"Publication Date"'), {}, "publication date is ''"),
+        (_spoilt(b"2026-11-01T", b"2026-99-99T"), {}, "publication date is '2026-99-99"),
+        (_spoilt(b"2026-11-01T", b"9999-12-31T"), {}, "are of 9999-12-31, which is to come"),
+        (_spoilt(b'"Publication Date"', b'"' + b"a" * (aws.MOST_LINE + 1)), {}, "a line of more than"),
+        (b'{"Items":' + b"[" * 100_000, {"cloud": "azure"}, "not JSON"),
+        (b'{"x":' + DEEP, {"cloud": "aws"}, "values in values without end"),
+        (b'{"publicationDate": "2026-11-01", "products":' + DEEP, {"cloud": "aws"}, "values in values without end"),
+        (b'{"publicationDate": "2026-11-01", "products": {"A": {"attributes": [1]}}}', {"cloud": "aws"}, "no price of"),
+        (
+            gcp_page(sku("N1 Predefined Instance Core running in Americas", "1", serviceRegions=5)),
+            {},
+            "no price of",
+        ),
+    ],
+)
+def test_a_hostile_file_is_told_and_nothing_is_written(
+    tmp_path: Path, content: bytes, words: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UpdateFailed) as caught:
+        made(tmp_path, content, **words)
+    assert said in caught.value.message
+    assert not (tmp_path / "prices").exists()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"1,952 GiB"', b'"1e99999 GiB"'),  # a short text of so many digits that no number can hold them
+        (b'"1,952 GiB"', b'"1e9999999 GiB"'),
+        (b'"0.5"', b'"1e999999"'),
+        (b'"0.5"', b'"1e-999999"'),
+        (b'"13140"', b'"1e99999"'),
+        (b'"m99g.large"', b'"\x1b]0;title\x07"'),
+        (b'"m99g.large"', b'"m99g large\n1 2 3"'),
+    ],
+)
+def test_hostile_rows_are_left_out_and_the_others_stay(tmp_path: Path, old: bytes, new: bytes) -> None:
+    found = made(tmp_path, _spoilt(old, new))
+    assert usd(tmp_path, "p3.2xlarge", "us-east-1", "on-demand") == "3.1"
+    assert all(name.isprintable() for name in found.unknown)
+    assert catalogue().machine("m99g.large") is None or old == b'"13140"'
+
+
+def test_a_price_for_every_region_is_none_that_a_file_can_give(tmp_path: Path) -> None:
+    found = made(tmp_path, _spoilt(b'"us-east-1"', b'"*"') + ec2_csv().split(b"\n", 6)[-1])
+    assert found.regions == ("us-east-1",)
+    assert "'p3.2xlarge in *'" in found.unknown
+
+
 def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(UpdateFailed, match="cannot be read"):
         update(Wanted(place=str(tmp_path / "none"), into=tmp_path, today=TODAY), catalogue())
@@ -548,6 +609,18 @@ def test_a_key_is_not_taken_along_to_where_a_server_sends_us(server: Server) -> 
     with fetch.opened(server.url + "/here", most=100, headers={"X-Goog-Api-Key": "hidden"}) as file:
         assert file.read() == b"{}"
     assert server.keys == ["hidden", None]
+
+
+def test_a_server_leads_to_nothing_but_the_web(tmp_path: Path, server: Server) -> None:
+    def elsewhere(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", "ftp://127.0.0.1:1/prices")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    server.answer = elsewhere
+    with pytest.raises(UpdateFailed, match=r"leads to ftp://127\.0\.0\.1:1/prices, which is not read"):
+        update(Wanted(cloud="aws", place=server.url, into=tmp_path, today=TODAY), catalogue())
 
 
 def test_the_url_of_azure_names_the_regions() -> None:

@@ -10,6 +10,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -22,6 +23,8 @@ from skylift.pricing.update.stream import Reader
 
 URL = "https://pricing.us-east-1.amazonaws.com/offers/v1.0/aws/AmazonEC2/current/{region}/index.csv"
 YEAR_HOURS = 8760
+MOST_LINE = 1 << 20
+"""Characters. Real ones have some two thousand."""
 WANTED = {"operatingsystem": "Linux", "tenancy": "Shared"}
 WANTED_WHERE_TOLD = {
     "preinstalledsw": "NA",
@@ -31,7 +34,7 @@ WANTED_WHERE_TOLD = {
     "marketoption": "OnDemand",  # blocks of capacity are bought beforehand
 }
 """Columns that older files do not have."""
-_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _ARM = re.compile(r"Graviton|AWS .*ARM|^Arm", re.IGNORECASE)
 _FAMILY = re.compile(r"[^.]+")
 
@@ -40,14 +43,14 @@ Attributes = Mapping[str, str]
 
 
 def from_csv(source: io.BufferedReader, place: str, known: Mapping[str, MachineType]) -> Harvest:
-    lines = csv.reader(io.TextIOWrapper(source, encoding="utf-8-sig", newline="", errors="replace"))
+    lines = csv.reader(_lines(io.TextIOWrapper(source, encoding="utf-8-sig", newline="", errors="replace"), place))
     published, header = None, None
     harvest, upfront = Harvest(), _Reserved()
     try:
         for line in lines:
             if header is None:
                 if line[:1] == ["Publication Date"]:
-                    published = _day(line[1], place)
+                    published = _day("".join(line[1:2]), place)
                 if line[:1] == ["SKU"]:
                     header = [_plain(name) for name in line]
                 continue
@@ -63,6 +66,14 @@ def from_csv(source: io.BufferedReader, place: str, known: Mapping[str, MachineT
         raise UpdateFailed(f"{shown(place)} is no offer file: it has no publication date, or no table")
     harvest.add(upfront.prices())
     return harvest
+
+
+def _lines(text: io.TextIOWrapper, place: str) -> Iterator[str]:
+    """One that does not end is not collected until memory does."""
+    while line := text.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise UpdateFailed(f"{shown(place)} has a line of more than {MOST_LINE} characters: it is no offer file")
+        yield line
 
 
 def _of_line(
@@ -139,9 +150,8 @@ def _products(
     found: dict[str, tuple[MachineType, Attributes]] = {}
     for sku in reader.members():
         product = reader.value()
-        given = product.get("attributes", {}) if isinstance(product, dict) else {}
-        row = {_plain(name): str(value) for name, value in given.items()}
-        row["productfamily"] = str(product.get("productFamily", "")) if isinstance(product, dict) else ""
+        row = {_plain(name): str(value) for name, value in _dict(_dict(product).get("attributes")).items()}
+        row["productfamily"] = str(_dict(product).get("productFamily", ""))
         machine = _machine(row, known, harvest)
         if machine is not None:
             found[sku] = (machine, row)
@@ -204,7 +214,7 @@ def _described(name: str, row: Attributes, known: Mapping[str, MachineType]) -> 
     if not gpus or not gpus[0]:
         return machine
     kin = next((one for one in known.values() if one.gpu and _family(one.name) == _family(name)), None)
-    if kin is None:
+    if kin is None or gpus[0] < 1:
         return None
     return msgspec.structs.replace(machine, gpu=kin.gpu, gpus=int(gpus[0]), gpu_memory_mib=kin.gpu_memory_mib)
 
@@ -220,9 +230,12 @@ def _plain(name: str) -> str:
 
 def _day(text: str, place: str) -> str:
     found = _DATE.match(text)
-    if found is None:
-        raise UpdateFailed(f"{shown(place)} is no offer file: its publication date is {text!r}")
-    return found[0]
+    try:
+        return date.fromisoformat("" if found is None else found[0]).isoformat()
+    except ValueError as problem:
+        raise UpdateFailed(
+            f"{shown(place)} is no offer file: its publication date is {text[:40]!r}", hint="fetch it again"
+        ) from problem
 
 
 def urls(regions: Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from skylift.errors import SetupError
@@ -84,13 +84,27 @@ def _plain(inner: BinaryIO, name: str, most: int, announced: int | None = None) 
     return io.BufferedReader(Limited(gzip.GzipFile(fileobj=buffered), name, most), MIB)  # type: ignore[arg-type]
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """To nothing but https, or from http to http: urllib would also follow to ftp, and out of what is encrypted."""
+
+    def redirect_request(
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        scheme = urlsplit(newurl).scheme
+        if scheme != "https" and (scheme, req.type) != ("http", "http"):
+            raise UpdateFailed(
+                f"{shown(req.full_url)} leads to {shown(newurl)}, which is not read", hint="give the file with --from"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
 @contextmanager
 def _answer(url: str, name: str, headers: Mapping[str, str]) -> Iterator[http.client.HTTPResponse]:
     try:
         request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})
         for key, value in headers.items():
             request.add_unredirected_header(key, value)  # a key goes to nobody whom the server names
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)
+        answer = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as problem:
         problem.close()
         hint = "a key of Google Cloud's billing API is missing or wrong" if problem.code in (401, 403) else "try later"

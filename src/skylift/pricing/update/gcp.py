@@ -61,7 +61,8 @@ class Skus:
         if market is None or usd is None or category.get("resourceFamily") != "Compute":
             return
         part, gpu = _PART.fullmatch(text), _GPU.fullmatch(text)
-        for region in sku.get("serviceRegions") or ():
+        regions = sku.get("serviceRegions")
+        for region in regions if isinstance(regions, list) else ():
             if part is not None:
                 family = _COMPUTE_OPTIMIZED if " " in part["family"] else part["family"].lower()
                 _tell(self.parts, (family, part["part"], market, str(region)), usd)

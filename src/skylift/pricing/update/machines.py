@@ -9,6 +9,9 @@ import msgspec
 
 from skylift.pricing.rows import MachinePrice, MachineType
 
+MOST_DIGITS = 15
+"""Before or behind the point."""
+
 
 class Priced(msgspec.Struct, frozen=True, kw_only=True):
     """A price, and the machine as the file describes it, where it does."""
@@ -29,12 +32,15 @@ class Harvest(msgspec.Struct, kw_only=True):
 
 
 def amount(text: object) -> Decimal | None:
-    """Exact; None for what is no amount."""
+    """Exact; None for what is no amount, and for one of more digits than anything here has: `1e999999` is one short
+    text and a million digits."""
     try:
         found = Decimal(str(text))
     except InvalidOperation:
         return None
-    return found if found.is_finite() else None
+    if not found.is_finite() or abs(found.adjusted()) > MOST_DIGITS:
+        return None
+    return found
 
 
 def numbers(text: str) -> Iterator[Decimal]:

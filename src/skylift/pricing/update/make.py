@@ -16,7 +16,7 @@ import msgspec
 from skylift.pricing.catalogue import Catalogue, forget
 from skylift.pricing.encode import Draft, encode
 from skylift.pricing.quality import sifted
-from skylift.pricing.rows import MachineType, SetAside
+from skylift.pricing.rows import MachinePrice, MachineType, SetAside
 from skylift.pricing.snapshot import Snapshot
 from skylift.pricing.update import aws, azure, gcp
 from skylift.pricing.update.fetch import MIB, UpdateFailed, opened, shown
@@ -28,6 +28,7 @@ MOST_PAGE = 64 * MIB
 MOST_PAGES = 3_000
 CLOUDS = ("aws", "gcp", "azure")
 _REGION = re.compile(r"[a-z0-9-]+")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]*")
 _HEAD = 4096
 
 
@@ -150,7 +151,7 @@ def _page(place: str, headers: Mapping[str, str]) -> dict[str, Any]:
         raw = file.read()
     try:
         page = json.loads(raw, parse_float=str)  # so that an amount stays what was written
-    except ValueError as problem:
+    except (ValueError, RecursionError) as problem:
         raise UpdateFailed(f"{shown(place)} is not JSON: {problem}", hint="fetch it again") from problem
     if not isinstance(page, dict):
         raise UpdateFailed(f"{shown(place)} is no page of prices: it is no JSON object")
@@ -158,13 +159,19 @@ def _page(place: str, headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _snapshot(cloud: str, harvest: Harvest, known: Mapping[str, MachineType], wanted: Wanted) -> Snapshot:
-    types = {**known, **{row.price.type: row.machine for row in harvest.rows if row.machine is not None}}
-    chosen = [row.price for row in harvest.rows if not wanted.regions or row.price.region in wanted.regions]
+    rows = [row for row in harvest.rows if _is_named(row.price, harvest)]
+    types = {**known, **{row.price.type: row.machine for row in rows if row.machine is not None}}
+    chosen = [row.price for row in rows if not wanted.regions or row.price.region in wanted.regions]
     good, aside = sifted(chosen, types)
     if not good:
         raise UpdateFailed(
             f"no price of a machine was found in {shown(wanted.place) if wanted.place else f'the files of {cloud}'}",
             hint="name the region as the provider does, and check that it is the whole file",
+        )
+    newest = max(price.as_of for price in good)
+    if newest > wanted.today:  # it would count before all that are to come
+        raise UpdateFailed(
+            f"its prices are of {newest}, which is to come", hint="fetch the file again, or set the clock"
         )
     draft = Draft(cloud, types)
     for price in good:
@@ -172,6 +179,14 @@ def _snapshot(cloud: str, harvest: Harvest, known: Mapping[str, MachineType], wa
     for one in aside:
         draft.set_aside(one)
     return draft.snapshot()
+
+
+def _is_named(price: MachinePrice, harvest: Harvest) -> bool:
+    """Other names are no provider's: spaces, `*`, or what makes a terminal do something."""
+    if _NAME.fullmatch(price.type) is not None and _NAME.fullmatch(price.region) is not None:
+        return True
+    harvest.unknown.add(ascii(f"{price.type[:40]} in {price.region[:40]}"))
+    return False
 
 
 def _written(snapshot: Snapshot, wanted: Wanted) -> Path:

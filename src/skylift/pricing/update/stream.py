@@ -13,6 +13,7 @@ from skylift.pricing.update.fetch import UpdateFailed
 _PIECE = 1 << 18
 MOST_CHARACTERS = 1 << 24
 """Of one member."""
+MOST_DEPTH = 50
 _SPACE = " \t\r\n"
 
 
@@ -53,6 +54,8 @@ class Reader:
         while True:
             try:
                 found, end = self._json.raw_decode(self._text, self._at)
+            except RecursionError as problem:
+                raise self._wrong("values in values without end") from problem
             except ValueError as problem:
                 if self._ended or len(self._text) - self._at > MOST_CHARACTERS:
                     raise self._wrong(str(problem)) from problem
@@ -64,11 +67,13 @@ class Reader:
             self._at = end
             return found
 
-    def skip(self) -> None:
+    def skip(self, depth: int = 0) -> None:
         """The value that begins here, without keeping it: an object member by member."""
+        if depth > MOST_DEPTH:
+            raise self._wrong("values in values without end")
         if self._peek() == "{":
             for _ in self.members():
-                self.skip()
+                self.skip(depth + 1)
         else:
             self.value()
 
