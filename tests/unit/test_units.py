@@ -1,10 +1,10 @@
-"""Memory and time as people write them."""
+"""Memory, time and money as people write them."""
 
 from __future__ import annotations
 
 import pytest
 
-from skylift.units import InvalidAmount, parse_duration_ms, parse_memory_mib
+from skylift.units import InvalidAmount, dollars, parse_duration_ms, parse_memory_mib, parse_usd
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,35 @@ def test_duration(text: str | float, ms: int) -> None:
 def test_duration_that_is_none(text: str | float) -> None:
     with pytest.raises(InvalidAmount, match="timeout="):
         parse_duration_ms(text, "timeout")
+
+
+@pytest.mark.parametrize(
+    ("text", "usd"),
+    [
+        ("5 USD", "5"),
+        ("$0.25", "0.25"),
+        ("12.50", "12.50"),
+        (3, "3"),
+        (0.1, "0.1"),
+        (1e-7, "0.0000001"),
+        ("US$ 7", "7"),
+    ],
+)
+def test_money(text: str | float, usd: str) -> None:
+    assert parse_usd(text, "budget") == usd
+
+
+@pytest.mark.parametrize(
+    "text", ["", "5 EUR", "-3 USD", -3, 0, "0.00", "1e9", "5 USD 5", True, float("nan"), float("inf")]
+)
+def test_money_that_is_none(text: str | float) -> None:
+    with pytest.raises(InvalidAmount, match="budget="):
+        parse_usd(text, "budget")
+
+
+@pytest.mark.parametrize(
+    ("micro", "text"),
+    [(5_000_000, "$5.00"), (123, "$0.000123"), (1_230_000, "$1.23"), (-10_500, "-$0.0105"), (0, "$0.00")],
+)
+def test_dollars(micro: int, text: str) -> None:
+    assert dollars(micro) == text
