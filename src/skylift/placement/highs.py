@@ -28,6 +28,10 @@ PASSES = (0.98, 0.95, 0.9, 0.8, 0.65, 0.5, 0.25, 0.0)
 """Over a plan in hand, to make it cheaper: each takes the steps above that share of all savings there could be."""
 
 
+SQUEEZES = 12
+"""Deadlines that are tried for a plan within a budget."""
+
+
 class Solved(NamedTuple):
     """What was found in the time."""
 
@@ -49,7 +53,9 @@ def solve(problem: Problem, aim: Literal["cost", "time"], seconds: float, hint: 
     relaxed = whole.relaxed(max(until - time.monotonic(), 0.1))
     if relaxed.infeasible:
         return Solved(None, math.inf, True)
-    tried = [_rounded(within, aim, relaxed.values, np), _followed(within, relaxed.values), hint]
+    tried = [_rounded(within, aim, relaxed.values), _followed(within, relaxed.values), hint]
+    if aim == "time":
+        tried.append(_squeezed(within, relaxed.values))
     best = _kept(problem, aim, [improved(problem, one) for one in tried if one is not None])
     core = within if best is None else _core(within, aim, relaxed, _value(aim, worth(problem, best)), np)
     if best is not None and all(len(options) == 1 for options in core.options):
@@ -98,7 +104,7 @@ def _within_reach(problem: Problem) -> Problem:
     )
 
 
-def _rounded(problem: Problem, aim: str, values: Any, np: Any) -> list[Option]:
+def _rounded(problem: Problem, aim: str, values: Any) -> list[Option]:
     """Of the offers that the relaxation takes a part of, the one on the safe side of the limit."""
     chosen = []
     at = 0
@@ -118,20 +124,39 @@ def _followed(problem: Problem, values: Any) -> list[Option] | None:
     shares, at = [], 0
     for options in problem.options:
         parts = [float(share) for share in values[at : at + len(options)]]
+        at += len(options)
         most = max(parts)
         whole = options[parts.index(most)].time
         mixed = math.floor(sum(option.time * share for option, share in zip(options, parts, strict=True)))
         shares.append(whole if most > 1 - 1e-6 else mixed)
-        at += len(options)
     graph = problem.graph
     tails = graph.tails(shares, _none)
     ends, chosen = [0] * len(shares), [options[-1] for options in problem.options]
     for step in graph.order:
         begun = max((ends[one] for one in graph.before[step]), default=0)
-        most = problem.deadline - begun - tails[step]
-        chosen[step] = next((option for option in problem.options[step] if option.time <= most), chosen[step])
+        most_time = problem.deadline - begun - tails[step]
+        chosen[step] = next((option for option in problem.options[step] if option.time <= most_time), chosen[step])
         ends[step] = begun + chosen[step].time
     return chosen
+
+
+def _squeezed(problem: Problem, values: Any) -> list[Option] | None:
+    """The quickest plan within the budget that following the relaxation to one deadline or another gives."""
+    if problem.links or problem.budget is None:
+        return None
+    quickest = [min(options, key=lambda option: (option.time, option.cost)) for options in problem.options]
+    ends = [worth(problem, quickest), worth(problem, [options[0] for options in problem.options])]
+    low, high = (0 if end is None else end.time for end in ends)
+    best: list[Option] | None = None
+    for _ in range(SQUEEZES):
+        middle = (low + high) // 2
+        within = problem.with_limits(middle, problem.budget)
+        tried = _kept(within, "time", [_followed(within, values), improved(within, quickest)])
+        if tried is None:
+            low = middle
+        else:
+            best, high = tried, middle
+    return best
 
 
 def improved(problem: Problem, chosen: list[Option]) -> list[Option]:

@@ -76,7 +76,7 @@ def _first(problem: Problem, swept: list[list[Option]]) -> Found:
 def _quickest(problem: Problem, seconds: float) -> Found:
     """The least time first, then the least cost in that time."""
     begun = clock.monotonic()
-    time, bound, method = _least_time(problem, seconds / 2)
+    time, bound, method = _least_time(problem, seconds)
     if time is None:
         return Found(None, math.inf, method)
     left = max(seconds - (clock.monotonic() - begun), seconds / 4)
@@ -101,7 +101,7 @@ def _least_time(problem: Problem, seconds: float) -> tuple[int | None, float, st
     if total is None and not found.proven:
         raise SetupError(f"no plan was found in {seconds:g} s", hint="give it more seconds, or fewer offers")
     method = SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:.2g} s"
-    return (None, math.inf, method) if total is None else (total.time, found.bound, method)
+    return (None, math.inf, method) if total is None else (total.time, max(found.bound, _least_span(problem)), method)
 
 
 def _quickest_each(problem: Problem) -> list[Option]:
@@ -113,11 +113,14 @@ def _hopeless(problem: Problem) -> bool:
     least = sum(min(option.high for option in options) for options in problem.options)
     if problem.budget is not None and least > problem.budget:
         return True
+    return problem.deadline is not None and _least_span(problem) > problem.deadline
+
+
+def _least_span(problem: Problem) -> int:
+    """No plan is quicker: each step at its quickest, and nothing to be moved."""
     times = [min(option.time for option in options) for options in problem.options]
-    span = max(
-        (begun + time for begun, time in zip(problem.graph.starts(times, _at_once), times, strict=True)), default=0
-    )
-    return problem.deadline is not None and span > problem.deadline
+    starts = problem.graph.starts(times, _at_once)
+    return max((begun + time for begun, time in zip(starts, times, strict=True)), default=0)
 
 
 def _at_once(one: int, other: int) -> int:
