@@ -51,7 +51,9 @@ def prices() -> None:
 @click.option("--vcpus", metavar="N", help="At least so many processors.")
 @click.option("--memory", metavar="SIZE", help="At least so much: 16GiB.")
 @click.option("--region", metavar="NAME", help="A region, or a pattern: 'us-*'. All unless given.")
-@click.option("--cloud", type=click.Choice(["aws", "gcp", "azure", "lambda"]), help="One cloud only.")
+@click.option(
+    "--cloud", type=click.Choice(["aws", "gcp", "azure", "lambda"], case_sensitive=False), help="One cloud only."
+)
 @click.option("--spot", is_flag=True, help="Only what has a spot price; the cheapest by that.")
 @click.option("--estimates", is_flag=True, help="With --spot: also what has only an estimate of a spot price.")
 @click.option("--as-of", metavar="DATE", help="As known on a day (2020-12-01), or at the end of a month or year.")

@@ -53,7 +53,7 @@ def query_of(
         type=type,
         gpu=gpu,
         vcpus=_number(vcpus),
-        memory_mib=None if memory is None else parse_memory_mib(memory, "--memory"),
+        memory_mib=None if memory is None else _memory_mib(memory),
         region=region,
         cloud=cloud,
         spot=spot,
@@ -62,6 +62,13 @@ def query_of(
         services=("batch",) if type is None else ("batch", "managed-training"),
         sort=msgspec.convert(sort, type=Sort),
     )
+
+
+def _memory_mib(text: str) -> int:
+    """A number alone would be MiB, and who writes 16 means GiB: every machine would be found."""
+    if text.strip().replace(".", "", 1).isdecimal():
+        raise QueryInvalid(f"--memory {text!r} has no unit", hint=f"write {text.strip()}GiB, or {text.strip()}MiB")
+    return parse_memory_mib(text, "--memory")
 
 
 def _number(text: str | None) -> float | None:

@@ -103,9 +103,17 @@ def _nothing_has_it(query: Query, clouds: list[str], catalogue: Catalogue) -> Se
     there = [machine for cloud in clouds for machine in candidates(catalogue.book(cloud), named)]
     hint = "ask for less"
     if there:
-        largest = max(there, key=lambda one: (_gpus(one), one.memory_mib, one.vcpus))
+        largest = max(there, key=lambda one: _largeness(one, query))
         hint = f"the largest such is {largest.name} of {largest.cloud}: {size(largest)}"
     return NoMachine(f"no machine has {needs_text(query)}", hint=hint)
+
+
+def _largeness(machine: MachineType, query: Query) -> tuple[float, ...]:
+    """In what was asked for: who wants processors is not told of the machine with the most GPUs."""
+    gpus = _gpus(machine) if query.gpu is not None else 0
+    memory = machine.memory_mib if query.memory_mib is not None else 0
+    vcpus = machine.vcpus if query.vcpus is not None else 0
+    return (gpus, memory, vcpus, machine.memory_mib, machine.vcpus)
 
 
 def _one_of(gpu: str) -> str:

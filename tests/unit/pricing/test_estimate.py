@@ -222,6 +222,17 @@ def test_one_invocation_has_a_limit_and_an_amount_has_none() -> None:
     assert any("1 h for all requests, 3.6 s for each" in note for note in notes)
 
 
+def test_names_are_read_whatever_their_case() -> None:
+    there = priced(type="m5.large", region="us-east-1", hours="1")
+    assert priced(type="M5.LARGE", region="US-EAST-1", cloud="AWS", hours="1").usd == there.usd
+    assert priced(type="standard_d4s_v3", hours="1").usd == priced(type="Standard_D4s_v3", hours="1").usd
+
+
+def test_what_is_billed_is_said_in_a_unit_in_which_it_is_exact() -> None:
+    notes = priced(type="m5.large", duration="60.0001s").notes
+    assert any("60.0001 s is billed as 61 s" in note for note in notes)
+
+
 def test_tiers_of_gigabyte_seconds() -> None:
     # 10 GB x 2e9 s = 20e9 GB-s: 6e9 x 0.0000166667 + 9e9 x 0.000015 + 5e9 x 0.0000133334
     found = priced(service="lambda", memory="10GiB", duration="555555h", requests="0")
@@ -263,6 +274,11 @@ def test_tiers_of_gigabyte_seconds() -> None:
         ({"service": "lambda", "memory": "1GiB", "duration": "soon"}, "--duration 'soon' is not a length", "90s"),
         ({"service": "lambda", "memory": "1GiB", "duration": "1s", "requests": "1.5"}, "not a whole number", ""),
         ({"service": "lambda", "memory": "1GiB", "each": "1s"}, "and no requests", ""),
+        (
+            {"service": "lambda", "memory": "1GiB", "each": "16m", "requests": "1"},
+            "16 min for each request, and no invocation can be longer than 15 min",
+            "shorter requests",
+        ),
         (
             {"service": "lambda", "memory": "1GiB", "duration": "338ms", "requests": "1M"},
             "less than 1 ms for each",

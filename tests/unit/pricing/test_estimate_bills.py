@@ -82,7 +82,8 @@ def test_what_stands_above_the_uses_counts_for_all(tmp_path: Path) -> None:
         ("", "is empty"),
         ("uses: []", "bill.yaml:1: uses: the list is empty"),
         ("region: us-east-1", "there is no key `uses`"),
-        ("- 1", "bill.yaml:1: here should be keys and values, not a list"),
+        ("- 1", "bill.yaml:1: here should be keys and values, not a value"),
+        ("[]", "bill.yaml:1: uses: the list is empty"),
         ("uses: lambda", "bill.yaml:1: uses: here should be a list, not a value"),
         ("uses:\n  - lambda", "bill.yaml:2: here should be keys and values, not a value"),
         ("usses: []", "bill.yaml:1: usses: there is no such key"),
@@ -116,6 +117,17 @@ def test_aliases_are_texts_like_others(tmp_path: Path) -> None:
     text = "uses:\n  - &one {type: m5.large, hours: 1}\n  - *one\n"
     bill = read_bill(written(tmp_path, text), catalogue(), rules())
     assert len(bill.uses) == 2 and bill.uses[0] == bill.uses[1]
+
+
+def test_a_bare_list_is_a_bill(tmp_path: Path) -> None:
+    uses = "- {type: m5.large, hours: 1}\n- {service: lambda, memory: 3GiB, duration: 1h}\n"
+    bare = read_bill(written(tmp_path, uses), catalogue(), rules())
+    assert estimate(bare.uses, catalogue()).usd == Fraction("0.096") + Fraction("0.18000036")
+
+
+def test_what_has_no_end_is_not_read_to_it() -> None:
+    with pytest.raises(EstimateInvalid, match="is too large"):
+        read_bill(Path("/dev/zero"), catalogue(), rules())
 
 
 def test_nothing_deep_or_huge_is_read(tmp_path: Path) -> None:

@@ -117,8 +117,8 @@ def memory_words(mib: Fraction) -> str:
 
 
 def time_words(ms: Fraction) -> str:
-    """In the largest unit of which it is one or more."""
+    """In the largest unit of which it is one or more, and in which it is exact: 61 s, not 1.016666666667… min."""
     for unit, length in (("h", HOUR_MS), ("min", 60_000), ("s", 1000)):
-        if ms >= length:
+        if ms >= length and "…" not in written(ms / length):
             return f"{written(ms / length)} {unit}"
     return f"{written(ms)} ms"

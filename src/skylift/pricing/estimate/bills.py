@@ -1,4 +1,5 @@
-"""A mixed bill from a YAML file: a list of uses, each with the keys that the command has as options.
+"""A mixed bill from a YAML file: a list of uses, each with the keys that the command has as options. A bare list will
+do where nothing is said of all of them.
 
     region: eu-west-1
     uses:
@@ -49,7 +50,10 @@ def read_bill(path: Path, catalogue: Catalogue, rules: Rules) -> MixedBill:
     root = _compose(path)
     if root is None:
         raise EstimateInvalid(f"{path} is empty", hint="write a list of `uses`")
-    top = {entry.key: entry for entry in _entries(root, path)}
+    if root.id == "sequence":  # uses, and nothing that is said of all of them
+        top = {"uses": Entry(key="uses", line=root.start_mark.line + 1, node=root)}
+    else:
+        top = {entry.key: entry for entry in _entries(root, path)}
     for entry in top.values():
         _known(entry, path)
     if "uses" not in top:
@@ -90,9 +94,10 @@ def _compose(path: Path) -> Any:
         raise SetupError(
             "bills are YAML, and pyyaml is not installed", hint="pip install 'skylift[plan]'", code="NO-YAML"
         ) from error
-    raw = path.read_bytes()
+    with path.open("rb") as file:
+        raw = file.read(LARGEST + 1)  # of /dev/zero there is always more
     if len(raw) > LARGEST:
-        raise EstimateInvalid(f"{path} has {len(raw):,} bytes: a bill has at most {LARGEST:,}")
+        raise EstimateInvalid(f"{path} is too large: a bill has at most {LARGEST:,} bytes", hint="make several of it")
     try:
         return yaml.compose(raw, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:

@@ -8,7 +8,7 @@ import msgspec
 
 from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.estimate.amounts import HOUR_MS, EstimateInvalid, time_words, written
-from skylift.pricing.estimate.rules import Billing, Service, billed_ms, billing_of, longest_ms_of
+from skylift.pricing.estimate.rules import Billing, billed_ms, billing_of, longest_ms_of
 from skylift.pricing.estimate.uses import Use
 
 _UNIT_MS = {"s": 1000, "h": HOUR_MS}
@@ -37,7 +37,7 @@ def timing_of(use: Use, catalogue: Catalogue, as_of: str | None) -> Timing | Non
         return None
     each, times = _each(use)
     billed = billed_ms(billing, each)
-    notes = [*_shared_out(use, each), *_limit(use.service, longest_ms_of(use.service, catalogue), each)]
+    notes = [*_shared_out(use, each), *_limit(use, longest_ms_of(use.service, catalogue), each)]
     if billed != each:
         notes.append(_rounded(use, each, billed, billing))
     return Timing(billed_ms=billed, times=times, notes=notes)
@@ -69,10 +69,17 @@ def _shared_out(use: Use, each: Fraction) -> list[str]:
     return [f"{use.service.title}: {time_words(each * requests)} for all requests, {time_words(each)} for each"]
 
 
-def _limit(service: Service, longest_ms: int | None, each: Fraction) -> list[str]:
+def _limit(use: Use, longest_ms: int | None, each: Fraction) -> list[str]:
+    """Raises EstimateInvalid where a request was said to take longer than any can; a length of time in which nothing
+    is said of requests is an amount."""
     if longest_ms is None or each <= longest_ms:
         return []
-    longest = time_words(Fraction(longest_ms))
+    service, longest = use.service, time_words(Fraction(longest_ms))
+    if use.amount("each") is not None:
+        raise EstimateInvalid(
+            f"{use.name}: {time_words(each)} for each request, and no {service.one} can be longer than {longest}",
+            hint="divide the work into shorter requests, or take a container or machine",
+        )
     return [
         f"{service.title}: no single {service.one} can be longer than {longest}: this is priced as an amount of use"
     ]

@@ -66,6 +66,7 @@ def read_use(
     """`region` is meant where the use names none and its cloud has it. Raises EstimateInvalid or
     UnknownMachine, which name the key."""
     _check_keys(given, naming)
+    given = _spelt(given, catalogue)
     service = _service(given, naming, catalogue, rules)
     _check_taken(given, service, naming)
     found = {key: read(given[key], naming(key)) for key, read in _READ.items() if key in given}
@@ -88,6 +89,19 @@ def read_use(
         amounts=found,
         notes=notes,
     )
+
+
+def _spelt(given: Mapping[str, str], catalogue: Catalogue) -> Mapping[str, str]:
+    """Clouds, regions and machines as their providers write them: `M5.LARGE` is m5.large, as for `prices find`."""
+    spelt = dict(given)
+    for key in ("cloud", "region"):
+        if key in spelt:
+            spelt[key] = spelt[key].strip().lower()
+    if "type" in spelt and not any(catalogue.machine(spelt["type"], cloud) for cloud in CLOUDS):
+        wanted = spelt["type"].strip().lower()
+        found = (name for cloud in CLOUDS for name in catalogue.machines(cloud) if name.lower() == wanted)
+        spelt["type"] = next(found, spelt["type"])
+    return spelt
 
 
 def _check_keys(given: Mapping[str, str], naming: Naming) -> None:
