@@ -65,7 +65,7 @@ def test_fitting_finds_the_rates_that_runs_were_drawn_with() -> None:
     prior = fit_to_runs([calm.window(300_000, draw), wild.window(300_000, draw)])
     for kind, up, share in zip(prior.kinds, (0.25, 2.0), (2 / 3, 1 / 3), strict=True):
         assert kind.share == pytest.approx(share, abs=0.05)
-        assert kind.up[1][0] == pytest.approx(up, rel=0.3) and kind.up[1][1] == pytest.approx(up, rel=0.3)
+        assert kind.up[1][2] == pytest.approx(up, rel=0.3) and kind.up[1][1] == pytest.approx(up, rel=0.3)
     with pytest.raises(ValueError, match="at least one market"):
         fit_to_runs([])
 
