@@ -166,8 +166,8 @@ class Router:
     def route(self, command: StartTask, record: RunRecord, table: TaskTable, known: dict[str, Route]) -> Route:
         """Where this attempt goes. `known` keeps the answers of one run that depend on the resource alone."""
         resource = command.resource
-        if table.plan and (route := self._planned(command, record, table)) is not None:
-            return route
+        if table.plan and not record.account and (route := self._planned(command, record, table)) is not None:
+            return route  # the runs of accounts go where the server's settings and their own boxes are
         if self._jobs and (job := bound_job(resource, command.arguments, self._jobs)) is not None:
             return self._job(job, command, record)
         route = known.get(resource)

@@ -62,7 +62,12 @@ def unreal(place: Place, catalogue: Catalogue) -> str | None:
     if rule is None:
         return f"{place.cloud} has no {place.service} service"
     if place.service in ("function", "container"):
-        sizes = [size for size in rule.sizes if rule.mib_per_vcpu is not None or size.vcpus == place.vcpus]
+        share = None if rule.mib_per_vcpu is None else place.memory_mib / rule.mib_per_vcpu
+        sizes = [
+            size
+            for size in rule.sizes
+            if (place.vcpus == size.vcpus if share is None else abs(place.vcpus - share) < 0.001)
+        ]
         if any(size.least_mib <= place.memory_mib <= size.most_mib for size in sizes):
             return None
         return f"a {place.service} of {place.cloud} cannot have {place.vcpus:g} vCPU with {place.memory_mib} MiB"

@@ -42,13 +42,14 @@ def routed(
     attributes: Mapping[str, str] | None = None,
     shop: Shop | None = None,
     placement: Mapping[str, str] | None = None,
+    account: str = "",
 ) -> Any:
     backends = {"manual": ManualBackend(), "shop": shop or Shop("shop")}
     command = StartTask(
         token="1-1", state=state, path=(state,), attempt=1, resource=SKYLIFT + "train", arguments={}, scheduled_ms=0
     )
     record = RunRecord(
-        run_id="r", name="r", pipeline="p", definition="d", input_digest="i", created_ms=0,
+        run_id="r", name="r", pipeline="p", definition="d", input_digest="i", created_ms=0, account=account,
         attributes=dict(attributes or {}),
     )  # fmt: skip
     table = TaskTable(bundle=None, tasks={"train": TRAIN}, plan=dict(plan) if plan else msgspec.UNSET)
@@ -85,6 +86,11 @@ def test_a_backend_that_cannot_honour_it_is_told_so() -> None:
     assert isinstance(gone, Refused) and "the batch m5.large" in gone.cause
     nobody = routed({"train": msgspec.structs.replace(M5, backend="nobody")})
     assert isinstance(nobody, Refused) and nobody.error == "Skylift.NoBackend"
+
+
+def test_accounts_of_a_server_bring_no_plan() -> None:
+    route = routed({"train": M5}, account="123456789012")
+    assert isinstance(route, WorkerRoute) and (route.backend, route.spec.requirements.place) == ("manual", None)
 
 
 def test_what_outgrows_it_goes_on_without_it() -> None:

@@ -353,6 +353,9 @@ def test_places_that_there_are_not() -> None:
     assert "did you mean p2.xlarge?" in str(unreal(misspelt, known))
     huge = Place(service="function", instance_type="lambda", vcpus=100, memory_mib=20_480, region="us-east-1")
     assert unreal(huge, known) == "a function of aws cannot have 100 vCPU with 20480 MiB"
+    for vcpus in (64.0, float("nan"), -1.0):
+        forged = Place(service="function", instance_type="lambda", vcpus=vcpus, memory_mib=1769, region="us-east-1")
+        assert "cannot have" in str(unreal(forged, known))
 
 
 def test_prices_are_exact_decimals() -> None:
