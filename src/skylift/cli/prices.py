@@ -139,12 +139,12 @@ def _spot(price: MachinePrice) -> str:
 
 
 def _from(one: Found, known: Catalogue, letters: dict[str, str]) -> str:
-    """`a, b`: of on-demand and of spot; `ab, ac` where a price is made of several."""
+    """`a, b`: of on-demand and of spot; `ab, ac` where a price is made of several; `a` where both are of the same."""
     words = []
     for price in (one.on_demand, one.spot_or_estimate):
         texts = [] if price is None else known.sources_of(price)
         words.append("".join(letters.setdefault(text, _letter(len(letters))) for text in texts) or "-")
-    return ", ".join(words)
+    return ", ".join(dict.fromkeys(words))
 
 
 def _letter(number: int) -> str:

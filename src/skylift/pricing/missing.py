@@ -14,6 +14,8 @@ from skylift.pricing.gpus import gpus_of, is_gpu
 from skylift.pricing.rows import MachinePrice, MachineType
 
 _SHOWN = 3
+ANY = "a price"
+"""What is needed where nothing is."""
 
 
 class UnknownMachine(SetupError):
@@ -90,7 +92,8 @@ def _wrong_gpu(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupEr
     ):
         return None
     known = {machine.gpu for cloud in clouds for machine in catalogue.machines(cloud).values() if machine.gpu}
-    near = get_close_matches(model.upper(), known, n=_SHOWN, cutoff=0.5) or sorted(known)
+    words = model.upper().replace("_", "-").split("-")  # nvidia-tesla-t4 is what Google calls a T4
+    near = sorted(known & set(words)) or get_close_matches(model.upper(), known, n=_SHOWN, cutoff=0.5) or sorted(known)
     where = "no cloud" if query.cloud is None else query.cloud
     return UnknownGpu(f"{where} has machines with GPU {model!r}", hint=f"there are {', '.join(near)}")
 
@@ -127,7 +130,8 @@ def _gpus(machine: MachineType) -> int:
 
 def _no_price(query: Query, catalogue: Catalogue) -> SetupError:
     near = list(dict.fromkeys(_nearest(query, catalogue)))[:_SHOWN]
-    what = query.type or f"a machine with {needs_text(query)}"
+    needs = needs_text(query)
+    what = query.type or (f"a machine with {needs}" if needs != ANY else "any machine")
     market = "spot price" if query.spot else "price"
     where = "" if query.region is None else f" in {query.region}"
     when = "" if query.as_of is None else f" of {query.as_of} or before"
@@ -179,7 +183,7 @@ def needs_text(query: Query) -> str:
         "" if query.memory_mib is None else f"{query.memory_mib / 1024:g} GiB",
         "" if query.type is None else f"the name {query.type}",
     ]
-    return ", ".join(word for word in words if word) or "a price"
+    return ", ".join(word for word in words if word) or ANY
 
 
 def size(machine: MachineType) -> str:

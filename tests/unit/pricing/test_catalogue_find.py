@@ -176,6 +176,8 @@ def problem(**words: Any) -> SkyliftError:
         ({"region": "us-est-1"}, "UNKNOWN-REGION", "'us-est-1'", "us-east-1"),
         ({"region": "us-east-1", "cloud": "azure"}, "UNKNOWN-REGION", "of azure", "eastus"),
         ({"gpu": "V10"}, "UNKNOWN-GPU", "'V10'", "V100"),
+        ({"gpu": "nvidia-tesla-t4"}, "UNKNOWN-GPU", "'nvidia-tesla-t4'", "there are T4"),
+        ({"region": "us-multi"}, "NO-PRICE", "no price of any machine in us-multi", "on-demand $"),
         ({"gpu": "V100:99"}, "NO-MACHINE", "GPU V100:99", "8 x V100"),
         ({"memory": "999 TiB"}, "NO-MACHINE", "GiB", "largest such is u7in-32tb.224xlarge"),
         ({"vcpus": "9999"}, "NO-MACHINE", "9999 processors", "896 processors"),
