@@ -228,9 +228,12 @@ def test_names_are_read_whatever_their_case() -> None:
     assert priced(type="standard_d4s_v3", hours="1").usd == priced(type="Standard_D4s_v3", hours="1").usd
 
 
-def test_what_is_billed_is_said_in_a_unit_in_which_it_is_exact() -> None:
-    notes = priced(type="m5.large", duration="60.0001s").notes
-    assert any("60.0001 s is billed as 61 s" in note for note in notes)
+@pytest.mark.parametrize(
+    ("duration", "said"),
+    [("60.0001s", "60.0001 s is billed as 61 s"), ("61500ms", "61.5 s is billed as 62 s"), ("10s", "as 1 min")],
+)
+def test_what_is_billed_is_said_in_a_unit_that_can_be_read(duration: str, said: str) -> None:
+    assert any(said in note for note in priced(type="m5.large", duration=duration).notes)
 
 
 def test_tiers_of_gigabyte_seconds() -> None:

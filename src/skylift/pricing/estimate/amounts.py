@@ -117,8 +117,8 @@ def memory_words(mib: Fraction) -> str:
 
 
 def time_words(ms: Fraction) -> str:
-    """In the largest unit of which it is one or more, and in which it is exact: 61 s, not 1.016666666667… min."""
+    """In the largest unit of which it is so many and at most tenths: 1.5 h, and 61.5 s rather than 1.025 min."""
     for unit, length in (("h", HOUR_MS), ("min", 60_000), ("s", 1000)):
-        if ms >= length and "…" not in written(ms / length):
+        if ms >= length and (unit == "s" or (ms * 10 / length).denominator == 1):
             return f"{written(ms / length)} {unit}"
     return f"{written(ms)} ms"
