@@ -1,4 +1,4 @@
-"""A thousand steps with five thousand offers each: read, pruned, solved and added up. `bench.placement` has the figures."""
+"""A thousand steps with five thousand offers each: read, pruned, solved, added up. `bench.placement` has the figures."""
 
 from __future__ import annotations
 
