@@ -119,6 +119,7 @@ def plan(
             types=types,
             backends=asked.backends,
             data_at=data_at,
+            region=runtime.config.backends.simulated.region,
         )
         found = planned(subject, project, order)
     return _answer(found, subject, out, plot, explain=explain, as_json=as_json)

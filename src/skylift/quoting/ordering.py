@@ -51,13 +51,14 @@ def order_of(
     types: Sequence[str] = (),
     backends: Sequence[str] = (),
     data_at: str | None = None,
+    region: str = DEFAULT_REGION,
 ) -> Order:
-    """Raises OrderInvalid, or InvalidAmount."""
+    """`region` is where it buys unless `regions` says otherwise. Raises OrderInvalid, or InvalidAmount."""
     clouds = _named("--clouds", clouds, catalogue.clouds) or ("aws",)
     services = _named("--services", services, SERVICES)
     markets = _named("--markets", markets, MARKETS)
     backends = _named("--on", backends, BACKENDS) or (SIMULATED,)
-    regions = _regions(regions, clouds, catalogue)
+    regions = _regions(regions, clouds, region, catalogue)
     types = _types(types, clouds, catalogue)
     limits = Limits(
         deadline_s=None if deadline is None else parse_duration_ms(deadline, "--deadline") / 1000,
@@ -93,8 +94,8 @@ def _split(given: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip()))
 
 
-def _regions(given: Sequence[str], clouds: Sequence[str], catalogue: Catalogue) -> tuple[str, ...]:
-    """Patterns; us-east-1 where none is given, and where that is no region of the clouds, all of theirs."""
+def _regions(given: Sequence[str], clouds: Sequence[str], usual: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """Patterns; the usual one where none is given, and where that is no region of the clouds, all of theirs."""
     names = [region for cloud in clouds for region in catalogue.regions(cloud)]
     found = _split(given)
     for pattern, near in unmatched(found, names):
@@ -103,7 +104,7 @@ def _regions(given: Sequence[str], clouds: Sequence[str], catalogue: Catalogue) 
         raise OrderInvalid(f"--regions {pattern!r}: no region of {', '.join(clouds)} is called so", hint=hint)
     if found:
         return found
-    return (DEFAULT_REGION,) if DEFAULT_REGION in names else ("*",)
+    return (usual,) if usual in names else ("*",)
 
 
 def _types(given: Sequence[str], clouds: Sequence[str], catalogue: Catalogue) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ def plan(subject: Subject, project: Project, order: Order) -> Planned:
     desk = _Desk(project, order)
     found = {step: desk.ways(step, kind, subject.spec(kind), prepared) for step, kind in prepared.steps.items()}
     empty = {step: desk.reasons(step) for step, ways in found.items() if not ways}
-    notes = (*prepared.notes, *desk.notes())
+    notes = (*prepared.notes, *desk.notes(), *_of_pauses(order.limits, prepared.paused_ms))
     if empty or not found:
         return Planned(result=None, without=empty, assumptions=notes)
     limits = _with_own(_less_pauses(order.limits, prepared.paused_ms), found)
@@ -129,6 +129,12 @@ def _all_known(prepared: Prepared, subject: Subject, project: Project) -> None:
             f"a plan of {subject.pipeline} needs to know:\n  {listed}",
             hint="say it with these options, or run the pipeline once: later plans go by its history",
         )
+
+
+def _of_pauses(limits: Limits, paused_ms: float) -> tuple[str, ...]:
+    if limits.deadline_s is None or not paused_ms:
+        return ()
+    return (f"{paused_ms / 1000:g} s of the deadline are for what the pipeline itself waits; the steps keep the rest",)
 
 
 def _less_pauses(limits: Limits, paused_ms: float) -> Limits:

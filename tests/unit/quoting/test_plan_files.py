@@ -116,6 +116,11 @@ def test_an_order_without_words_is_said_so() -> None:
     assert (order.limits.deadline_s, order.limits.budget, order.backends) == (None, None, ("simulated",))
 
 
+def test_the_settings_say_the_usual_region() -> None:
+    assert order_of(catalogue(), region="eu-west-1").limits.regions == ("eu-west-1",)
+    assert order_of(catalogue(), region="eu-west-1", regions=("us-*",)).limits.regions == ("us-*",)
+
+
 def test_other_clouds_have_regions_of_their_own() -> None:
     assert order_of(catalogue(), clouds=("gcp",)).limits.regions == ("*",)
     assert order_of(catalogue(), clouds=("aws,gcp",)).limits.clouds == ("aws", "gcp")
