@@ -1,4 +1,4 @@
-"""A thousand steps with five thousand offers each: read, pruned, solved, added up. `bench.placement` has the figures."""
+"""A thousand steps with five thousand offers each: read, pruned, solved, added up. Figures: `bench.placement`."""
 
 from __future__ import annotations
 
