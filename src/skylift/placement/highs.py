@@ -28,6 +28,8 @@ PASSES = (0.98, 0.95, 0.9, 0.8, 0.65, 0.5, 0.25, 0.0)
 """Over a plan in hand, to make it cheaper: each takes the steps above that share of all savings there could be."""
 
 
+NEWTON = 30
+"""Deadlines at most on the way to the least one."""
 SQUEEZES = 12
 """Deadlines that are tried for a plan within a budget."""
 
@@ -49,8 +51,7 @@ def solve(problem: Problem, aim: Literal["cost", "time"], seconds: float, hint: 
     if within.empty():
         return Solved(None, math.inf, True)
     best = _kept(problem, aim, [hint] if hint is not None else [])
-    whole = _Program(within, aim, highspy, np, best)
-    relaxed = whole.relaxed(max(until - time.monotonic(), 0.1))
+    relaxed = _relaxed(within, aim, highspy, np, best, max(until - time.monotonic(), 0.1))
     if relaxed.infeasible:
         return Solved(None, math.inf, True)
     tried = [_rounded(within, aim, relaxed.values), _followed(within, relaxed.values), hint]
@@ -62,6 +63,46 @@ def solve(problem: Problem, aim: Literal["cost", "time"], seconds: float, hint: 
         return Solved(best, min(relaxed.bound, _value(aim, worth(problem, best))), True)
     program = _Program(core, aim, highspy, np, best)
     return program.searched(problem, best, relaxed.bound, until)
+
+
+def _relaxed(
+    problem: Problem, aim: Literal["cost", "time"], highspy: Any, np: Any, best: list[Option] | None, seconds: float
+) -> _Relaxed:
+    if aim == "time" and problem.budget is not None and not problem.links:
+        found = _least_time_relaxed(problem, highspy, np, seconds)
+        if found is not None:
+            return found
+    return _Program(problem, aim, highspy, np, best).relaxed(seconds)
+
+
+def _least_time_relaxed(problem: Problem, highspy: Any, np: Any, seconds: float) -> _Relaxed | None:
+    """The least deadline at which the relaxation costs no more than the budget. Its cost is convex in the deadline, so
+    that Newton's steps from below never go past it, and each has the last one's basis to go on from. None if it does
+    not come to an end.
+
+    At that deadline an offer of reduced cost r, with money worth s per unit of time, makes a plan later by r / s."""
+    assert problem.budget is not None
+    budget = problem.budget
+    quickest = worth(problem, [min(options, key=lambda o: (o.time, o.cost)) for options in problem.options])
+    slowest = worth(problem, [options[0] for options in problem.options])
+    if quickest is None or slowest is None or quickest.time >= slowest.time:
+        return None
+    priced = problem.restricted([[o._replace(cost=o.high) for o in options] for options in problem.options])
+    program = _Program(priced.with_limits(slowest.time, None), "cost", highspy, np, None)
+    solver, deadline, until = program.opened(), float(quickest.time), time.monotonic() + seconds
+    for _ in range(NEWTON):
+        cost, slope, found = program.at_deadline(solver, deadline, until - time.monotonic())
+        if found is None:
+            return None
+        if cost <= budget * (1 + 1e-9) or slope >= 0:
+            break
+        deadline += (cost - budget) / -slope
+    else:
+        return None
+    if slope >= 0:
+        return None
+    late = max(cost - budget, 0.0) / -slope
+    return _Relaxed(found.values, found.reduced / -slope, (deadline - late) * (1 - 1e-8), False)
 
 
 def _solver() -> tuple[Any, Any]:
@@ -391,6 +432,27 @@ class _Program:
         bound = (objective - 1e-7 * max(1.0, abs(objective))) / self._unit
         duals = np.asarray(solution.col_dual[: self.offers]) / self._unit
         return _Relaxed(np.asarray(solution.col_value[: self.offers]), duals, bound, False)
+
+    def opened(self) -> Any:
+        """A solver with the relaxation, to be asked for one deadline after the other."""
+        solver = self._solver(1.0)
+        solver.setOptionValue("presolve", "off")
+        solver.passModel(self._model(whole=False))
+        return solver
+
+    def at_deadline(self, solver: Any, deadline: float, seconds: float) -> tuple[float, float, _Relaxed | None]:
+        """What the relaxation costs, what it would cost more with more time, and its offers."""
+        end = self.offers + self.steps
+        solver.changeColBounds(end, 0.0, deadline * self.by_time)
+        solver.setOptionValue("time_limit", solver.getRunTime() + max(seconds, 0.05))
+        solver.run()
+        if solver.getModelStatus() != self.highspy.HighsModelStatus.kOptimal:
+            return 0.0, 0.0, None
+        solution, np = solver.getSolution(), self.np
+        cost = solver.getInfo().objective_function_value / self.by_cost
+        slope = solution.col_dual[end] * self.by_time / self.by_cost
+        duals = np.asarray(solution.col_dual[: self.offers]) / self.by_cost
+        return cost, slope, _Relaxed(np.asarray(solution.col_value[: self.offers]), duals, cost, False)
 
     def searched(self, problem: Problem, best: list[Option] | None, bound: float, until: float) -> Solved:
         """Branch and bound; `problem` has all limits exactly."""
