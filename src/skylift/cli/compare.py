@@ -31,7 +31,7 @@ def places_of(text: str) -> dict[str, str]:
 
     found: dict[str, str] = {}
     for word in text.split(","):
-        cloud, _, region = (part.strip() for part in word.partition(":"))
+        cloud, _, region = (part.strip().lower() for part in word.partition(":"))
         if cloud not in CLOUDS:
             raise CompareInvalid(f"--compare {word!r}: there is no such cloud", hint=_near(cloud, CLOUDS))
         if cloud in found:

@@ -7,6 +7,7 @@ from fractions import Fraction
 import pytest
 
 from skylift.asl.events import Usage
+from skylift.cli.compare import places_of
 from skylift.ports.compute import Requirements
 from skylift.pricing.catalogue import catalogue
 from skylift.pricing.compare import compare
@@ -112,3 +113,7 @@ def test_memory_that_was_not_measured_is_told() -> None:
 def test_nothing_ran_nothing_costs() -> None:
     found = compare([], {}, catalogue(), CLOUDS)
     assert found.rows == () and found.total("aws") == 0
+
+
+def test_clouds_and_regions_are_read_whatever_their_case() -> None:
+    assert places_of("AWS, gcp:EUROPE-WEST1") == {"aws": "us-east-1", "gcp": "europe-west1"}

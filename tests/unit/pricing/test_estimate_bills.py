@@ -119,6 +119,15 @@ def test_aliases_are_texts_like_others(tmp_path: Path) -> None:
     assert len(bill.uses) == 2 and bill.uses[0] == bill.uses[1]
 
 
+def test_a_region_of_all_is_read_like_one_of_a_use(tmp_path: Path) -> None:
+    [use] = read_bill(
+        written(tmp_path, "region: EU-WEST-1\nuses: [{type: m5.large, hours: 1}]"), catalogue(), rules()
+    ).uses
+    assert use.region == "eu-west-1"
+    error = refused(tmp_path, "region: mars-1\nuses: [{type: m5.large, hours: 1}]")
+    assert error.hint is not None and "leave it out" in error.hint
+
+
 def test_a_bare_list_is_a_bill(tmp_path: Path) -> None:
     uses = "- {type: m5.large, hours: 1}\n- {service: lambda, memory: 3GiB, duration: 1h}\n"
     bare = read_bill(written(tmp_path, uses), catalogue(), rules())

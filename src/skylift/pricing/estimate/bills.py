@@ -58,7 +58,7 @@ def read_bill(path: Path, catalogue: Catalogue, rules: Rules) -> MixedBill:
         _known(entry, path)
     if "uses" not in top:
         raise EstimateInvalid(f"{path}: there is no key `uses`", hint="write what is used as a list below `uses:`")
-    region = _text(top["region"], path) if "region" in top else None
+    region = _text(top["region"], path).strip().lower() if "region" in top else None
     _check_region(top.get("region"), region, path, catalogue)
     uses = [_use(node, path, catalogue, rules, region) for node in _items(top["uses"], path)]
     if not uses:
@@ -153,7 +153,7 @@ def _check_region(entry: Entry | None, region: str | None, path: Path, catalogue
     known = {one for cloud in catalogue.clouds for one in catalogue.regions(cloud)}
     if entry is not None and region not in known:
         near = difflib.get_close_matches(str(region), sorted(known), n=1)
-        hint = f"did you mean {near[0]}?" if near else None
+        hint = f"did you mean {near[0]}?" if near else "leave it out for the ordinary region of each cloud"
         raise EstimateInvalid(f"{_place(path, entry)} {region!r}: no cloud has prices there", hint=hint)
 
 
