@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 RECENT = 30
 """Runs that are looked at: enough for a spread, few enough to be read at once."""
+ENOUGH = 5_000
+"""Samples after which no older run is read: those of wide maps are long."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,13 +87,15 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def history_of(reader: RunReader, pipeline: str, *, limit: int = RECENT, since_ms: int = 0) -> History:
-    """Of the newest runs of a pipeline, finished or not."""
-    records = [r for r in reader.runs(pipeline=pipeline, limit=limit) if r.created_ms >= since_ms]
-    return History(
-        samples=tuple(samples(reader, records)),
-        ways=tuple(ways_of(reader, record) for record in records),
-        runs=len(records),
-    )
+    """Of the newest runs of a pipeline, finished or not: so many, or fewer where these are enough to go by."""
+    found: list[Sample] = []
+    ways: list[Ways] = []
+    for record in reader.runs(pipeline=pipeline, limit=limit):
+        if record.created_ms < since_ms or len(found) >= ENOUGH:
+            break
+        found += samples(reader, [record])
+        ways.append(ways_of(reader, record))
+    return History(samples=tuple(found), ways=tuple(ways), runs=len(ways))
 
 
 def samples(reader: RunReader, records: Iterable[RunRecord]) -> list[Sample]:

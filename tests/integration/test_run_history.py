@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import skylift.history
 from skylift import pipeline, task
 from skylift.config import load_config
 from skylift.history import History, history_of, merged
@@ -98,8 +99,12 @@ def test_ways_are_counted_through_called_runs(history: History) -> None:
     assert taken == ["fail_once"]
 
 
-def test_only_the_newest_and_the_recent_are_looked_at(runtime: Runtime, history: History) -> None:
+def test_only_the_newest_and_the_recent_are_looked_at(
+    runtime: Runtime, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert history_of(runtime.reader, "told", limit=1).runs == 1
+    monkeypatch.setattr(skylift.history, "ENOUGH", 2)
+    assert history_of(runtime.reader, "told").runs == 1, "what the newest run tells is enough"
     assert history_of(runtime.reader, "told", since_ms=2**50).runs == 0
     assert history_of(runtime.reader, "nobody") == History()
     assert merged([history, history]).runs == 4
