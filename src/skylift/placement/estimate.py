@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 
 import msgspec
 
@@ -21,7 +22,6 @@ from skylift.placement.model import Part, Priced, Way
 from skylift.placement.spread import Spread
 from skylift.pricing.catalogue import Catalogue, Rule
 from skylift.pricing.places import HOUR_MS, MICRO, Place, billed_ms, hourly
-
 
 HOPELESS = 30
 """A spot machine on which work takes so many times as long is no way to do it."""
@@ -77,8 +77,9 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.startup_ms) / 2
 
 
+@lru_cache(maxsize=16_384)
 def bid(place: Place, run: Spread, around: Surroundings, catalogue: Catalogue) -> Bid | None:
-    """By the catalogue; None where the place has no price."""
+    """By the catalogue; None where the place has no price. Kept: many steps ask for the same."""
     hour, rule = hourly(place, catalogue), catalogue.rules_of(place.cloud).get(place.service)
     if hour is None or rule is None:
         return None
