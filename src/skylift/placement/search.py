@@ -43,7 +43,8 @@ def best(problem: Problem, objective: Objective, seconds: float = SECONDS) -> Fo
     return _cheapest(problem, seconds) if objective == "cost" else _quickest(problem, seconds)
 
 
-def _cheapest(problem: Problem, seconds: float) -> Found:
+def _cheapest(problem: Problem, seconds: float, known: list[Option] | None = None) -> Found:
+    """`known` is a plan that keeps the limits, if there is one already."""
     free = eliminate(problem)
     if free is not None:
         total = worth(problem, free)
@@ -54,9 +55,7 @@ def _cheapest(problem: Problem, seconds: float) -> Found:
     swept = sweep(problem, "cost")
     if swept is not None:
         return _first(problem, swept)
-    hint = first_guess(problem) if len(problem.graph) < 100 else None
-    quickest = None if problem.links else _quickest_each(problem)
-    found = solve(problem, "cost", seconds, quickest if hint is None else hint[0])
+    found = solve(problem, "cost", seconds, known or _guessed(problem))
     if found.chosen is None and not found.proven:
         raise SetupError(
             f"no plan was found in {seconds:g} s, and none was shown to be impossible",
@@ -76,32 +75,40 @@ def _first(problem: Problem, swept: list[list[Option]]) -> Found:
 def _quickest(problem: Problem, seconds: float) -> Found:
     """The least time first, then the least cost in that time."""
     begun = clock.monotonic()
-    time, bound, method = _least_time(problem, seconds)
-    if time is None:
-        return Found(None, math.inf, method)
+    quickest = _least_time(problem, seconds)
+    total = None if quickest.chosen is None else worth(problem, quickest.chosen)
+    if total is None:
+        return quickest
     left = max(seconds - (clock.monotonic() - begun), seconds / 4)
-    cheapest = _cheapest(problem.with_limits(time, problem.budget), left)
-    cheaper = f"{method}; then the cheapest of that time: {cheapest.method}"
-    return Found(cheapest.chosen, bound, cheaper)
+    cheapest = _cheapest(problem.with_limits(total.time, problem.budget), left, quickest.chosen)
+    method = f"{quickest.method}; then the cheapest of that time: {cheapest.method}"
+    return Found(cheapest.chosen, quickest.bound, method)
 
 
-def _least_time(problem: Problem, seconds: float) -> tuple[int | None, float, str]:
+def _least_time(problem: Problem, seconds: float) -> Found:
     if not problem.links:
-        total = worth(problem, _quickest_each(problem))
+        each = _quickest_each(problem)
+        total = worth(problem, each)
         if total is not None and keeps(problem, total):
-            return total.time, total.time, SEPARATE
+            return Found(each, total.time, SEPARATE)
     if _hopeless(problem):
-        return None, math.inf, SEPARATE
+        return Found(None, math.inf, SEPARATE)
     swept = sweep(problem, "time")
     if swept is not None:
         total = worth(problem, swept[0]) if swept else None
-        return (None, math.inf, SWEPT) if total is None else (total.time, total.time, SWEPT)
+        return Found(None, math.inf, SWEPT) if total is None else Found(swept[0], total.time, SWEPT)
     found = solve(problem, "time", seconds, eliminate(problem))
-    total = worth(problem, found.chosen) if found.chosen is not None else None
-    if total is None and not found.proven:
+    if found.chosen is None and not found.proven:
         raise SetupError(f"no plan was found in {seconds:g} s", hint="give it more seconds, or fewer offers")
     method = SOLVED if found.proven else f"{SOLVED}, stopped after {seconds:.2g} s"
-    return (None, math.inf, method) if total is None else (total.time, max(found.bound, _least_span(problem)), method)
+    return Found(found.chosen, max(found.bound, _least_span(problem)), method)
+
+
+def _guessed(problem: Problem) -> list[Option] | None:
+    guess = first_guess(problem) if len(problem.graph) < 100 else None
+    if guess is not None:
+        return guess[0]
+    return None if problem.links else _quickest_each(problem)
 
 
 def _quickest_each(problem: Problem) -> list[Option]:
