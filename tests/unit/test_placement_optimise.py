@@ -21,7 +21,7 @@ def offer(name: str, cost: int, time_s: float, region: str = "eu-west-1", **more
         backend="batch",
         service="batch",
         instance_type=name,
-        vcpus=4,
+        vcpus=4.0,
         memory_mib=8192,
         market=market,
         region=region,
@@ -280,3 +280,24 @@ def test_the_plan_file_keeps_every_figure_and_refuses_others() -> None:
     ):
         with pytest.raises(SetupError, match=says):
             decoded(text, "plan.json")
+
+
+@pytest.mark.parametrize("objective", ["cost", "time"])
+def test_out_of_time_the_best_plan_known_stands_with_its_gap(objective: str) -> None:
+    pytest.importorskip("highspy")
+    steps = []
+    for number in range(240):
+        layer = number // 12 * 12
+        after = tuple(sorted({f"s{layer - 12 + number * factor % 12}" for factor in (1, 5, 7)})) if layer else ()
+        rows = tuple(offer(f"m{size}", 7 + size * size + number % 5, 100.0 / size + number % 7) for size in range(1, 6))
+        steps.append(Step(name=f"s{number}", after=after, offers=rows))
+    cheapest = planned(steps)
+    limits = Limits(budget=cheapest.totals.cost * 3 / 2)
+    if objective == "cost":
+        limits = msgspec.structs.replace(limits, deadline_s=cheapest.totals.time_s * 0.7)
+    plan = planned(steps, limits, objective, seconds=0.01)
+    assert plan.totals.cost <= limits.budget  # type: ignore[operator]
+    assert plan.totals.time_s < cheapest.totals.time_s
+    value = float(plan.totals.cost) if objective == "cost" else plan.totals.time_s
+    assert 0 < plan.bound <= value
+    assert plan.gap == pytest.approx((value - plan.bound) / value, abs=1e-9)
