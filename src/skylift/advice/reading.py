@@ -15,6 +15,8 @@ from skylift.config.fields import meant
 from skylift.errors import SetupError
 
 MOST_CHARACTERS = 200_000
+_TEXT, _DATE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"
+_FLAT = "answers are lines of `name: value`, in tables such as `data:`; see examples/advice"
 DEEPEST = 5
 """Levels of a file of answers: three, and a list."""
 
@@ -48,13 +50,16 @@ def to_project(answers: Any, lines: dict[str, int], name: str) -> Project:
 def parsed(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
     """What the file holds, and the line of each path (`data.size`). No key may come twice."""
     if len(text) > MOST_CHARACTERS:
-        raise ProjectInvalid(f"{name}: {len(text):,} characters are more than a file of answers has")
+        raise ProjectInvalid(
+            f"{name}: {len(text):,} characters or more are more than a file of answers has",
+            hint="give the file that `skylift advise --save` wrote, or one like it",
+        )
     root = _composed(text, name)
     if root is None:
         return {}, {}
     lines: dict[str, int] = {}
     _walk(root, "", lines, name, 1)
-    held = _yaml().load(text, Loader=_yaml().SafeLoader)
+    held = _yaml().constructor.SafeConstructor().construct_document(root)
     if not isinstance(held, dict):
         raise ProjectInvalid(f"{name}: holds {held!r:.60}, no answers", hint="begin with `project: NAME`")
     return held, lines
@@ -82,22 +87,24 @@ def _composed(text: str, name: str) -> Any:
                 )
         return yaml.compose(text, Loader=yaml.SafeLoader)
     except RecursionError:
-        raise ProjectInvalid(f"{name}: is nested too deeply for a file of answers") from None
+        raise ProjectInvalid(f"{name}: is nested too deeply for a file of answers", hint=_FLAT) from None
     except yaml.YAMLError as problem:
         mark = getattr(problem, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark is not None else ""
         said = getattr(problem, "problem", None) or " ".join(str(problem).split())
-        raise ProjectInvalid(f"{name}{where}: not valid YAML: {said}") from None
+        raise ProjectInvalid(f"{name}{where}: not valid YAML: {said}", hint=_FLAT) from None
 
 
 def _walk(node: Any, path: str, lines: dict[str, int], name: str, depth: int) -> None:
     line = node.start_mark.line + 1
     lines.setdefault(path, line)
     if depth > DEEPEST:
-        raise ProjectInvalid(f"{name}, line {line}: {path} is nested too deeply for an answer")
+        raise ProjectInvalid(f"{name}, line {line}: {path} is nested too deeply for an answer", hint=_FLAT)
     if node.id != "mapping":
         if node.tag.startswith("!") or node.tag.startswith("tag:yaml.org,2002:python"):
             raise ProjectInvalid(f"{name}, line {line}: the tag {node.tag} has no meaning here", hint="leave it out")
+        if node.id == "scalar":
+            _check(node, name)
         for item in node.value if node.id == "sequence" else ():
             _walk(item, path, lines, name, depth + 1)
         return
@@ -115,6 +122,19 @@ def _walk(node: Any, path: str, lines: dict[str, int], name: str, depth: int) ->
         below = f"{path}.{key.value}" if path else str(key.value)
         lines[below] = here
         _walk(value, below, lines, name, depth + 1)
+
+
+def _check(node: Any, name: str) -> None:
+    """A date is a text like others here. What YAML can make nothing of is refused."""
+    yaml, line = _yaml(), node.start_mark.line + 1
+    if node.tag == _DATE:
+        node.tag = _TEXT
+    try:
+        yaml.constructor.SafeConstructor().construct_document(node)
+    except (yaml.YAMLError, ValueError, AttributeError, OverflowError):
+        kind = node.tag.rpartition(":")[2]
+        said = f"{name}, line {line}: {node.value!r:.60} is no {kind}"
+        raise ProjectInvalid(said, hint=f"write it as text: {str(node.value)[:40]!r}, without !!{kind}") from None
 
 
 def _key(key: Any) -> str:

@@ -41,7 +41,7 @@ def advise(
     """
     from skylift.advice.advise import advise as give
     from skylift.advice.constraints import write
-    from skylift.advice.reading import read_project
+    from skylift.advice.reading import ProjectInvalid, read_project
     from skylift.pricing.catalogue import catalogue
 
     chosen = _format(format_, out, as_json)
@@ -51,7 +51,11 @@ def advise(
         from skylift.cli.questionnaire import ask
 
         project = ask(save or Path(ANSWERS), again=again)
-    report = give(read_project(_text(project), str(project)), catalogue())
+    answers = read_project(_text(project), str(project))
+    try:
+        report = give(answers, catalogue())
+    except ProjectInvalid as problem:  # of answers that are right one by one
+        raise ProjectInvalid(f"{project}: {problem}", hint=problem.hint) from None
     if constraints is not None:
         constraints.write_text(write(report.constraints), encoding="utf-8")
     _show(report, chosen, out)
@@ -69,12 +73,14 @@ def _format(given: str | None, out: Path | None, as_json: bool) -> str:
 
 
 def _text(path: Path) -> str:
-    from skylift.advice.reading import ProjectInvalid
+    from skylift.advice.reading import MOST_CHARACTERS, ProjectInvalid
 
     try:
-        return path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8") as file:
+            return file.read(MOST_CHARACTERS + 1)
     except UnicodeDecodeError as problem:
-        raise ProjectInvalid(f"{path}: is no text in UTF-8 (byte {problem.start})") from None
+        said = f"{path}: is no text in UTF-8 (byte {problem.start})"
+        raise ProjectInvalid(said, hint="save it as UTF-8: answers are YAML") from None
 
 
 def _show(report: Report, chosen: str, out: Path | None) -> None:

@@ -239,3 +239,26 @@ def test_constraints_that_cannot_be_read_say_why(text: str, name: str, says: str
     assert says in refused.value.message
     assert refused.value.message.startswith(name)
     assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("!!int abc", "'abc' is no int"),
+        ("!!timestamp foo", None),
+        ("!!binary xyz", "'xyz' is no binary"),
+        ("!!float foo", "'foo' is no float"),
+    ],
+)
+def test_what_yaml_can_make_nothing_of_is_refused_where_it_stands(written: str, said: str | None) -> None:
+    text = f"data:\n  size: 1 GB\nproject: {written}\n"
+    if said is None:
+        assert read_project(text, "a.yaml").project == "foo"
+        return
+    with pytest.raises(ProjectInvalid) as problem:
+        read_project(text, "a.yaml")
+    assert "a.yaml, line 3" in str(problem.value) and said in str(problem.value) and problem.value.hint
+
+
+def test_a_date_is_a_text() -> None:
+    assert read_project("project: 2020-01-01\ndescription: 2020-99-99\n", "a.yaml").description == "2020-99-99"

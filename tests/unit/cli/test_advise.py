@@ -98,7 +98,7 @@ def test_with_matplotlib_pictures_stand_in_the_page_and_beside_markdown() -> Non
             [],
             "hardware.use is steady, but hardware.hours_per_month is 3 of 730",
         ),
-        ("project: x\nregion: mars-1", [], "error[PROJECT]: region is 'mars-1'"),
+        ("project: x\nregion: mars-1", [], "error[PROJECT]: p.yaml: region is 'mars-1'"),
         ("\xff", [], "error[PROJECT]: p.yaml: is no text in UTF-8"),
         ("project: x", ["--out", "a.pdf"], "does not say which format"),
         ("project: x", ["--json", "--format", "html"], "contradict each other"),
