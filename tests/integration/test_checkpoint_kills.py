@@ -79,7 +79,6 @@ class Place:
     def outcome(self, token: str) -> Outcome:
         return self.outcomes.wait(token, timeout=60)[0]
 
-
     def hears(self, take: Callable[..., None]) -> Callable[..., None]:
         def heard(*what: Any) -> None:
             take(*what)
