@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
 from skylift.errors import AuthorError
 from skylift.ports.compute import Requirements
 from skylift.units import parse_duration_ms, parse_memory_mib
@@ -91,7 +89,11 @@ def requirements_of(
 
 def _environment(given: str | Sequence[str] | None) -> str | None:
     """As text, which `skylift.sdk.environments` reads again at submission: a file's name, or JSON of the lines."""
-    return given if given is None or isinstance(given, str) else msgspec.json.encode(list(given)).decode()
+    if given is None or isinstance(given, str):
+        return given
+    import json  # few tasks have such lines, and all would wait for it
+
+    return json.dumps(list(given))
 
 
 def merge_resources(base: Resources | None, changes: Mapping[str, Any]) -> Resources:
