@@ -8,10 +8,15 @@ All that matters is ASCII, so UTF-8 and the single-byte encodings need no decodi
 from __future__ import annotations
 
 import re
+import sys
 from enum import Enum
 
 _NEWLINE = 0x0A
 _NEUTRAL = ord("x")
+_LOOP = "*+" if sys.version_info >= (3, 11, 5) else "*"
+"""Before 3.11.5 Python matches a possessive loop around alternatives wrongly (python/cpython#106052), Debian 12's 3.11.2
+among them. As nothing follows the loop a greedy one stops at the same place; it only remembers each turn, which takes
+several times the memory of a piece."""
 
 
 class Where(Enum):
@@ -138,8 +143,8 @@ def _patterns(
     token = f"{quoted}|{literal}"
     if escape is not None:
         token += rf"|[{e}].(?!\Z)[{q}]*+"
-    skip = f"[^{q}{e}]*+(?:(?:{token})[^{q}{e}]*+)*+"
-    line = rf"[^{q}{e}\n]*+(?:(?:{token})[^{q}{e}\n]*+)*+"
+    skip = f"[^{q}{e}]*+(?:(?:{token})[^{q}{e}]*+){_LOOP}"
+    line = rf"[^{q}{e}\n]*+(?:(?:{token})[^{q}{e}\n]*+){_LOOP}"
     return _compiled(skip), _compiled(line), _compiled(inside)
 
 
