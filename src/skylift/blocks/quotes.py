@@ -14,7 +14,7 @@ from enum import Enum
 _NEWLINE = 0x0A
 _NEUTRAL = ord("x")
 _LOOP = "*+" if sys.version_info >= (3, 11, 5) else "*"
-"""Before 3.11.5 Python matches a possessive loop around alternatives wrongly (python/cpython#106052), as does Debian 12's
+"""Before 3.11.5 Python matches a possessive loop around alternatives wrongly (python/cpython#106052): Debian 12 has
 3.11.2. As nothing follows the loop a greedy one stops at the same place; it only remembers each turn, which takes
 several times the memory of a piece."""
 
