@@ -204,7 +204,7 @@ class Campaign:
             told = json.loads(swept.stdout)
             left = [f"{one['backend']} {one['kind']} {one['id']} {one['note']}" for one in told["over"] + told["left"]]
             left += [
-                f"process {one.pid} {' '.join(one.cmdline())[:120]}" for one in self.processes() if one.is_running()
+                f"process {one.pid} {_command(one)[:120]}" for one in self.processes() if one.is_running()
             ]
             if not left or time.monotonic() > end:
                 return left
@@ -213,7 +213,7 @@ class Campaign:
 
 def kill_worker(rng: random.Random, campaign: Campaign) -> str | None:
     """Of the process backend."""
-    workers = [p for p in campaign.processes() if "skylift.compute.worker" in " ".join(p.cmdline())]
+    workers = [one for one in campaign.processes() if "skylift.compute.worker" in _command(one)]
     if not workers:
         return None
     rng.choice(workers).kill()
@@ -232,7 +232,7 @@ def kill_container(rng: random.Random, campaign: Campaign) -> str | None:
 
 def kill_machine(rng: random.Random, campaign: Campaign) -> str | None:
     """A machine of the batch backend's local pool, with everything on it."""
-    agents = [p for p in campaign.processes() if "skylift.compute.batch" in " ".join(p.cmdline())]
+    agents = [process for process in campaign.processes() if "skylift.compute.batch" in _command(process)]
     if not agents:
         return None
     agent = rng.choice(agents)
@@ -240,6 +240,13 @@ def kill_machine(rng: random.Random, campaign: Campaign) -> str | None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     return "machine"
+
+
+def _command(process: psutil.Process) -> str:
+    """Empty for one that has just ended."""
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
 
 
 def kill_ray_worker(rng: random.Random, campaign: Campaign) -> str | None:
@@ -253,7 +260,7 @@ def kill_ray_worker(rng: random.Random, campaign: Campaign) -> str | None:
                 workers.append(process)
     if not workers:
         return None
-    places = [process for process in workers if "Supervisor" not in " ".join(process.cmdline())]
+    places = [process for process in workers if "Supervisor" not in _command(process)]
     if places and rng.random() < _SPARED:
         rng.choice(places).kill()
         return "ray worker"

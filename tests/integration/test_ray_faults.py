@@ -68,6 +68,12 @@ def _host_pids() -> list[int]:
     return [process.pid for process in psutil.process_iter(["cmdline"]) if _title(process).startswith("ray::Host")]
 
 
+def _supervisors() -> set[int]:
+    return {
+        process.pid for process in psutil.process_iter(["cmdline"]) if _title(process).startswith("ray::Supervisor")
+    }
+
+
 def _title(process: psutil.Process) -> str:
     return (process.info["cmdline"] or [""])[0]
 
@@ -136,10 +142,11 @@ def test_on_a_cluster_that_grows_it_is_waited_for_and_explained(
 
 @pytest.mark.slow
 def test_a_dead_supervisor_loses_what_it_held_and_is_made_anew(backend: RayBackend, outcomes: Outcomes) -> None:
+    others = _supervisors()  # of tests before this one: they leave when nobody has asked them for a while
     one = call("nap", ms=FOREVER_MS)
     backend.submit([one])
     _runs(backend, one.token)
-    pids = [p.pid for p in psutil.process_iter(["cmdline"]) if _title(p).startswith("ray::Supervisor")]
+    pids = list(_supervisors() - others)
     assert len(pids) == 1
     os.kill(pids[0], signal.SIGKILL)
     [lost] = outcomes.wait(one.token, timeout=60)
