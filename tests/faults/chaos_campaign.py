@@ -203,9 +203,7 @@ class Campaign:
             assert swept.returncode == 0, swept.stderr
             told = json.loads(swept.stdout)
             left = [f"{one['backend']} {one['kind']} {one['id']} {one['note']}" for one in told["over"] + told["left"]]
-            left += [
-                f"process {one.pid} {_command(one)[:120]}" for one in self.processes() if one.is_running()
-            ]
+            left += [f"process {one.pid} {_command(one)[:120]}" for one in self.processes() if one.is_running()]
             if not left or time.monotonic() > end:
                 return left
             time.sleep(0.5)
