@@ -62,7 +62,7 @@ def makes_up(outcome: bool) -> None:
         write_moment(ATTEMPT, name, 2**52)
     if outcome:
         write_outcome(ATTEMPT, Succeeded(output="made up"))
-    time.sleep(600)
+    time.sleep(600)  # goes on although it has said that it ended: its container has to be killed
 
 
 def child_uses(mib: int) -> str:

@@ -23,7 +23,9 @@ from skylift.stores.postgres.errors import FENCED, is_lost, is_retried, translat
 
 T = TypeVar("T")
 
-_TRIES = 6
+_TRIES = 30
+"""A server that cannot be reached ends them at once. They are used up only where every new session is lost before its
+change is in, as on a busy machine whose sessions somebody ends again and again."""
 _CONNECTS = 3
 _PAUSE_S = 0.02
 _REGISTER = "INSERT INTO writers (epoch, batch, seen) VALUES (1, 0, now()) RETURNING number, epoch, batch"
