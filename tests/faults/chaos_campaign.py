@@ -28,6 +28,9 @@ MARK = "SKYLIFT_CHAOS"
 _SPARED = 0.9
 """Share of Ray's kills that spare the supervisor."""
 
+_STRIKES = 2
+"""Blows that one attempt gets. The engine tries three times again; the third is for what an engine's end does to it."""
+
 Kill = Callable[[random.Random, "Campaign"], str | None]
 """Kills something of the backend; what, or None when there was nothing to kill."""
 
@@ -91,6 +94,8 @@ class Campaign:
         self.environ = {**os.environ, **(environ or {}), MARK: self.mark}
         self.command = command or ["nice", "-n", "5"]
         self._limit_s = limit_s
+        self.struck: Counter[str] = Counter()
+        """Blows by token of the attempt, where its token can be seen."""
         (project / "skylift.toml").write_text(f"[skylift]\nworkers = 3\n{settings}", encoding="utf-8")
 
     def run(self) -> Found:
@@ -220,11 +225,16 @@ def kill_worker(rng: random.Random, campaign: Campaign) -> str | None:
 
 def kill_container(rng: random.Random, campaign: Campaign) -> str | None:
     """As an operator, or a machine out of memory, would."""
-    listed = subprocess.run(["podman", "ps", "--quiet"], env=campaign.environ, capture_output=True, text=True)
-    names = listed.stdout.split()
-    if not names:
+    row = '{{.ID}} {{index .Labels "skylift.token"}}'
+    listed = subprocess.run(["podman", "ps", "--format", row], env=campaign.environ, capture_output=True, text=True)
+    assert listed.returncode == 0, listed.stderr
+    running = [(name, token) for name, token in map(str.split, listed.stdout.splitlines())]
+    open_to_blows = [name for name, token in running if campaign.struck[token] < _STRIKES]
+    if not open_to_blows:
         return None
-    subprocess.run(["podman", "kill", rng.choice(names)], env=campaign.environ, capture_output=True)
+    chosen = rng.choice(open_to_blows)
+    campaign.struck[dict(running)[chosen]] += 1
+    subprocess.run(["podman", "kill", chosen], env=campaign.environ, capture_output=True)
     return "container"
 
 
