@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import boto3
 import botocore.config
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
 from skylift.asl.status import ENDED
@@ -73,7 +75,7 @@ def create(client: Any, name: str, definition: dict[str, Any], **members: Any) -
     return arn
 
 
-def ended(client: Any, execution: str, within_s: float = 20.0) -> dict[str, Any]:
+def ended(client: Any, execution: str, within_s: float = 90.0) -> dict[str, Any]:
     """The description of an execution once it has ended."""
     deadline = time.monotonic() + within_s
     while True:
@@ -92,7 +94,7 @@ def refusal(call: Any, **members: Any) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
-def until(question: Any, within_s: float = 20.0) -> Any:
+def until(question: Any, within_s: float = 90.0) -> Any:
     """What `question` gives once that is true."""
     deadline = time.monotonic() + within_s
     while not (answer := question()):
@@ -111,3 +113,10 @@ def history(client: Any, execution: str, **members: Any) -> list[dict[str, Any]]
         if "nextToken" not in page:
             return events
         token = {"nextToken": page["nextToken"]}
+
+
+def long_requests(url: str, action: str = "GetActivityTask") -> int:
+    """How many requests of this action the server at `url` is holding, as its metrics say."""
+    text = requests.get(f"{url}/metrics", timeout=60).text
+    found = re.search(rf'^skylift_long_requests{{action="{action}"}} (\S+)$', text, re.MULTILINE)
+    return int(float(found[1])) if found is not None else 0

@@ -22,6 +22,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config as BotoConfig
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from server_harness import until
 
 from skylift.server.auth.keys import IssuedKey, Keys
 from skylift.server.auth.sealing import open_sealer
@@ -149,27 +150,33 @@ def test_a_revoked_key_is_useless_within_two_seconds(home: Path, server: Server)
     assert "stateMachines" in asking.list_state_machines()
     store = open_store(None, home=home)
     Keys(store.resources, lambda: open_sealer(home, {})).revoke(key.key_id)
+    revoked = time.monotonic()
     store.close()
-    deadline = time.monotonic() + 2
-    while time.monotonic() < deadline:
+    while True:
+        asked = time.monotonic()
         try:
             asking.list_state_machines()
         except ClientError as problem:
             assert problem.response["Error"]["Code"] == "UnrecognizedClientException"
             return
+        assert asked - revoked < 2, "what was asked 2 s after a key was revoked has been answered"
         time.sleep(0.05)
-    raise AssertionError("a revoked key worked for 2 s")
 
 
 def test_the_use_of_a_key_is_noted(home: Path, server: Server, keys: dict[str, IssuedKey]) -> None:
+    """Behind the answer: no request waits for it."""
     client(server, keys["viewer"]).list_state_machines()
     store = open_store(None, home=home)
-    try:
+
+    def used_ms() -> int | None:
         found = Keys(store.resources, lambda: open_sealer(home, {})).get(keys["viewer"].key_id)
+        assert found is not None
+        return found.last_used_ms
+
+    try:
+        until(lambda: used_ms() is not None)
     finally:
         store.close()
-    assert found is not None
-    assert found.last_used_ms is not None
 
 
 def test_a_key_is_throttled_and_others_are_not(tmp_path: Path) -> None:
@@ -192,10 +199,11 @@ def test_keys_are_asked_for_from_when_there_is_one(tmp_path: Path) -> None:
     with running_server(tmp_path) as server:
         assert requests.get(server.url + "/v1/runs").status_code == 200
         key = issue(tmp_path, Role.ADMIN)
-        deadline = time.monotonic() + 5
+        issued = asked = time.monotonic()
         while requests.get(server.url + "/v1/runs").status_code == 200:
-            assert time.monotonic() < deadline
+            assert asked - issued < 5
             time.sleep(0.05)
+            asked = time.monotonic()
         assert client(server, key).list_activities()["activities"] == []
 
 

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+pytest.importorskip("boto3")
 pytest.importorskip("uvicorn")
+from server_harness import until
+
 from skylift.server.connection import HEAD_BYTES
 from skylift.server.serve import Server
 from skylift.testing.server import running_server
@@ -37,13 +40,13 @@ def connected(server: Server, receive_buffer: int | None = None) -> Iterator[soc
     with socket.socket() as client:
         if receive_buffer is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        client.settimeout(10)
+        client.settimeout(60)
         client.connect((parts.hostname, parts.port))
         yield client
 
 
 def rest(client: socket.socket) -> bytes:
-    """All that comes until the server closes; fails if it does not within 10 s."""
+    """All that comes until the server closes; fails if nothing comes for a minute."""
     data = b""
     try:
         while piece := client.recv(65536):
@@ -53,7 +56,7 @@ def rest(client: socket.socket) -> bytes:
     return data
 
 
-def drip(client: socket.socket, data: bytes, most_s: float = 5) -> float:
+def drip(client: socket.socket, data: bytes, most_s: float = 60) -> float:
     """Send a byte every 20 ms until the server has had enough; how long that took."""
     began = time.monotonic()
     try:
@@ -67,6 +70,13 @@ def drip(client: socket.socket, data: bytes, most_s: float = 5) -> float:
     return time.monotonic() - began
 
 
+def answers(server: Server) -> bool:
+    try:
+        return requests.get(server.url + "/health/live", timeout=60).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
 def test_a_head_that_does_not_come(server: Server) -> None:
     with connected(server) as client:
         client.sendall(HEAD)
@@ -76,12 +86,12 @@ def test_a_head_that_does_not_come(server: Server) -> None:
 def test_a_head_that_drips_in(server: Server) -> None:
     """Each byte is something new: what counts is when it is complete."""
     with connected(server) as client:
-        assert drip(client, HEAD + b"X: " + b"a" * 10_000) < 2
+        assert drip(client, HEAD + b"X: " + b"a" * 10_000) < 20
 
 
 def test_blank_lines_are_no_request(server: Server) -> None:
     with connected(server) as client:
-        assert drip(client, b"\r\n" * 10_000) < 2
+        assert drip(client, b"\r\n" * 10_000) < 20
 
 
 def test_nothing_at_all(server: Server) -> None:
@@ -98,7 +108,7 @@ def test_a_body_that_does_not_come(server: Server) -> None:
 def test_a_body_that_drips_in(server: Server) -> None:
     with connected(server) as client:
         client.sendall(HEAD + b"Content-Length: 10000\r\n\r\n")
-        assert drip(client, b" " * 10_000) < 2
+        assert drip(client, b" " * 10_000) < 20
         assert b" 408 " in rest(client).partition(b"\r\n")[0]
 
 
@@ -129,7 +139,7 @@ def test_who_does_not_take_the_answer_is_cut_off(server: Server) -> None:
     with connected(server, receive_buffer=4096) as client:
         began = time.monotonic()
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
-            while time.monotonic() - began < 8:
+            while time.monotonic() - began < 60:
                 client.sendall(target)
 
 
@@ -138,18 +148,18 @@ def test_an_idle_connection_is_closed(server: Server) -> None:
         client.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n")
         began = time.monotonic()
         assert rest(client).startswith(b"HTTP/1.1 200 ")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 30
 
 
-def test_nobody_waits_for_slow_ones(server: Server) -> None:
-    with ExitStack() as stack:
+def test_nobody_waits_for_slow_ones(tmp_path: Path) -> None:
+    with running_server(tmp_path, body_seconds=60) as server, ExitStack() as stack:
         for _ in range(100):
             client = stack.enter_context(connected(server))
             client.sendall(HEAD + b"Content-Length: 10\r\n\r\n{")
         began = time.monotonic()
-        answer = requests.get(server.url + "/health/ready", timeout=10)
+        answer = requests.get(server.url + "/health/ready", timeout=30)
         assert answer.status_code == 200
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 20, "they are held for a minute"
 
 
 def test_connections_are_counted(tmp_path: Path) -> None:
@@ -159,8 +169,7 @@ def test_connections_are_counted(tmp_path: Path) -> None:
         with connected(server) as one_too_many:
             assert rest(one_too_many).startswith(b"HTTP/1.1 503 ")
         stack.close()
-        time.sleep(0.1)
-        assert requests.get(server.url + "/health/live", timeout=5).status_code == 200
+        until(lambda: answers(server))  # it hears of their end a little later
 
 
 def test_what_is_no_http_is_refused(server: Server) -> None:

@@ -67,6 +67,7 @@ def test_each_message_starts_one_run_and_is_deleted(aws: Aws, tmp_path: Path) ->
         until(
             lambda: set(sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=counts)["Attributes"].values()) == {"0"}
         )
+        until(lambda: json.loads(command(server.url, "list", "--json"))[0]["runs"] >= 12)
         (shown,) = json.loads(command(server.url, "list", "--json"))
         assert shown["runs"] == 12
 
