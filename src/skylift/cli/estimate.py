@@ -56,7 +56,8 @@ def estimate(file: str | None, as_of: str | None, free_tier: bool, as_json: bool
     from skylift.pricing.catalogue import catalogue
     from skylift.pricing.estimate import price
 
-    bill = _bill({key: _raw(value) for key, value in options.items() if value}, file, as_of, free_tier)
+    given = {key: _raw(value) for key, value in options.items() if value not in (None, False)}
+    bill = _bill(given, file, as_of, free_tier)
     found = price.estimate(bill.uses, catalogue(), as_of=bill.as_of, free_tier=bill.free_tier)
     if as_json:
         print_json(document(found))
@@ -86,6 +87,8 @@ def _bill(given: dict[str, str], file: str | None, as_of: str | None, free_tier:
     if given:
         names = ", ".join(f"--{key}" for key in given)
         raise EstimateInvalid(f"--file and {names}: the file says what is used", hint=f"leave out {names}")
+    if not file:
+        raise EstimateInvalid("--file is empty", hint="name the file with the bill")
     bill = read_bill(Path(file), catalogue(), rules())
     if None not in (day, bill.as_of) and day != bill.as_of:
         raise EstimateInvalid(f"--as-of {as_of}: {file} says as_of {bill.as_of}", hint="leave out one of them")

@@ -64,6 +64,13 @@ def test_a_mixed_bill(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "error[ESTIMATE]: --file and --hours" in capsys.readouterr().err
 
 
+def test_what_is_given_empty_is_not_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+    assert estimate("--file", "") == 2
+    assert "--file is empty" in capsys.readouterr().err
+    assert estimate("--type", "m5.large", "--hours", "1", "--region", "") == 2
+    assert "--region is empty" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -207,6 +207,54 @@ def test_no_free_tier_unless_asked_for() -> None:
     assert any(line.usd < 0 for line in free.lines)
 
 
+def test_a_free_machine_is_free_where_and_when_it_is_and_as_long_as_a_month() -> None:
+    hour = Fraction("0.008376")
+    assert priced(type="e2-micro", hours="730", free_tier=True).usd == 0
+    assert priced(type="e2-micro", hours="730", count="2", free_tier=True).usd == 730 * hour
+    asked = priced(type="e2-micro", hours="730")
+    assert asked.usd == 730 * hour
+    assert "no free tier is taken off; e2-micro (us-central1, on-demand) would have one" in asked.notes
+    for given in ({"region": "europe-west1"}, {"spot": "true"}):
+        found = priced(type="e2-micro", hours="730", free_tier=True, **given)
+        assert found.usd > 0 and any("no free tier is known of e2-micro" in note for note in found.notes)
+    service = rules().machines_of("gcp")
+    assert rules().free_of(service, "e2-micro", "us-east1", "2021-07-31") is None  # it was another machine then
+    assert rules().free_of(service, "e2-micro", "us-east1", "2021-08-01") is not None
+
+
+def test_the_free_tiers_of_two_machines_are_one() -> None:
+    words = {"type": "e2-micro", "hours": "500"}
+    uses = [read_use({**words, "region": region}, str, catalogue(), rules()) for region in ("us-central1", "us-east1")]
+    found = estimate(uses, catalogue(), free_tier=True)
+    assert sum(line.amount for line in found.lines if line.usd < 0) == 730
+
+
+def test_a_machine_without_a_free_tier_is_not_said_to_have_one() -> None:
+    assert not any("free tier" in note for note in priced(type="n1-standard-1", hours="730").notes)
+    assert not any("free tier" in note for note in priced(type="m5.large", hours="730").notes)
+    notes = priced(type="m5.large", hours="730", free_tier=True).notes
+    assert "no free tier is known of m5.large (us-east-1, on-demand)" in notes
+
+
+def test_who_says_not_on_spot_says_nothing() -> None:
+    given = {"cloud": "lambda", "type": "gpu_1x_a10", "hours": "1"}
+    assert priced(**given, spot="false").usd == priced(**given).usd
+
+
+def test_a_name_is_one_line_of_what_can_be_shown() -> None:
+    found = priced(type="m5.large", hours="1", name="a\n\tb\x1b[31m\u202e c")
+    assert found.lines[0].use == "a b [31m c"
+    assert priced(type="m5.large", hours="1", name="\x07").lines[0].use == "m5.large"
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"), [("1,000", 1000), ("1_000.5", Fraction("1000.5")), ("1e3", 1000), ("2.5E+1", 25)]
+)
+def test_numbers_are_read_as_people_write_them(text: str, amount: Fraction) -> None:
+    assert priced(type="m5.large", hours=text).lines[0].amount == amount
+    assert priced(service="s3", data=f"{text} GB").lines[0].amount == amount
+
+
 def test_the_free_tier_of_cloud_run_counts_seconds_though_its_price_is_by_the_hour() -> None:
     found = priced(
         free_tier=True, service="cloud-run", vcpus="1", memory="1GiB", each="1s", requests="180k", region="europe-west3"
@@ -294,6 +342,35 @@ def test_tiers_of_gigabyte_seconds() -> None:
         ({"service": "s3", "data": "1GB", "class_": "frozen"}, "s3 has no such class", "archive"),
         ({"service": "transfer", "data": "1GB", "to": "mars"}, "has no such to", "internet"),
         ({"type": "p2.xlarge", "hours": "1", "count": "0"}, "--count is 0", ""),
+        ({"type": "p2.xlarge", "hours": "2,5"}, "--hours '2,5' is not a number", "write 2.5 with a point"),
+        ({"type": "p2.xlarge", "hours": "1_0"}, "--hours '1_0' is not a number", "730"),
+        (
+            {"type": "p2.xlarge", "hours": "1e30"},
+            "is more than anything that is rented: at most 1,000,000,000 h",
+            "unit",
+        ),
+        ({"type": "p2.xlarge", "duration": "9999999999999d"}, "at most 1,000,000,000 h", "unit"),
+        ({"type": "p2.xlarge", "hours": "9" * 80}, "… has 80 characters", "a number and a unit"),
+        ({"type": "p2.xlarge", "hours": "1e-400"}, "is not a number", ""),
+        ({"type": "p2.xlarge", "hours": "nan"}, "--hours 'nan' is not a number", ""),
+        ({"type": "p2.xlarge", "hours": "inf"}, "--hours 'inf' is not a number", ""),
+        ({"type": "p2.xlarge", "hours": ""}, "--hours is empty", "leave it out"),
+        ({"type": "p2.xlarge", "hours": "1", "region": " "}, "--region is empty", "leave it out"),
+        ({"type": "p2.xlarge", "hours": "1", "count": "1e18"}, "at most 1,000,000,000,000,000", ""),
+        ({"service": "s3", "data": "1e30GB"}, "at most 1,000,000,000 TB", ""),
+        ({"service": "s3", "data": "1GB", "months": "1e9"}, "a hundred years", ""),
+        ({"service": "s3", "data": "1GB", "reads": "1e99"}, "--reads '1e99' is more than", ""),
+        (
+            {"cloud": "lambda", "type": "gpu_1x_a10", "hours": "1", "spot": "true"},
+            "--spot: there are no spot prices of Lambda GPU cloud",
+            "leave out --spot",
+        ),
+        ({"service": "s3", "data": "1GB", "spot": "yes"}, "--spot: there are no spot prices of Amazon S3", "on demand"),
+        (
+            {"type": "n1-standard-1", "hours": "1", "reserved": "1yr-no-upfront"},
+            "--reserved: there are no prices of reservations of Compute Engine",
+            "leave out --reserved",
+        ),
         ({"type": "p2.xlarge", "hours": "1", "spott": "true"}, "--spott: there is no such key", "did you mean spot?"),
         ({"type": "p2.xlarge", "hours": "1", "spot": "perhaps"}, "neither true nor false", ""),
     ],

@@ -15,14 +15,24 @@ MONTH_HOURS = 730
 """The month of the providers' own calculators: 8,760 hours a year over 12."""
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-_NUMBER = r"\d{1,15}(?:\.\d{1,15})?"
+_NUMBER = r"(?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?(?:[eE]\+?\d{1,3})?"
+"""A comma stands between thousands: `2,5` is no number, and surely not 25."""
+_LONGEST = 60
 _TIME = re.compile(rf"({_NUMBER})\s*(ms|s|min|m|h|d)\b", re.IGNORECASE)
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": HOUR_MS, "d": 24 * HOUR_MS}
 _SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
-_COUNT = re.compile(rf"({_NUMBER})(?:[eE](\d{{1,2}}))?\s*(k|M|bn)?")
+_COUNT = re.compile(rf"({_NUMBER})\s*(k|M|bn)?")
 _SCALES = {None: 1, "k": 1000, "M": 10**6, "bn": 10**9}
 _SHOWN = 12
 """Digits behind the point that are written out; what has more ends in `…`."""
+_MOST = {
+    "ms": (Fraction(10**9 * HOUR_MS), "1,000,000,000 h"),  # all requests together: a million for 40 days each
+    "GiB": (Fraction(1024 * 10**9), "1,000,000,000 TB"),  # a zettabyte
+    "": (Fraction(10**9), "1,000,000,000"),
+    "months": (Fraction(1200), "1,200, a hundred years"),
+    "requests": (Fraction(10**15), "1,000,000,000,000,000"),
+}
+"""What is more is a slip: a key that stuck, a wrong unit."""
 
 
 class EstimateInvalid(SetupError):
@@ -33,11 +43,12 @@ class EstimateInvalid(SetupError):
 
 def time_ms(text: str, key: str) -> Fraction:
     """`1h 30m`, `338ms`, `0.5 s`, in milliseconds."""
+    _check_length(text, key)
     rest = _TIME.sub("", text).strip()
     parts = _TIME.findall(text)
     if rest or not parts:
         raise _not_an(text, key, "a length of time", "338ms, 90s, 15m or 1h 30m")
-    return _above_zero(sum(Fraction(number) * _MS[unit.lower()] for number, unit in parts), text, key)
+    return _amount(sum(_exact(number) * _MS[unit.lower()] for number, unit in parts), text, key, "ms")
 
 
 def memory_mib(text: str, key: str) -> Fraction:
@@ -52,41 +63,86 @@ def data_gib(text: str, key: str) -> Fraction:
 
 def _size(text: str, key: str, unit: str, example: str) -> Fraction:
     """In GiB."""
+    _check_length(text, key)
     found = _SIZE.fullmatch(text.strip())
     if found is None:
         raise _not_an(text, key, "an amount", example)
     exponent = {"k": -2, "m": -1, "g": 0, "t": 1}[(found[2] or unit).lower()]
-    return _above_zero(Fraction(found[1]) * Fraction(1024) ** exponent, text, key)
+    return _amount(_exact(found[1]) * Fraction(1024) ** exponent, text, key, "GiB")
+
+
+def hours(text: str, key: str) -> Fraction:
+    """More than nothing."""
+    return _amount(_plain(text, key, "0.5 or 730") * HOUR_MS, text, key, "ms") / HOUR_MS
 
 
 def number(text: str, key: str) -> Fraction:
-    """More than nothing: hours, processors, months."""
-    found = re.fullmatch(_NUMBER, text.strip().replace(",", "").replace("_", ""))
+    """More than nothing: processors."""
+    return _amount(_plain(text, key, "0.5 or 2"), text, key, "")
+
+
+def months(text: str, key: str) -> Fraction:
+    """More than nothing."""
+    return _amount(_plain(text, key, "1 or 12"), text, key, "months")
+
+
+def _plain(text: str, key: str, example: str) -> Fraction:
+    _check_length(text, key)
+    found = re.fullmatch(_NUMBER, text.strip())
     if found is None:
-        raise _not_an(text, key, "a number", "0.5 or 730")
-    return _above_zero(Fraction(found[0]), text, key)
+        raise _not_an(text, key, "a number", example)
+    return _exact(found[0])
+
+
+def machines(text: str, key: str) -> Fraction:
+    """How many of something that is rented: at least one."""
+    found = count(text, key)
+    if not found:
+        raise EstimateInvalid(f"{key} is 0: there is nothing to pay")
+    return _amount(found, text, key, "")
 
 
 def count(text: str, key: str) -> Fraction:
     """`1000000`, `1,000,000`, `1M`, `10k`, `1e6`: whole, and 0 is one."""
-    found = _COUNT.fullmatch(text.strip().replace(",", "").replace("_", ""))
+    _check_length(text, key)
+    found = _COUNT.fullmatch(text.strip())
     if found is None:
         raise _not_an(text, key, "a count", "1000000, 1M or 10k")
-    whole = Fraction(found[1]) * Fraction(10) ** int(found[2] or 0) * _SCALES[found[3]]
+    whole = _exact(found[1]) * _SCALES[found[2]]
     if whole.denominator != 1:
         raise EstimateInvalid(f"{key} {text!r} is not a whole number", hint="write for example 1000000, 1M or 10k")
-    return whole
+    return _amount(whole, text, key, "requests") if whole else whole
+
+
+def _exact(digits: str) -> Fraction:
+    return Fraction(digits.replace(",", "").replace("_", ""))
+
+
+def _check_length(text: str, key: str) -> None:
+    if len(text) > _LONGEST:
+        raise EstimateInvalid(
+            f"{key} {text[:_LONGEST]!r}… has {len(text)} characters", hint="an amount is a number and a unit"
+        )
 
 
 def _not_an(text: str, key: str, what: str, example: str) -> EstimateInvalid:
     if text.strip().startswith("-"):
         return EstimateInvalid(f"{key} {text!r} is negative", hint=f"write for example {example}")
+    if re.fullmatch(r"\d+,\d+", text.strip()):
+        hint = f"write {text.strip().replace(',', '.')} with a point; commas stand between thousands"
+        return EstimateInvalid(f"{key} {text!r} is not {what}", hint=hint)
     return EstimateInvalid(f"{key} {text!r} is not {what}", hint=f"write for example {example}")
 
 
-def _above_zero(found: Fraction | int, text: str, key: str) -> Fraction:
+def _amount(found: Fraction | int, text: str, key: str, unit: str) -> Fraction:
+    """Neither nothing nor more than anybody uses."""
     if found <= 0:
         raise EstimateInvalid(f"{key} {text!r} is nothing: it must be more than 0")
+    most, words = _MOST[unit]
+    if found > most:
+        raise EstimateInvalid(
+            f"{key} {text!r} is more than anything that is rented: at most {words}", hint="check number and unit"
+        )
     return Fraction(found)
 
 

@@ -1,7 +1,7 @@
 """A mixed bill from a YAML file: a list of uses, each with the keys that the command has as options. A bare list will
 do where nothing is said of all of them.
 
-    region: eu-west-1
+    region: us-east-1
     uses:
       - {name: predictions, service: lambda, memory: 3 GiB, each: 338ms, requests: 3M}
       - {name: training, type: p3.2xlarge, spot: true, hours: 40}
@@ -29,6 +29,7 @@ from skylift.pricing.missing import NoPrice, UnknownMachine
 LARGEST = 1_000_000
 """Bytes of a file that is read."""
 _TOP = ("region", "as_of", "free_tier", "uses")
+_FLAT = "a bill is a list of uses, each of them keys and values in one line or one below the other"
 
 
 class MixedBill(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +101,9 @@ def _compose(path: Path) -> Any:
         raise EstimateInvalid(f"{path} is too large: a bill has at most {LARGEST:,} bytes", hint="make several of it")
     try:
         return yaml.compose(raw, Loader=yaml.SafeLoader)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise EstimateInvalid(f"{path}: this is no YAML of a bill: it is nested too deeply", hint=_FLAT) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
@@ -110,14 +113,19 @@ def _compose(path: Path) -> Any:
 def _entries(node: Any, path: Path) -> Iterator[Entry]:
     line = node.start_mark.line + 1
     if node.id != "mapping":
-        raise EstimateInvalid(f"{path}:{line}: here should be keys and values, not a {_kind(node)}")
+        raise EstimateInvalid(
+            f"{path}:{line}: here should be keys and values, not a {_kind(node)}",
+            hint="write for example - {type: m5.large, hours: 730}",
+        )
     seen: set[str] = set()
     for name, value in node.value:
         entry = Entry(key=str(name.value), line=name.start_mark.line + 1, node=value)
         if name.id != "scalar":
             raise EstimateInvalid(f"{path}:{entry.line}: a key is a word, not a {_kind(name)}")
         if entry.key in seen:
-            raise EstimateInvalid(f"{path}:{entry.line}: {entry.key}: the key is there twice")
+            raise EstimateInvalid(f"{path}:{entry.line}: {entry.key}: the key is there twice", hint="keep one of them")
+        if entry.key == "<<":
+            raise EstimateInvalid(f"{path}:{entry.line}: keys are not merged from elsewhere", hint="write them out")
         seen.add(entry.key)
         yield entry
 

@@ -67,12 +67,29 @@ def estimate_of(*uses: Mapping[str, str], as_of: str | None = None, free_tier: b
 
 def _of_free_tiers(uses: Sequence[Use], situation: Situation) -> Iterator[str]:
     """Which of the services would have one, or have none."""
-    names = dict.fromkeys(use.service.name for use in uses)
-    having = [name for name in names if any(free.service == name for free in situation.rules.free)]
+    having = dict.fromkeys(_title(use) for use in uses if _has_free(use, situation))
+    without = dict.fromkeys(_title(use) for use in uses if not _has_free(use, situation))
     if having and not situation.free_tier:
         yield f"no free tier is taken off; {', '.join(having)} would have one"
-    if situation.free_tier and len(having) < len(names):
-        yield f"no free tier is known of {', '.join(name for name in names if name not in having)}"
+    if without and situation.free_tier:
+        yield f"no free tier is known of {', '.join(without)}"
+
+
+def _title(use: Use) -> str:
+    """Of machines each type, since one may have what another has not."""
+    return use.service.name if use.type is None else f"{use.type} ({use.region}, {use.market})"
+
+
+def _has_free(use: Use, situation: Situation) -> bool:
+    if use.service.machines:
+        return _free_machine(use, situation) is not None
+    return any(free.service == use.service.name for free in situation.rules.free)
+
+
+def _free_machine(use: Use, situation: Situation) -> Free | None:
+    if use.market != "on-demand":
+        return None
+    return situation.rules.free_of(use.service, use.type or "", use.region, situation.as_of)
 
 
 def _placed(use: Use, situation: Situation) -> tuple[list[Line], list[str]]:
@@ -90,7 +107,8 @@ def _priced(use: Use, situation: Situation) -> tuple[list[Line], list[str]]:
     if use.service.machines:
         assert timing is not None
         lines, said = machine_lines(use, timing, situation.catalogue, situation.rules, situation.as_of)
-        return lines, notes + said
+        free = _free_machine(use, situation) if situation.free_tier else None
+        return [*lines, *_let_off(free, use, lines, situation)], notes + said
     memory, said_of_memory = memory_of(use, situation.catalogue)
     found: list[Line] = []
     for charge in use.service.charges:
@@ -133,7 +151,8 @@ def _charged(
     ]
     yield from lines
     if situation.free_tier:
-        yield from _let_off(charge, use, lines, situation)
+        free = situation.rules.free_of(use.service, item_of(charge, use), use.region, situation.as_of)
+        yield from _let_off(free, use, lines, situation)
 
 
 def _rates(charge: Charge, use: Use, situation: Situation) -> Sequence[Rate]:
@@ -181,8 +200,7 @@ def _factor(
     return amount, f"{written(amount)} {_NOUNS[factor]}"
 
 
-def _let_off(charge: Charge, use: Use, lines: Sequence[Line], situation: Situation) -> Iterator[Line]:
-    free = situation.rules.free_of(use.service, item_of(charge, use), use.region)
+def _let_off(free: Free | None, use: Use, lines: Sequence[Line], situation: Situation) -> Iterator[Line]:
     for line in lines if free is not None else ():
         assert free is not None
         allowed = _allowance(free, line.unit)
@@ -191,7 +209,8 @@ def _let_off(charge: Charge, use: Use, lines: Sequence[Line], situation: Situati
         part = min(line.amount, allowed - taken)
         if part > 0:
             situation.meter.take(pool, part)
-            words = f"{written(part)} of {written(allowed)} {line.unit} a month"
+            unit = "h" if line.unit == "hour" else line.unit
+            words = f"{written(part)} of {written(allowed)} {unit} a month"
             yield free_line(line, part, words, situation.rules.sources[free.source])
 
 

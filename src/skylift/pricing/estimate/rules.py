@@ -121,6 +121,8 @@ class Free(msgspec.Struct, frozen=True, kw_only=True):
     """What shares one allowance."""
     regions: tuple[str, ...] = ()
     """Only there; everywhere where none is named."""
+    since: str | None = None
+    """The first day of it; before that there was another, or none."""
     source: str
 
 
@@ -184,9 +186,12 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         """The service that lends plain machines of a cloud."""
         return next(one for one in self.services if one.cloud == cloud and one.machines and one.catalogue == PLAIN)
 
-    def free_of(self, service: Service, item: str, region: str) -> Free | None:
+    def free_of(self, service: Service, item: str, region: str, as_of: str | None) -> Free | None:
+        """`item` is a type where the service is of machines."""
         for free in self.free:
-            if (free.service, free.item) == (service.name, item) and (not free.regions or region in free.regions):
+            there = not free.regions or region in free.regions
+            then = free.since is None or as_of is None or as_of >= free.since
+            if (free.service, free.item) == (service.name, item) and there and then:
                 return free
         return None
 

@@ -23,11 +23,11 @@ _READ: dict[str, Callable[[str, str], Fraction]] = {
     "vcpus": amounts.number,
     "duration": amounts.time_ms,
     "each": amounts.time_ms,
-    "hours": amounts.number,
+    "hours": amounts.hours,
     "requests": amounts.count,
-    "count": amounts.count,
+    "count": amounts.machines,
     "data": amounts.data_gib,
-    "months": amounts.number,
+    "months": amounts.months,
     "reads": amounts.count,
     "writes": amounts.count,
     "transitions": amounts.count,
@@ -66,18 +66,16 @@ def read_use(
     """`region` is meant where the use names none and its cloud has it. Raises EstimateInvalid or
     UnknownMachine, which name the key."""
     _check_keys(given, naming)
-    given = _spelt(given, catalogue)
+    given = _spelt(_without_no(given, naming), catalogue)
     service = _service(given, naming, catalogue, rules)
     _check_taken(given, service, naming)
     found = {key: read(given[key], naming(key)) for key, read in _READ.items() if key in given}
-    if found.get("count") == 0:
-        raise EstimateInvalid(f"{naming('count')} is 0: there is nothing to pay")
     if region is not None and "region" not in given and region in catalogue.regions(service.cloud):
         given = {**given, "region": region}
     region, notes = _region(given, service, naming, catalogue, rules)
     market, term = _market(given, naming, rules)
     return Use(
-        name=given.get("name") or given.get("type") or service.name,
+        name=_printable(given.get("name", "")) or given.get("type") or service.name,
         service=service,
         region=region,
         type=given.get("type"),
@@ -89,6 +87,18 @@ def read_use(
         amounts=found,
         notes=notes,
     )
+
+
+def _without_no(given: Mapping[str, str], naming: Naming) -> Mapping[str, str]:
+    """Who says that it is not spot says nothing."""
+    if "spot" in given and not _yes(given["spot"], naming("spot")):
+        return {key: text for key, text in given.items() if key != "spot"}
+    return given
+
+
+def _printable(name: str) -> str:
+    """In one line of what a table and a terminal can show."""
+    return " ".join("".join(one if one.isprintable() else " " for one in name).split())
 
 
 def _spelt(given: Mapping[str, str], catalogue: Catalogue) -> Mapping[str, str]:
@@ -110,6 +120,8 @@ def _check_keys(given: Mapping[str, str], naming: Naming) -> None:
             near = difflib.get_close_matches(key, KEYS, n=1)
             hint = f"did you mean {near[0]}?" if near else f"there are: {', '.join(KEYS)}"
             raise EstimateInvalid(f"{naming(key)}: there is no such key", hint=hint)
+        if not given[key].strip():
+            raise EstimateInvalid(f"{naming(key)} is empty", hint="say something, or leave it out")
 
 
 def _service(given: Mapping[str, str], naming: Naming, catalogue: Catalogue, rules: Rules) -> Service:
@@ -171,10 +183,7 @@ def cloud_of(type: str, cloud: str | None, naming: Naming, catalogue: Catalogue)
 def _check_taken(given: Mapping[str, str], service: Service, naming: Naming) -> None:
     for key in given:
         if key not in service.takes:
-            takes = ", ".join(sorted(service.takes - {"name", "service", "cloud"}))
-            raise EstimateInvalid(
-                f"{naming(key)} {given[key]!r} says nothing of {service.name}", hint=f"{service.name} takes: {takes}"
-            )
+            raise _not_taken(key, given[key], service, naming)
     for key in service.needs:
         if key not in given:
             raise EstimateInvalid(f"{service.name} needs {naming(key)}, which is not given")
@@ -185,6 +194,21 @@ def _check_taken(given: Mapping[str, str], service: Service, naming: Naming) -> 
     if len(lengths) > 1:
         said = " and ".join(f"{naming(key)} {given[key]!r}" for key in lengths)
         raise EstimateInvalid(f"{said} both say how long", hint="give one of them")
+
+
+_MARKETS = {"spot": "no spot prices", "reserved": "no prices of reservations"}
+
+
+def _not_taken(key: str, text: str, service: Service, naming: Naming) -> EstimateInvalid:
+    if key in _MARKETS:
+        return EstimateInvalid(
+            f"{naming(key)}: there are {_MARKETS[key]} of {service.title}",
+            hint=f"leave out {naming(key)} for what it costs on demand",
+        )
+    takes = ", ".join(sorted(service.takes - {"name", "service", "cloud"}))
+    return EstimateInvalid(
+        f"{naming(key)} {text!r} says nothing of {service.name}", hint=f"{service.name} takes: {takes}"
+    )
 
 
 def _region(
