@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from time import monotonic
 
 import msgspec
 
@@ -41,10 +42,11 @@ def optimise(
     seconds: float | None = None,
 ) -> Plan | Impossible:
     """The cheapest plan, or the quickest and of those the cheapest. `seconds` is what a solver may take, where one is
-    needed: five unless given, one from 300 steps on. A plan that was not proven best in it says its gap."""
-    limits = limits or Limits()
-    seconds = patience(len(steps)) if seconds is None else seconds
+    needed: five unless given; from 300 steps on so much that all takes less than two for a thousand. A plan that
+    was not proven best in it says its gap."""
+    limits, begun = limits or Limits(), monotonic()
     problem = problem_of(steps, limits, edges)
+    seconds = patience(len(steps), begun) if seconds is None else seconds
     found = best(problem, objective, seconds)
     if found.chosen is None:
         return _impossible(steps, limits, objective, edges, problem, min(seconds, SECONDS))

@@ -147,7 +147,7 @@ def problem_of(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge] = ()
     for number in sorted(sited):
         for one in kept[number]:
             sites.setdefault(one.site, len(sites))
-    amounts = [one.cost for found in kept for one in found] + [one.high for found in kept for one in found]
+    amounts = [amount for found in known.values() for one in found for amount in (one.cost, one.high)]
     amounts += [move.cost for edge in edges for move in (*edge.moves.values(), edge.otherwise) if move is not None]
     unit = _shared_denominator([*amounts, limits.budget or Fraction(0)])
     options = [
@@ -184,11 +184,13 @@ def check_limits(limits: Limits) -> None:
 
 
 def _option(one: Survivor, unit: int, site: int) -> Option:
-    return Option(one.row, int(one.cost * unit), int(one.high * unit), one.time, site)
+    cost = one.cost.numerator * (unit // one.cost.denominator)
+    high = cost if one.high is one.cost else one.high.numerator * (unit // one.high.denominator)
+    return Option(one.row, cost, high, one.time, site)
 
 
 def _shared_denominator(amounts: Iterable[Fraction]) -> int:
-    return math.lcm(*{Fraction(amount).denominator for amount in amounts})
+    return math.lcm(*{amount.denominator for amount in amounts})
 
 
 def _link(

@@ -13,7 +13,14 @@ from skylift.placement.problem import Option, Problem, keeps, worth
 from skylift.placement.sweep import eliminate, first_guess, sweep
 
 SECONDS = 1.0
-"""For the solver where graphs are large, and for each question about a plan: a thousand steps take two seconds then."""
+"""For each question about a plan."""
+WHOLE = 1.5
+"""Of a large graph, from reading its offers to its plan, for each thousand steps: what is not used before is the
+solver's. Two seconds are asked for; the solver is seldom punctual, and the plan is still to be added up."""
+LEAST = 0.5
+"""For the solver at least, however long reading took."""
+SHARE = 0.6
+"""Of that for the least time, where the cheapest of that time is to be found after it."""
 PATIENCE = 5.0
 """For the solver where graphs are small: mostly enough to prove the plan."""
 SMALL = 300
@@ -33,8 +40,11 @@ class Found(NamedTuple):
     method: str
 
 
-def patience(steps: int) -> float:
-    return PATIENCE if steps < SMALL else SECONDS
+def patience(steps: int, begun: float) -> float:
+    """What is left for the solver of a plan that was begun to be made then."""
+    if steps < SMALL:
+        return PATIENCE
+    return max(WHOLE * max(1.0, steps / 1000) - (clock.monotonic() - begun), LEAST)
 
 
 def best(problem: Problem, objective: Objective, seconds: float = SECONDS) -> Found:
@@ -75,11 +85,11 @@ def _first(problem: Problem, swept: list[list[Option]]) -> Found:
 def _quickest(problem: Problem, seconds: float) -> Found:
     """The least time first, then the least cost in that time."""
     begun = clock.monotonic()
-    quickest = _least_time(problem, seconds)
+    quickest = _least_time(problem, seconds * SHARE)
     total = None if quickest.chosen is None else worth(problem, quickest.chosen)
     if total is None:
         return quickest
-    left = max(seconds - (clock.monotonic() - begun), seconds / 4)
+    left = max(seconds - (clock.monotonic() - begun), seconds / 8)
     cheapest = _cheapest(problem.with_limits(total.time, problem.budget), left, quickest.chosen)
     method = f"{quickest.method}; then the cheapest of that time: {cheapest.method}"
     return Found(cheapest.chosen, quickest.bound, method)
