@@ -26,7 +26,7 @@ from skylift.ports.compute import CodeRef, Failed, Lost, OutOfMemory, Requiremen
 from skylift.sweeping import sweep
 from skylift.testing.backend_harness import Outcomes, call, until, with_log
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 class Bench:
@@ -123,12 +123,9 @@ def test_a_kill_from_outside_is_no_lack_of_memory(bench: Bench) -> None:
 
 def test_a_warning_of_the_machine_makes_the_loss_a_preemption(bench: Bench) -> None:
     backend = bench.backend()
-    one = msgspec.structs.replace(
-        call("nap", ms=60_000), code=CodeRef(bundle=None, target="attempt_tasks:die_when_warned"), arguments={}
-    )
-    backend.submit([one])
-    until(lambda: backend.poll([one.token])[one.token] == "running", WAIT_S)
-    time.sleep(0.5)
+    code, ears = CodeRef(bundle=None, target="attempt_tasks:die_when_warned"), bench.folder / "folder" / "ears"
+    backend.submit([msgspec.structs.replace(one := call("nap", ms=0), code=code, arguments={"mark": str(ears)})])
+    until(ears.exists, WAIT_S)
     podman(bench.variables, "kill", "--signal", "TERM", *containers(bench.variables))
     [outcome] = bench.outcomes.wait(one.token, timeout=WAIT_S)
     assert isinstance(outcome, Lost) and outcome.preempted, outcome

@@ -47,13 +47,13 @@ def leak(mib, _kept=[]):
     return os.getpid()
 
 def children(marks, ms, escape=False):
-    child = subprocess.Popen(["/bin/sleep", "30"], start_new_session=escape)
+    child = subprocess.Popen(["/bin/sleep", "600"], start_new_session=escape)
     with open(marks, "w") as file:
         file.write(f"{os.getpid()} {child.pid}")
     time.sleep(ms / 1000)
 
 def hungry_child(mib):
-    code = f"x = bytearray(b'x' * ({mib} << 20)); import time; time.sleep(5)"
+    code = f"x = bytearray(b'x' * ({mib} << 20)); import time; time.sleep(600)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 def secret(leak=False):
@@ -71,11 +71,11 @@ def tidy(path, ms):
         with open(path, "w") as file:
             file.write("tidied")
 
-def now_slow(flag, ms, path, mark):
+def now_slow(flag, gate, path, mark):
     with open(path, "a") as file:
         file.write(mark + "\\n")
-    if mark == flag:
-        time.sleep(ms / 1000)
+    while mark == flag and not os.path.exists(gate):
+        time.sleep(0.005)
     return mark
 
 def local_names(x):
@@ -137,7 +137,7 @@ def run(backend: ProcessBackend, outcomes: Outcomes, *calls: TaskCall) -> list[A
     return outcomes.wait(*(one.token for one in calls))
 
 
-def until(condition: Callable[[], object], timeout: float = 10.0) -> None:
+def until(condition: Callable[[], object], timeout: float = 90.0) -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "waited too long"
@@ -180,7 +180,7 @@ def test_recycled_when_memory_grows(make: Make) -> None:
 def test_what_a_task_started_ends_with_it(make: Make, tmp_path: Path, by: str, escape: bool) -> None:
     backend, outcomes = make()
     needs = Requirements(timeout_ms=400) if by == "timeout" else Requirements()
-    one = order("children", needs, marks=str(tmp_path / "pids"), ms=20_000, escape=escape)
+    one = order("children", needs, marks=str(tmp_path / "pids"), ms=600_000, escape=escape)
     backend.submit([one])
     pids = read_pids(tmp_path / "pids")
     if by == "cancel":
@@ -192,7 +192,7 @@ def test_what_a_task_started_ends_with_it(make: Make, tmp_path: Path, by: str, e
 
 def test_finally_blocks_run_when_an_attempt_is_stopped(make: Make, tmp_path: Path) -> None:
     backend, outcomes = make()
-    one = order("tidy", Requirements(timeout_ms=200), path=str(tmp_path / "tidied"), ms=20_000)
+    one = order("tidy", Requirements(timeout_ms=200), path=str(tmp_path / "tidied"), ms=600_000)
     [outcome] = run(backend, outcomes, one)
     assert isinstance(outcome, TimedOut)
     assert (tmp_path / "tidied").read_text() == "tidied"
@@ -201,14 +201,15 @@ def test_finally_blocks_run_when_an_attempt_is_stopped(make: Make, tmp_path: Pat
 def test_calls_behind_a_slow_one_go_to_others_and_run_once(make: Make, tmp_path: Path) -> None:
     backend, outcomes = make()
     path = tmp_path / "marks"
-    common: dict[str, Any] = {"path": str(path), "flag": "slow", "ms": 1_500}
+    gate = tmp_path / "gate"
+    common: dict[str, Any] = {"path": str(path), "flag": "slow", "gate": str(gate)}
     run(backend, outcomes, *(order("now_slow", mark=f"warm{number}", **common) for number in range(40)))
     marks = [*(f"a{number}" for number in range(20)), "slow", *(f"b{number}" for number in range(40))]
     calls = [order("now_slow", mark=mark, **common) for mark in marks]
-    start = time.monotonic()
     backend.submit(calls)
     outcomes.wait(*(one.token for one, mark in zip(calls, marks, strict=True) if mark != "slow"))
-    assert time.monotonic() - start < 1.2
+    assert calls[marks.index("slow")].token not in outcomes.by_token
+    gate.touch()
     outcomes.wait(*(one.token for one in calls))
     written = path.read_text().split()[40:]
     assert sorted(written) == sorted(marks)
@@ -217,7 +218,7 @@ def test_calls_behind_a_slow_one_go_to_others_and_run_once(make: Make, tmp_path:
 def test_a_cancelled_call_in_a_batch_does_not_hurt_those_behind(make: Make, tmp_path: Path) -> None:
     backend, outcomes = make(workers=1)
     path = tmp_path / "marks"
-    common: dict[str, Any] = {"path": str(path), "flag": "slow", "ms": 20_000}
+    common: dict[str, Any] = {"path": str(path), "flag": "slow", "gate": str(tmp_path / "gate")}
     run(backend, outcomes, *(order("now_slow", mark=f"warm{number}", **common) for number in range(20)))
     marks = ["slow", *(f"b{number}" for number in range(20))]
     calls = [order("now_slow", mark=mark, **common) for mark in marks]
@@ -234,7 +235,7 @@ def test_a_cancelled_call_in_a_batch_does_not_hurt_those_behind(make: Make, tmp_
 def test_memory_limit_is_kept(make: Make, enforcement: str) -> None:
     backend, outcomes = make(memory_enforcement=enforcement)
     needs = Requirements(memory_mib=150)
-    found = run(backend, outcomes, call("allocate", mib=500, requirements=needs), call("nap", ms=100))
+    found = run(backend, outcomes, call("allocate", mib=500, hold_ms=600_000, requirements=needs), call("nap", ms=100))
     assert isinstance(found[0], OutOfMemory) and isinstance(found[1], Succeeded)
     assert found[0].limit_mib == 150
     assert found[0].peak_mib is not None and found[0].peak_mib > 100
@@ -273,7 +274,7 @@ def test_locals_of_a_failure_are_in_the_log_not_in_the_outcome(make: Make, tmp_p
 
 def test_output_can_be_followed_while_the_attempt_runs(make: Make, tmp_path: Path) -> None:
     backend, outcomes = make()
-    one = order("talk_and_wait", log=tmp_path / "log", ms=20_000)
+    one = order("talk_and_wait", log=tmp_path / "log", ms=600_000)
     backend.submit([one])
     until(lambda: (tmp_path / "log").exists() and "first line" in (tmp_path / "log").read_text())
     assert backend.poll([one.token]) == {one.token: "running"}
@@ -317,7 +318,7 @@ def test_close_gives_back_every_process_file_and_thread(make: Make) -> None:
     for _ in range(3):
         backend, outcomes = make()
         run(backend, outcomes, *(call("add", a=1, b=1) for _ in range(20)), call("die", how="kill"))
-        backend.submit([call("nap", ms=20_000)])
+        backend.submit([call("nap", ms=600_000)])
         backend.close()
     after = (len(os.listdir("/proc/self/fd")), len(me.children()), threading.active_count())  # noqa: PTH208
     assert after == before
@@ -361,9 +362,9 @@ def test_workers_and_their_children_die_with_the_engine(make: Make, tmp_path: Pa
     assert all(map(alive, pids))
     engine.send_signal(signal.SIGKILL)
     engine.wait()
-    until(lambda: not any(map(alive, pids)), timeout=5)
+    until(lambda: not any(map(alive, pids)))
     own = own_group()
-    until(lambda: own is None or not list(own[0].glob(f"skylift-{engine.pid}-*")), timeout=5)
+    until(lambda: own is None or not list(own[0].glob(f"skylift-{engine.pid}-*")))
 
 
 def test_a_fork_of_the_engine_does_not_keep_workers_alive(make: Make, tmp_path: Path) -> None:
@@ -374,7 +375,7 @@ def test_a_fork_of_the_engine_does_not_keep_workers_alive(make: Make, tmp_path: 
     forked = [child for child in psutil.Process(engine.pid).children() if child.cmdline()[-1] == str(tmp_path / "pids")]
     engine.send_signal(signal.SIGKILL)
     engine.wait()
-    until(lambda: not any(map(alive, pids)), timeout=5)
+    until(lambda: not any(map(alive, pids)))
     for child in forked:
         child.kill()
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import msgspec
 
 from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, Requirements, Succeeded, TaskCall
-from skylift.testing.backend_harness import Harness, Outcomes, call, skip_unless, until
+from skylift.testing.backend_harness import WAIT_S, Harness, Outcomes, call, skip_unless, until
 
-FOREVER_MS = 60_000
+FOREVER_MS = 600_000
 
 
 class BackendAbilities:
@@ -30,7 +30,7 @@ class BackendAbilities:
         _runs(harness, running)
         outcomes = _succeed(harness)
         harness.backend.submit([running])
-        [outcome] = outcomes.wait(running.token, timeout=20 * harness.patience)
+        [outcome] = outcomes.wait(running.token, timeout=WAIT_S * harness.patience)
         assert isinstance(outcome, Succeeded) and outcome.output == "r"
         assert sorted(mark.read_text()) == ["e", "r"]
 
@@ -41,11 +41,11 @@ class BackendAbilities:
         harness.backend.submit([one])
         _runs(harness, one)
         (harness.abandon or harness.backend.close)()
-        until(mark.exists, 20 * harness.patience)
+        until(mark.exists, WAIT_S * harness.patience)
         time.sleep(0.3)
         outcomes = _succeed(harness, gone=True)
         harness.backend.submit([one])
-        [outcome] = outcomes.wait(one.token, timeout=20 * harness.patience)
+        [outcome] = outcomes.wait(one.token, timeout=WAIT_S * harness.patience)
         assert isinstance(outcome, Succeeded) and outcome.output == "x"
         assert mark.read_text() == "x"
 
@@ -56,7 +56,7 @@ class BackendAbilities:
         assert isinstance(lost, Lost)
         outcomes = _succeed(harness)
         harness.backend.submit([msgspec.structs.replace(one, delivery=2)])
-        [outcome] = outcomes.wait(one.token, timeout=20 * harness.patience)
+        [outcome] = outcomes.wait(one.token, timeout=WAIT_S * harness.patience)
         assert isinstance(outcome, Succeeded), outcome
         assert outcomes.order == [one.token]
 
@@ -69,7 +69,7 @@ class BackendAbilities:
         harness.backend.submit([one])
         _runs(harness, one)
         harness.backend.cancel([one.token])
-        [outcome] = outcomes.wait(one.token, timeout=20 * harness.patience)
+        [outcome] = outcomes.wait(one.token, timeout=WAIT_S * harness.patience)
         assert isinstance(outcome, Cancelled)
         assert harness.backend.poll([one.token]) == {}
 
@@ -99,7 +99,7 @@ class BackendAbilities:
 
     def test_a_gang_meets_and_gives_what_rank_0_gives(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.gangs, "runs gangs")
-        [outcome] = harness.run(call("meet", requirements=Requirements(nodes=2, cpus=0.5, timeout_ms=60_000)))
+        [outcome] = harness.run(call("meet", requirements=Requirements(nodes=2, cpus=0.5, timeout_ms=120_000)))
         assert isinstance(outcome, Succeeded), outcome
         assert outcome.output == {"rank": 0, "size": 2, "heard": [0, 1]}
 
@@ -110,11 +110,11 @@ class BackendAbilities:
         outcome: Outcome
         [outcome] = harness.run(call("die_in_gang", folder=folder, requirements=needs))
         assert isinstance(outcome, Lost), outcome
-        until(lambda: not _alive(harness.folder), 10 * harness.patience)
+        until(lambda: not _alive(harness.folder), WAIT_S * harness.patience)
 
     def test_what_fails_because_another_member_vanished_is_lost(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.gangs, "runs gangs")
-        needs = Requirements(nodes=2, cpus=0.5, timeout_ms=60_000)
+        needs = Requirements(nodes=2, cpus=0.5, timeout_ms=120_000)
         [outcome] = harness.run(call("abandoned_in_gang", requirements=needs))
         assert isinstance(outcome, Lost) and "member 1" in outcome.reason, outcome
 
@@ -156,7 +156,7 @@ def _runs(harness: Harness, one: TaskCall) -> None:
     def running() -> bool:
         return harness.backend.poll([one.token]).get(one.token) == "running"
 
-    until(running, 20 * harness.patience)
+    until(running, WAIT_S * harness.patience)
 
 
 def _succeed(harness: Harness, *, gone: bool = False) -> Outcomes:
@@ -175,7 +175,7 @@ def _said(harness: Harness, one: TaskCall) -> str:
     prompt = harness.backend.shell(one.token)
     assert prompt is not None
     words = [word for word in prompt if word not in ("-it", "-t", "--tty")]
-    done = subprocess.run(words, input="echo here\n", capture_output=True, text=True, timeout=30)
+    done = subprocess.run(words, input="echo here\n", capture_output=True, text=True, timeout=WAIT_S)
     return done.stdout + done.stderr
 
 

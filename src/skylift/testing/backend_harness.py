@@ -12,6 +12,8 @@ from typing import Any
 from skylift.ports.compute import Backend, CodeRef, Outcome, Requirements, TaskCall
 
 TASKS = "skylift.testing.backend_tasks"
+WAIT_S = 60.0
+"""How long is waited for what comes at once on a machine that has nothing else to do."""
 
 
 class Outcomes:
@@ -28,7 +30,7 @@ class Outcomes:
             self.order.append(token)
             self._change.notify_all()
 
-    def wait(self, *tokens: str, timeout: float = 20.0) -> list[Outcome]:
+    def wait(self, *tokens: str, timeout: float = WAIT_S) -> list[Outcome]:
         with self._change:
             there = self._change.wait_for(lambda: all(token in self.by_token for token in tokens), timeout)
             missing = [token for token in tokens if token not in self.by_token]
@@ -55,11 +57,11 @@ class Harness:
     many: int = 200
     """How many calls a test of many calls gives."""
 
-    def run(self, *calls: TaskCall, timeout: float = 20.0) -> list[Outcome]:
+    def run(self, *calls: TaskCall, timeout: float = WAIT_S) -> list[Outcome]:
         self.backend.submit(calls)
         return self.wait(*calls, timeout=timeout)
 
-    def wait(self, *calls: TaskCall, timeout: float = 20.0) -> list[Outcome]:
+    def wait(self, *calls: TaskCall, timeout: float = WAIT_S) -> list[Outcome]:
         if self.drive is not None:
             self.drive()
         return self.outcomes.wait(*(call.token for call in calls), timeout=timeout * self.patience)
@@ -95,7 +97,7 @@ def skip_unless(able: bool, what: str) -> None:
         pytest.skip(f"this backend does not say that it {what}")
 
 
-def until(condition: Callable[[], bool], timeout: float = 10.0) -> None:
+def until(condition: Callable[[], bool], timeout: float = WAIT_S) -> None:
     end = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < end, "waited too long"

@@ -69,7 +69,7 @@ def meet() -> dict[str, Any]:
     heard = {rank}
     if rank == 0:
         with socket.create_server(where) as server:
-            server.settimeout(30)
+            server.settimeout(60)
             while len(heard) < size:
                 connection, _ = server.accept()
                 with connection:
@@ -86,7 +86,7 @@ def _tell(where: tuple[str, int], text: bytes) -> None:
 
 def _connected(where: tuple[str, int]) -> socket.socket:
     """Once somebody listens there."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 60
     while True:
         try:
             return socket.create_connection(where, timeout=5)
@@ -115,10 +115,10 @@ def abandoned_in_gang() -> None:
         with _connected(address):
             os.kill(os.getpid(), signal.SIGKILL)
     with socket.create_server(address) as server:
-        server.settimeout(30)
+        server.settimeout(60)
         peer, _ = server.accept()
         with peer:
-            peer.settimeout(30)
+            peer.settimeout(60)
             if not peer.recv(1):
                 raise ConnectionError("Connection closed by peer")
 
@@ -190,13 +190,13 @@ def beat(times: int, every_ms: float, then_ms: float) -> None:
     time.sleep(then_ms / 1000)
 
 
-def allocate(mib: int) -> int:
-    """Really used, in steps, so that the whole does not come at one blow."""
+def allocate(mib: int, hold_ms: float = 50) -> int:
+    """Really used, in steps, so that the whole does not come at one blow; and held, for whoever looks at it."""
     blocks = []
     for _ in range(mib):
         blocks.append(bytearray(b"x" * 2**20))
         time.sleep(0.0005)
-    time.sleep(0.05)
+    time.sleep(hold_ms / 1000)
     return len(blocks)
 
 

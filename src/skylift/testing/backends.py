@@ -18,7 +18,7 @@ from skylift.ports.compute import (
     TimedOut,
 )
 from skylift.testing.backend_abilities import BackendAbilities
-from skylift.testing.backend_harness import Harness, Outcomes, call, skip_unless, until, with_log
+from skylift.testing.backend_harness import WAIT_S, Harness, Outcomes, call, skip_unless, until, with_log
 
 __all__ = ["BackendConformance", "Harness", "Outcomes", "call", "with_log"]
 
@@ -172,14 +172,14 @@ class BackendConformance(BackendAbilities):
 
     def test_a_timeout_ends_the_attempt(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.stops, "stops attempts")
-        [outcome] = harness.run(call("nap", ms=20_000, requirements=Requirements(timeout_ms=150)))
+        [outcome] = harness.run(call("nap", ms=600_000, requirements=Requirements(timeout_ms=150)))
         assert isinstance(outcome, TimedOut) and not outcome.heartbeat
 
     def test_a_missed_heartbeat_ends_the_attempt(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.stops, "stops attempts")
-        needs = Requirements(heartbeat_ms=300)
-        alive = call("beat", times=8, every_ms=100, then_ms=0, requirements=needs)
-        silent = call("beat", times=1, every_ms=10, then_ms=20_000, requirements=needs)
+        needs = Requirements(heartbeat_ms=2_000)
+        alive = call("beat", times=12, every_ms=200, then_ms=0, requirements=needs)
+        silent = call("beat", times=1, every_ms=10, then_ms=600_000, requirements=needs)
         outcomes = harness.run(alive, silent)
         assert isinstance(outcomes[0], Succeeded)
         assert isinstance(outcomes[1], TimedOut) and outcomes[1].heartbeat
@@ -188,7 +188,7 @@ class BackendConformance(BackendAbilities):
         skip_unless(harness.backend.capabilities.limits_memory, "limits memory")
         needs = Requirements(memory_mib=150)
         outcomes = harness.run(
-            call("allocate", mib=600, requirements=needs),
+            call("allocate", mib=600, hold_ms=600_000, requirements=needs),
             call("allocate", mib=20, requirements=needs),
             call("add", a=1, b=1),
         )
@@ -199,12 +199,12 @@ class BackendConformance(BackendAbilities):
         import msgspec
 
         skip_unless(harness.backend.capabilities.limits_memory, "limits memory")
-        one = call("allocate", mib=300, requirements=Requirements(memory_mib=150))
+        one = call("allocate", mib=300, hold_ms=600_000, requirements=Requirements(memory_mib=150))
         [outcome] = harness.run(one)
         assert isinstance(outcome, OutOfMemory), outcome
         harness.outcomes.by_token.clear()
         larger = msgspec.structs.replace(one.requirements, memory_mib=600)
-        [again] = harness.run(msgspec.structs.replace(one, delivery=2, requirements=larger))
+        [again] = harness.run(msgspec.structs.replace(one, delivery=2, requirements=larger, arguments={"mib": 300}))
         assert isinstance(again, Succeeded), again
 
     def test_concurrency_of_a_task_is_limited(self, harness: Harness) -> None:
@@ -261,10 +261,10 @@ class BackendConformance(BackendAbilities):
 
     def test_cancel_of_what_runs_waits_or_is_unknown(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.stops, "stops attempts")
-        naps = [call("nap", ms=20_000) for _ in range(12)]
+        naps = [call("nap", ms=600_000) for _ in range(12)]
         harness.backend.submit(naps)
         tokens = [one.token for one in naps]
-        until(lambda: "running" in harness.backend.poll(tokens).values(), 10 * harness.patience)
+        until(lambda: "running" in harness.backend.poll(tokens).values(), WAIT_S * harness.patience)
         assert len(harness.backend.poll([*tokens, "unknown"])) == 12
         harness.backend.cancel([*tokens, "unknown"])
         assert all(isinstance(outcome, Cancelled) for outcome in harness.wait(*naps))
@@ -282,7 +282,7 @@ class BackendConformance(BackendAbilities):
 
     def test_sweep_stops_what_is_not_live(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.stops, "stops attempts")
-        stray, live = call("nap", ms=20_000), call("nap", ms=300)
+        stray, live = call("nap", ms=600_000), call("nap", ms=300)
         harness.backend.submit([stray, live])
         harness.backend.sweep([live.token])
         [swept, kept] = harness.wait(stray, live)
