@@ -13,7 +13,7 @@ from skylift.pricing.find import Query, Sort
 from skylift.pricing.rows import CLOUDS
 from skylift.units import parse_memory_mib
 
-_GPU = re.compile(r"[1-9]\d*|[A-Za-z][\w.-]*(:[1-9]\d*)?")
+_GPU = re.compile(r"[1-9]\d*|[A-Za-z][\w. -]*(:[1-9]\d*)?")
 
 
 class QueryInvalid(SetupError):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
 from skylift.errors import SetupError
 from skylift.pricing.catalogue import Catalogue, Query
 from skylift.pricing.find import Found, candidates, matches
-from skylift.pricing.gpus import gpus_of, is_gpu
-from skylift.pricing.rows import MachinePrice, MachineType
+from skylift.pricing.gpus import gpus_of, is_gpu, nearest_models, same_model
+from skylift.pricing.names import regions_hint
+from skylift.pricing.rows import EVERYWHERE, MachinePrice, MachineType
 
 _SHOWN = 3
 ANY = "a price"
@@ -77,12 +77,19 @@ def _wrong_type(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupE
 
 def _wrong_region(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
     wanted = query.region
-    known = sorted({region for cloud in clouds for region in catalogue.regions(cloud)})
+    known = {region for cloud in clouds for region in _with_machines(cloud, catalogue)}
     if wanted is None or any(matches(region, wanted) for region in known):
         return None
-    near = get_close_matches(wanted.lower(), known, n=_SHOWN) or known
-    where = "" if query.cloud is None else f" of {query.cloud}"
-    return UnknownRegion(f"there are no prices{where} in region {wanted!r}", hint=f"regions{where}: {', '.join(near)}")
+    of = "" if query.cloud is None else f" of {query.cloud}"
+    hint = regions_hint(wanted, known)
+    if any(matches(region, wanted) for cloud in clouds for region in catalogue.regions(cloud)):
+        return NoPrice(f"no price of any machine{of} in {wanted}: only other services have prices there", hint=hint)
+    return UnknownRegion(f"there are no prices{of} in region {wanted!r}", hint=hint)
+
+
+def _with_machines(cloud: str, catalogue: Catalogue) -> set[str]:
+    """Regions; Google's storage also has places that are none, such as `us-multi`."""
+    return {region for snapshot in catalogue.book(cloud).snapshots for region in snapshot.regions} - {EVERYWHERE}
 
 
 def _wrong_gpu(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
@@ -91,11 +98,24 @@ def _wrong_gpu(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupEr
         True for cloud in clouds for _ in candidates(catalogue.book(cloud), Query(gpu=f"{model}:1"))
     ):
         return None
-    known = {machine.gpu for cloud in clouds for machine in catalogue.machines(cloud).values() if machine.gpu}
-    words = model.upper().replace("_", "-").split("-")  # nvidia-tesla-t4 is what Google calls a T4
-    near = sorted(known & set(words)) or get_close_matches(model.upper(), known, n=_SHOWN, cutoff=0.5) or sorted(known)
-    where = "no cloud" if query.cloud is None else query.cloud
-    return UnknownGpu(f"{where} has machines with GPU {model!r}", hint=f"there are {', '.join(near)}")
+    return unknown_gpu(model, clouds, catalogue)
+
+
+def unknown_gpu(model: str, clouds: Sequence[str], catalogue: Catalogue) -> UnknownGpu:
+    """With the cloud that has it, or what may have been meant."""
+    said = "no cloud has machines" if len(clouds) != 1 else f"{clouds[0]} has no machines"
+    known = models_of(clouds, catalogue)
+    having = [one for one in catalogue.clouds if any(same_model(gpu, model) for gpu in models_of([one], catalogue))]
+    near = nearest_models(model, known)
+    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(known)}"
+    if having:
+        hint = f"{' and '.join(having)} {'has' if len(having) == 1 else 'have'} it"
+    return UnknownGpu(f"{said} with GPU {model!r}", hint=hint)
+
+
+def models_of(clouds: Sequence[str], catalogue: Catalogue) -> list[str]:
+    """GPUs and other accelerators of machines that can be rented."""
+    return sorted({one.gpu for cloud in clouds for one in catalogue.machines(cloud).values() if one.gpu})
 
 
 def _nothing_has_it(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
@@ -159,15 +179,11 @@ def _nearest(query: Query, catalogue: Catalogue) -> Iterator[str]:
 
 def _later(query: Query, catalogue: Catalogue) -> Query:
     """As of the first day after the one that is asked for on which there is a price."""
-    days = [
-        day
-        for found in catalogue.find(replace(query, as_of=None))[:1]
-        for market in (("spot",) if query.spot else ("on-demand", "spot"))
-        for day in catalogue.book(found.machine.cloud).dates(
-            found.service, found.machine.name.partition("+")[0], found.region, market
-        )
-    ]
-    return replace(query, as_of=min((day for day in days if day > (query.as_of or "")), default=None))
+    clouds = catalogue.clouds if query.cloud is None else (query.cloud,)
+    books = [catalogue.book(cloud) for cloud in clouds] if query.as_of is not None else []
+    days = {table.as_of for book in books for snapshot in book.snapshots for table in snapshot.tables}
+    later = (replace(query, as_of=day) for day in sorted(days) if day > (query.as_of or ""))
+    return next((one for one in later if catalogue.find(one)), replace(query, as_of=None))
 
 
 def _text(found: Found, price: MachinePrice) -> str:
@@ -198,7 +214,9 @@ __all__ = [
     "UnknownGpu",
     "UnknownMachine",
     "UnknownRegion",
+    "models_of",
     "needs_text",
     "reason",
     "size",
+    "unknown_gpu",
 ]

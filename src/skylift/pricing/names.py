@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from difflib import SequenceMatcher
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher, get_close_matches
 
 MOST = 5
+FEW = 12
+"""Regions that can be read as a list."""
 LIKE = 0.75
 """Names less alike than this are not meant."""
 _FAMILY = re.compile(r"[^.\-_]+[.\-_]|[^.\-_]+$")
@@ -26,6 +28,26 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
         return kin[:MOST]
     scored = sorted((-_alike(wanted, one), one) for one in names if _worth(wanted, one))
     return [one for score, one in scored if -score >= LIKE][:MOST]
+
+
+def regions_hint(wanted: str, known: Iterable[str]) -> str:
+    """What there is for a region that there is not: those spelt alike, else those of one beginning, else all; many of
+    one beginning as a pattern."""
+    names = sorted(set(known))
+    plain = wanted.lower().strip("*")
+    near = get_close_matches(plain, names, n=3)
+    if near:
+        return f"did you mean {', '.join(near)}?"
+    head = plain.partition("-")[0]
+    begun = [name for name in names if head and name.startswith(head)] or names
+    return f"there are {', '.join(begun if len(begun) <= FEW else _patterns(begun))}"
+
+
+def _patterns(names: Sequence[str]) -> list[str]:
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(name.partition("-")[0], []).append(name)
+    return [f"{head}-* ({len(group)})" if len(group) > 1 else group[0] for head, group in groups.items()]
 
 
 def _family(name: str) -> str:

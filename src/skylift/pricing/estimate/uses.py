@@ -13,6 +13,7 @@ from skylift.pricing.estimate import amounts
 from skylift.pricing.estimate.amounts import EstimateInvalid
 from skylift.pricing.estimate.rules import Rules, Service
 from skylift.pricing.missing import UnknownMachine
+from skylift.pricing.names import regions_hint
 from skylift.pricing.rows import CLOUDS
 
 Naming = Callable[[str], str]
@@ -219,10 +220,9 @@ def _region(
         return region, (f"prices of {region}, since no region is given for {service.cloud}",)
     region, known = given["region"], catalogue.regions(service.cloud)
     if region not in known:
-        near = difflib.get_close_matches(region, known, n=1)
         raise EstimateInvalid(
             f"{naming('region')} {region!r}: there is no price of {service.cloud} there",
-            hint=f"did you mean {near[0]}?" if near else f"there are: {', '.join(known)}",
+            hint=regions_hint(region, known),
         )
     return region, ()
 

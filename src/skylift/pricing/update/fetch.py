@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from skylift.errors import SetupError
 
@@ -63,18 +63,36 @@ class Limited(io.RawIOBase):
 def opened(place: str, *, most: int, headers: Mapping[str, str] | None = None) -> Iterator[io.BufferedReader]:
     """A URL (https, http) or a path; gzip is undone. Raises UpdateFailed."""
     name = shown(place)
-    if urlsplit(place).scheme in ("http", "https"):
+    if _scheme(place) in ("http", "https"):
         with _answer(place, name, headers or {}) as answer:
             yield _plain(answer, name, most, _announced(answer))
     else:
         try:
             file = Path(place).expanduser().open("rb")
-        except OSError as problem:
-            raise UpdateFailed(
-                f"{name} cannot be read: {problem.strerror}", hint="--from takes a path or a URL"
-            ) from problem
+        except (OSError, ValueError) as problem:
+            why = getattr(problem, "strerror", None) or problem
+            raise UpdateFailed(f"{name} cannot be read: {why}", hint=_hint(place)) from problem
         with file:
             yield _plain(file, name, most)
+
+
+def _scheme(place: str) -> str:
+    if not place.strip():
+        raise UpdateFailed("--from is empty", hint="it takes a path or a URL")
+    try:
+        return urlsplit(place).scheme
+    except ValueError as problem:
+        raise UpdateFailed(f"{shown(place)} is no URL: {problem}", hint="--from takes a path or a URL") from problem
+
+
+def _hint(place: str) -> str:
+    """Of what is taken for a path and is none."""
+    scheme, found, rest = place.partition("://")
+    if not found:
+        return "--from takes a path or a URL"
+    if scheme.lower() == "file":
+        return f"give the path itself: --from {unquote(rest.removeprefix('localhost'))}"
+    return f"--from takes a path, or a URL of http or https; fetch what {scheme} has and give the file"
 
 
 def _plain(inner: BinaryIO, name: str, most: int, announced: int | None = None) -> io.BufferedReader:
@@ -87,10 +105,22 @@ def _plain(inner: BinaryIO, name: str, most: int, announced: int | None = None) 
 class _Redirects(urllib.request.HTTPRedirectHandler):
     """To nothing but https, or from http to http: urllib would also follow to ftp, and out of what is encrypted."""
 
+    def http_error_302(self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any) -> Any:
+        try:
+            return super().http_error_302(req, fp, code, msg, headers)
+        except (ValueError, UpdateFailed):
+            fp.close()
+            raise
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
+
     def redirect_request(
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        scheme = urlsplit(newurl).scheme
+        try:
+            scheme = urlsplit(newurl).scheme
+        except ValueError:
+            scheme = ""
         if scheme != "https" and (scheme, req.type) != ("http", "http"):
             raise UpdateFailed(
                 f"{shown(req.full_url)} leads to {shown(newurl)}, which is not read", hint="give the file with --from"
@@ -107,8 +137,7 @@ def _answer(url: str, name: str, headers: Mapping[str, str]) -> Iterator[http.cl
         answer = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT_S)
     except urllib.error.HTTPError as problem:
         problem.close()
-        hint = "a key of Google Cloud's billing API is missing or wrong" if problem.code in (401, 403) else "try later"
-        raise UpdateFailed(f"{name} answers {problem.code} {problem.reason}", hint=hint) from problem
+        raise _refused(name, problem) from problem
     except (OSError, ValueError, http.client.HTTPException) as problem:
         reason = getattr(problem, "reason", None) or problem
         raise UpdateFailed(
@@ -117,6 +146,23 @@ def _answer(url: str, name: str, headers: Mapping[str, str]) -> Iterator[http.cl
         ) from problem
     with answer:
         yield answer
+
+
+def _refused(name: str, problem: urllib.error.HTTPError) -> UpdateFailed:
+    if problem.code in (401, 403):
+        return UpdateFailed(
+            f"{name} answers {problem.code} {problem.reason}",
+            hint="a key of Google Cloud's billing API is missing or wrong",
+        )
+    if 300 <= problem.code < 400:
+        target = problem.headers.get("Location")
+        leads = (
+            f"leads to {shown(target)!r:.80}, which is not read" if target else "leads elsewhere and does not say where"
+        )
+        if "infinite loop" in str(problem.reason):  # urllib's word for ten places, or one place four times
+            leads = "leads from one address to the next and to no file"
+        return UpdateFailed(f"{name} {leads} ({problem.code})", hint="give the address of the file itself with --from")
+    return UpdateFailed(f"{name} answers {problem.code} {problem.reason}", hint="try later")
 
 
 def _announced(answer: http.client.HTTPResponse) -> int | None:

@@ -121,8 +121,12 @@ def _same_host(here: str, following: str) -> str | None:
     """A page from a file ends there; one from a server may not lead to another."""
     if urlsplit(here).scheme not in ("http", "https"):
         return None
-    target = urljoin(here, following)
-    if urlsplit(target)[:2] != urlsplit(here)[:2]:
+    try:
+        target = urljoin(here, following)
+        elsewhere = urlsplit(target)[:2] != urlsplit(here)[:2]
+    except ValueError as problem:
+        raise UpdateFailed(f"{shown(here)} leads to what is no address: {following[:60]!r}") from problem
+    if elsewhere:
         raise UpdateFailed(f"{shown(here)} leads to another server: {shown(target)}")
     return target
 
