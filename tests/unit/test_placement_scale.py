@@ -66,17 +66,17 @@ def test_the_least_time_of_a_wide_graph_is_hardly_more_than_it_must_be() -> None
     rng = np.random.default_rng(5)
     ways = tuple(
         Way(backend="aws", service="batch", instance_type=f"m{number}", vcpus=2, memory_mib=8192)
-        for number in range(60)
+        for number in range(1000)
     )
-    speed = rng.uniform(1, 64, 60)
-    hourly = speed ** rng.uniform(0.8, 1.2, 60) * rng.uniform(0.3, 1.5, 60) * 40_000
+    speed = rng.uniform(1, 64, 1000)
+    hourly = speed ** rng.uniform(0.8, 1.2, 1000) * rng.uniform(0.3, 1.5, 1000) * 40_000
     steps = []
     for number in range(360):
-        times = rng.uniform(100, 20_000) / speed ** rng.uniform(0.6, 1) + 30
+        times = rng.uniform(100, 20_000) / speed ** rng.uniform(0.6, 1) * rng.uniform(0.9, 1.1, 1000) + 30
         layer = number // 12 * 12
         after = tuple(sorted({f"s{layer - 12 + one}" for one in rng.integers(0, 12, 3)})) if layer else ()
         cost = (hourly * times / 3.6).astype(np.int64)
-        high = (cost * rng.uniform(1.0, 1.3, 60)).astype(np.int64)
+        high = (cost * rng.uniform(1.0, 1.3, 1000)).astype(np.int64)
         table = Table(ways, cost=cost, cost_high=high, time_s=times, time_high_s=times * 1.1, scale=1000)
         steps.append(Step(name=f"s{number}", after=after, offers=table))
     cheapest, quickest = (optimise(steps, Limits(confidence=0.9), aim) for aim in ("cost", "time"))  # type: ignore[arg-type]
@@ -87,4 +87,4 @@ def test_the_least_time_of_a_wide_graph_is_hardly_more_than_it_must_be() -> None
     assert found is not None and found.plan is not None
     total = worth(problem, found.plan)
     assert total is not None and keeps(problem, total)
-    assert quickest.totals.time_high_s * 1e6 <= found.relaxed.bound <= total.time <= found.relaxed.bound * 1.005
+    assert quickest.totals.time_high_s * 1e6 <= found.relaxed.bound <= total.time <= found.relaxed.bound * 1.01
