@@ -6,9 +6,10 @@ A random find belongs on a desk, where somebody can follow it up, not in the way
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from moto_server import _aws, aws
 from podman import podman_variables
 from postgres import _postgres, postgres_server, postgres_url
@@ -25,9 +26,11 @@ __all__ = [
     "ray_cluster",
 ]
 
-settings.register_profile("ci", derandomize=True, print_blob=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+# How long one example takes says more about what else the machine does than about the code.
+_PATIENT: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("desk", **_PATIENT)
+settings.register_profile("ci", derandomize=True, print_blob=True, **_PATIENT)
+settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
 _HEAVY_FIXTURES = {"ray_cluster", "lonely", "podman_variables"}
 _HEAVY_PLACES = {"ray", "container", "mixed"}
