@@ -164,6 +164,7 @@ def budget_plan(config: Config) -> BudgetPlan:
         month=None if budget.month is None else parse_usd(budget.month, "month"),
         alerts=budget.shares,
         stop=budget.stop,
+        rehearsals=budget.rehearsals,
         kept=None if budget.month is None else config.home / "spending",
     )
 

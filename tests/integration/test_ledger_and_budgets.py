@@ -17,7 +17,8 @@ from conftest import Project
 
 from skylift.asl.events import BudgetReached, PauseRequested
 from skylift.config import load_config
-from skylift.engine.spending import MonthAccount, catalogue_price
+from skylift.engine.month import MonthAccount
+from skylift.engine.spending import catalogue_price
 from skylift.runtime import Runtime
 
 PIPELINES = """
@@ -124,7 +125,7 @@ def test_the_ledger_is_the_bill_and_months_are_their_runs(project: Project) -> N
     with Runtime(load_config(project.folder, environ={})) as runtime:  # what budgets go by is what the ledger says
         account = MonthAccount(runtime.journal, month, catalogue_price)
         account.look()
-    assert account.spent == Fraction(whole_month["total"]["cost_usd_micro_exact"])
+    assert account.spent == {"month": 0, "rehearsal": Fraction(whole_month["total"]["cost_usd_micro_exact"])}
     assert ledger(project, "--month", "1999-01")["total"]["cost_usd_micro"] == 0
 
 

@@ -146,7 +146,8 @@ class ResumeRequested(Event, frozen=True, kw_only=True):
 class BudgetReached(Event, frozen=True, kw_only=True):
     """So much of a budget is spent. Changes nothing in the run: its journal is where it is told, once."""
 
-    scope: Literal["run", "month"]
+    scope: Literal["run", "month", "rehearsal"]
+    """What the run, the project in a month, or the project's rehearsals in a month may cost."""
     share: str
     """`0.8`."""
     limit_usd_micro: int

@@ -236,7 +236,8 @@ def given_again(delivery: Delivery) -> str:
 
 def budget_line(alert: BudgetReached) -> str:
     """`budget: 80 % of $5.00 is spent ($4.10)`."""
-    whose = "budget" if alert.scope == "run" else f"budget of {alert.month}"
+    month = f"budget of {alert.month}"
+    whose = {"run": "budget", "month": month, "rehearsal": f"{month}, rehearsals"}[alert.scope]
     share = f"{float(alert.share) * 100:g} %"
     running = f", {dollars(alert.running_usd_micro)} of it estimated" if alert.running_usd_micro else ""
     return f"{whose}: {share} of {dollars(alert.limit_usd_micro)} is spent ({dollars(alert.spent_usd_micro)}{running})"

@@ -21,6 +21,10 @@ class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     stop: bool = True
     """Whether a budget that is spent pauses runs before their next attempt."""
 
+    rehearsals: bool = True
+    """Whether runs in the simulated cloud are held to the month's budget too. They are counted apart: what they would
+    have cost is never taken from what others may."""
+
     @staticmethod
     def wanted(problem: str) -> str | None:
         """What to write instead, for what a checker says in its own words."""

@@ -1,11 +1,12 @@
 """Budgets: what runs may cost, and the project's runs in a month. Decides; the planner carries it out.
 
 What is spent is derived from the journal and goes on with each event that is applied: ended deliveries count exactly,
-by the ledger's prices. Running ones count by estimate: the price of the first offer of their backend for what they
-ask for, times the time since they were given out, or since they were last seen to be queued. An alert is an event in
-the run's journal, in the batch with what led to it, so that it is given once whoever drives the run. A budget that is
-spent pauses runs before their next attempt. Several engines on one store see each other's spending every `LOOK_MS`:
-together they may spend more than the budget by what they spend in that time.
+by the ledger's prices. Running ones count by estimate: what the first offer of their backend would be billed if they
+ended now, minimums and fees included. An alert is an event in the run's journal, in the batch with what led to it, so
+that it is given once whoever drives the run. A budget that is spent pauses runs before their next attempt; one that
+is committed, to attempts that cost at least so much, pauses them too. Rehearsals have a month of their own. Until it is
+known what the month has cost, attempts that cost something wait. Several engines on one store see each other's spending
+every `LOOK_MS`: together they may spend more than the budget by what they spend in that time.
 """
 
 from __future__ import annotations
@@ -26,67 +27,38 @@ from skylift.asl.events import (
 )
 from skylift.engine.book import Book
 from skylift.engine.limits import BUDGET_ATTRIBUTE, BudgetPlan
+from skylift.engine.month import Pot
+from skylift.engine.months import Months
 from skylift.engine.names import split_token
+from skylift.engine.purse import Purse
 from skylift.engine.redelivery import deliveries_of
 from skylift.engine.router import WorkerRoute, placed
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.spending import (
     Account,
-    MonthAccount,
     PriceOf,
     account_of,
-    catalogue_mark,
     catalogue_price,
     micro_of,
     month_of,
     usage_of,
 )
+from skylift.engine.tariff import FREE, Tariff, TariffOf, catalogue_tariff
 from skylift.errors import SetupError
-from skylift.ports.compute import Backend
+from skylift.ports.compute import Backend, Requirements
 from skylift.ports.journal import Journal, RunRecord
+from skylift.pricing.deliveries import REHEARSED, is_rehearsal
 from skylift.units import dollars
 
-LOOK_MS = 10_000
-"""How often the journal is asked what other engines have spent."""
-HOUR_MS = 3_600_000
 _QUIET = (StopRequested, PauseRequested, ResumeRequested, RedriveRequested, MapRunUpdated, BudgetReached)
 """Events after which no attempt begins, or of which is decided before they are taken in."""
+First = list[tuple[LiveRun, AnyEvent]]
 
 
 class BudgetSpent(SetupError):
     """The run is paused for its budget, which is still spent."""
 
     code = "BUDGET"
-
-
-class Purse:
-    """A budget, what is spent of it, and what is being spent."""
-
-    def __init__(self, scope: str, account: Account) -> None:
-        self.scope = scope
-        self.account = account
-        self.stale = False
-        """A turn that it knows of was thrown away."""
-        self.running: dict[str, tuple[Attempt, int, int]] = {}
-        """By token: attempt, price an hour, since when."""
-        self._slope = 0
-        self._base = 0
-
-    def given(self, attempt: Attempt, rate: int, since_ms: int) -> None:
-        self.ended(attempt)
-        self.running[attempt.token] = (attempt, rate, since_ms)
-        self._slope += rate
-        self._base += rate * since_ms
-
-    def ended(self, attempt: Attempt) -> None:
-        known = self.running.pop(attempt.token, None)
-        if known is not None:
-            self._slope -= known[1]
-            self._base -= known[1] * known[2]
-
-    def estimate(self, now_ms: int) -> Fraction:
-        """Of all that is out, as if none of it were queued."""
-        return max(Fraction(0), Fraction(self._slope * now_ms - self._base, HOUR_MS))
 
 
 class Budgets:
@@ -101,6 +73,7 @@ class Budgets:
         placement: Mapping[str, str],
         plan: BudgetPlan,
         price: PriceOf = catalogue_price,
+        tariff: TariffOf = catalogue_tariff,
     ) -> None:
         self._book = book
         self._journal = journal
@@ -108,50 +81,47 @@ class Budgets:
         self._placement = placement
         self._plan = plan
         self._price = price
+        self._tariff_of = tariff
         self._purses: dict[str, Purse] = {}
         """By the run that was not started by another one."""
         self._thrown_away: set[str] = set()
         """Purses that are to be opened again once their runs are loaded."""
         self._roots: dict[str, str | None] = {}
         """Run → that of its purse; None for one without a budget."""
-        self._month: MonthAccount | None = None
-        self._month_purse: Purse | None = None
-        self._looked_ms = 0
+        self._months = Months(journal, plan, price)
         self._now_ms = 0
-        self._rates: dict[tuple[str, bytes, str], int] = {}
+        self._tariffs: dict[tuple[str, bytes, str], Tariff] = {}
+        self._full: dict[str, tuple[LiveRun, Purse]] = {}
+        """Runs of which an attempt is held back, to be paused for this budget."""
 
     # -- between turns -------------------------------------------------------------------------------------------------
 
-    def begin_turn(self, now_ms: int) -> None:
-        """All events that were applied are in the journal."""
+    def begin_turn(self, now_ms: int) -> bool:
+        """All events that were applied are in the journal. True when it has just become known what the month has cost:
+        what waited for that may go."""
         self._now_ms = now_ms
-        plan = self._plan
-        if plan.month is None:
-            return
-        month, known = month_of(now_ms), self._month
-        if known is None or known.month != month:
-            prices = "" if plan.kept is None else catalogue_mark()
-            known = MonthAccount(self._journal, month, self._price, kept=plan.kept, prices=prices)
-        elif now_ms - self._looked_ms < LOOK_MS and self._month_purse is not None and not self._month_purse.stale:
-            return
-        self._looked_ms = now_ms
-        known.look()
-        before, self._month = self._month_purse, known
-        account = Account(limit=micro_of(plan.month), spent=known.spent, told=set(known.told))
-        self._month_purse = Purse("month", account)
-        if before is None or before.stale:
-            self._count_all(self._month_purse, self._book.runs.values())
-            return
-        for attempt, rate, since_ms in before.running.values():
-            self._month_purse.given(attempt, rate, since_ms)
+        before, months = self._months.pots, self._months
+        if not months.look(now_ms):
+            return False
+        for pot, purse in months.pots.items():
+            known = before.get(pot)
+            if known is None:
+                self._count_all(purse, self._book.runs.values())
+            else:
+                purse.take_over(known)
+        return not before
+
+    @property
+    def due(self) -> bool:
+        """Whether another turn is to follow at once."""
+        return bool(self._full) or self._months.reading
 
     def undone(self) -> None:
         """What this turn did in memory is thrown away: all is told by the journal again."""
         self._thrown_away |= self._purses.keys()
         self._purses.clear()
         self._roots.clear()
-        if self._month_purse is not None:
-            self._month_purse.stale = True
+        self._months.undone()
 
     def dropped(self, run: LiveRun) -> None:
         """It has ended."""
@@ -167,9 +137,9 @@ class Budgets:
             self._count(purse, attempt, self._now_ms if since_ms is None else since_ms)
 
     def _count(self, purse: Purse, attempt: Attempt, since_ms: int) -> None:
-        rate = self._rate(attempt)
-        if rate:
-            purse.given(attempt, rate, max(since_ms, attempt.command.scheduled_ms))
+        tariff = self._tariff(attempt)
+        if tariff != FREE and self._is_of(purse, attempt):
+            purse.given(attempt, tariff, max(since_ms, attempt.command.scheduled_ms))
 
     def _count_all(self, purse: Purse, runs: Iterable[LiveRun]) -> None:
         """What backends have of them. When it was given out is not known any more: when it was asked for counts."""
@@ -181,64 +151,81 @@ class Budgets:
     def ended(self, attempt: Attempt) -> None:
         """No backend has it any more."""
         root = self._roots.get(attempt.run.record.run_id)
-        for purse in (self._month_purse, None if root is None else self._purses.get(root)):
+        for purse in (*self._months.pots.values(), None if root is None else self._purses.get(root)):
             if purse is not None:
                 purse.ended(attempt)
 
-    def _rate(self, attempt: Attempt) -> int:
-        """Micro-dollars an hour of the first offer for it, on its market where there is one: backends name first what
-        they take."""
+    @staticmethod
+    def _is_of(purse: Purse, attempt: Attempt) -> bool:
+        return purse.scope in ("run", _pot_of(attempt))
+
+    def _tariff(self, attempt: Attempt) -> Tariff:
+        """Of the first offer for it, on its market where there is one: backends name first what they take."""
         route, backend = attempt.route, self._backends.get(attempt.backend or "")
         if type(route) is not WorkerRoute or backend is None:
-            return 0
+            return FREE
         needs, memory = route.spec.requirements, deliveries_of(attempt).memory_mib
         needs = needs if memory is None else msgspec.structs.replace(needs, memory_mib=memory)
         key = (attempt.backend or "", msgspec.json.encode(needs), attempt.market or "")
-        if key not in self._rates:
+        if key not in self._tariffs:
             offers = backend.offers(needs)
-            wanted = [one for one in offers if one.market == attempt.market] or offers
-            self._rates[key] = wanted[0].price_usd_micro_per_hour if wanted else 0
-        return self._rates[key]
+            wanted = [one for one in offers if one.market == attempt.market] or list(offers)
+            priced = bool(wanted) and wanted[0].price_usd_micro_per_hour > 0
+            self._tariffs[key] = self._tariff_of(wanted[0], needs) if priced else FREE
+        return self._tariffs[key]
+
+    def _poll(self, held: Mapping[str, list[str]]) -> list[str]:
+        found = []
+        for name, tokens in held.items():
+            found += [token for token, what in self._backends[name].poll(tokens).items() if what == "queued"]
+        return found
 
     # -- events --------------------------------------------------------------------------------------------------------
 
-    def before(self, run: LiveRun, event: AnyEvent, now_ms: int) -> list[tuple[LiveRun, AnyEvent]]:
+    def before(self, run: LiveRun, event: AnyEvent, now_ms: int) -> First:
         """What is to be applied before `event` is, which counts as applied from here on."""
         if type(event) is ResumeRequested:
             return self._resumed(run, event)
         if isinstance(event, _QUIET):
             return []
         purses = self._purses_of(run)
-        if not purses:
-            return []
         usage = usage_of(event)
-        if usage is not None:
+        if usage is not None and (purses or self._plan.month is not None):
             cost = self._price(usage)
+            pot: Pot = "rehearsal" if is_rehearsal(usage) else "month"
             for purse in purses:
-                purse.account.spent += cost
-        first: list[tuple[LiveRun, AnyEvent]] = []
+                if purse.scope in ("run", pot):
+                    purse.account.spent += cost
+            self._months.spent(run.record.run_id, pot, cost)
+        first: First = []
         for purse in purses:
-            first += self._alerts(purse, run, now_ms)
-            if self._plan.stop and self._spent(purse, now_ms):
-                first += self._pauses(purse, run, now_ms)
+            first += self._decided(purse, run, now_ms)
         return first
 
-    def overdue(self, now_ms: int) -> list[tuple[LiveRun, AnyEvent]]:
+    def overdue(self, now_ms: int) -> First:
         """What running attempts have led to since: alerts, and pauses of runs that would go on with other attempts."""
-        found: list[tuple[LiveRun, AnyEvent]] = []
+        found: First = []
         for root in self._thrown_away & self._book.runs.keys():
             self._thrown_away.discard(root)
             if root not in self._purses:
                 self._open(root)
         purses = [(purse, self._book.runs.get(root)) for root, purse in self._purses.items()]
-        going_on = (run for run in self._book.runs.values() if run.state.status == "RUNNING")
-        if self._month_purse is not None:
-            purses.append((self._month_purse, next(going_on, None)))
+        for purse in self._months.pots.values():
+            if purse.out:
+                going_on = (run for run in self._book.runs.values() if run.state.status == "RUNNING")
+                purses.append((purse, next((run for run in going_on if self._may_stop(purse, run)), None)))
         for purse, run in purses:
-            if run is not None and purse.running and run.state.status == "RUNNING":
-                found += self._alerts(purse, run, now_ms)
-                if self._plan.stop and self._spent(purse, now_ms):
-                    found += self._pauses(purse, run, now_ms)
+            if run is not None and purse.out and run.state.status == "RUNNING":
+                found += self._decided(purse, run, now_ms)
+        return found
+
+    def held_back(self, now_ms: int) -> First:
+        """Pauses of runs of which an attempt is held back: what is out takes all that is left."""
+        found: First = []
+        for run, purse in self._full.values():
+            if run.open and run.state.status == "RUNNING":
+                found += self._pauses(purse, run, now_ms)
+        self._full.clear()
         return found
 
     def refuses(self, run: LiveRun, event: AnyEvent) -> BudgetSpent | None:
@@ -256,13 +243,36 @@ class Budgets:
                 )
         return None
 
-    def holds(self, run: LiveRun) -> bool:
-        """Whether another delivery of an attempt has to wait as a new attempt would."""
-        if not self._plan.stop or run.state.status != "PAUSED":
+    def holds(self, attempt: Attempt) -> bool:
+        """Whether an attempt, or another delivery of one, has to wait: its run is paused for a budget that is spent,
+        what is out takes all that is left of one, or nobody knows yet what the month has cost."""
+        run = attempt.run
+        tariff = self._tariff(attempt) if self._plan.stop else FREE
+        if not self._plan.stop or (tariff == FREE and run.state.status != "PAUSED"):
             return False
-        return any(self._spent(p, self._now_ms) and self._may_stop(p, run) for p in self._purses_of(run))
+        if tariff != FREE and self._months.is_unknown(_pot_of(attempt)) and run.record.type != "EXPRESS":
+            return True
+        purses = [one for one in self._purses_of(run) if self._is_of(one, attempt)]
+        for purse in purses:
+            if self._holds(purse, attempt):
+                return True
+        if tariff != FREE:
+            for purse in purses:
+                purse.promised(attempt, tariff)
+        return False
 
-    def _resumed(self, run: LiveRun, event: ResumeRequested) -> list[tuple[LiveRun, AnyEvent]]:
+    def _holds(self, purse: Purse, attempt: Attempt) -> bool:
+        run, now_ms = attempt.run, self._now_ms
+        if run.state.status == "PAUSED" and self._spent(purse, now_ms) and self._may_stop(purse, run):
+            return True
+        if self._tariff(attempt) == FREE or not purse.is_committed(now_ms, self._poll):
+            return False
+        if not self._may_stop(purse, run):
+            return False
+        self._full[run.record.run_id] = (run, purse)
+        return True
+
+    def _resumed(self, run: LiveRun, event: ResumeRequested) -> First:
         """The runs that it started go on with it: they were paused for the same budget."""
         root = self._root_of(run.record).run_id
         family = self._family(root)
@@ -277,6 +287,12 @@ class Budgets:
 
     # -- one purse -----------------------------------------------------------------------------------------------------
 
+    def _decided(self, purse: Purse, run: LiveRun, now_ms: int) -> First:
+        found: First = list(self._alerts(purse, run, now_ms))
+        if self._plan.stop and self._spent(purse, now_ms):
+            found += self._pauses(purse, run, now_ms)
+        return found
+
     def _alerts(self, purse: Purse, run: LiveRun, now_ms: int) -> Iterator[tuple[LiveRun, AnyEvent]]:
         account = purse.account
         if account.limit is None:
@@ -284,72 +300,67 @@ class Budgets:
         limit_micro = _whole(account.limit)
         for share in self._plan.alerts:
             key, mark = (share, limit_micro), account.limit * Fraction(share)
-            if key in account.told or not self._reached(purse, mark, now_ms):
+            if key in account.told or not purse.reached(mark, now_ms, self._poll):
                 continue
+            if purse.scope == "rehearsal" and not self._costs(run, purse.scope):
+                return  # somebody else's
             account.told.add(key)
-            running = self._running(purse, now_ms)
+            running = purse.running(now_ms, self._poll)
             yield (
                 run,
                 BudgetReached(
-                    scope="month" if purse.scope == "month" else "run",
+                    scope=purse.scope,
                     share=share,
                     limit_usd_micro=limit_micro,
                     spent_usd_micro=_whole(account.spent + running),
                     running_usd_micro=_whole(running),
-                    month=None if self._month is None or purse.scope == "run" else self._month.month,
+                    month=None if purse.scope == "run" else self._months.month,
                 ),
             )
 
-    def _pauses(self, purse: Purse, run: LiveRun, now_ms: int) -> list[tuple[LiveRun, AnyEvent]]:
-        month = purse.scope == "month"
-        runs = list(self._book.runs.values()) if month else self._family(self._root_of(run.record).run_id)
+    def _pauses(self, purse: Purse, run: LiveRun, now_ms: int) -> First:
+        family = purse.scope == "run"
+        runs = self._family(self._root_of(run.record).run_id) if family else list(self._book.runs.values())
         limit = purse.account.limit or Fraction(0)
-        event = PauseRequested(cause=self._said(purse, limit, now_ms))
-        return [(one, event) for one in runs if one.state.status == "RUNNING" and self._may_stop(purse, one)]
+        going_on = [one for one in runs if one.state.status == "RUNNING" and self._may_stop(purse, one)]
+        cause = self._said(purse, limit, now_ms) if going_on else ""
+        return [(one, PauseRequested(cause=cause)) for one in going_on]
 
     def _spent(self, purse: Purse, now_ms: int) -> bool:
         limit = purse.account.limit
-        return limit is not None and self._reached(purse, limit, now_ms)
-
-    def _reached(self, purse: Purse, mark: Fraction, now_ms: int) -> bool:
-        """Whether so much is spent. What is out is asked after only where it decides."""
-        spent = purse.account.spent
-        if spent >= mark:
-            return True
-        return spent + purse.estimate(now_ms) >= mark and spent + self._running(purse, now_ms) >= mark
-
-    def _running(self, purse: Purse, now_ms: int) -> Fraction:
-        """What waits for a machine has cost nothing."""
-        asked: dict[str, list[str]] = {}
-        for token, (attempt, _, _) in purse.running.items():
-            asked.setdefault(attempt.backend or "", []).append(token)
-        for name, tokens in asked.items():
-            for token, what in self._backends[name].poll(tokens).items():
-                if what == "queued":
-                    attempt, rate, _ = purse.running[token]
-                    purse.given(attempt, rate, now_ms)
-        return purse.estimate(now_ms)
+        return limit is not None and purse.reached(limit, now_ms, self._poll)
 
     def _said(self, purse: Purse, limit: Fraction, now_ms: int) -> str:
-        running = self._running(purse, now_ms)
-        spent = purse.account.spent + running
-        estimated = f", {dollars(_whole(running))} of it by running attempts, estimated" if running else ""
-        whose = "its budget" if purse.scope == "run" else f"the project's budget for {month_of(now_ms)}"
-        return f"{whose} of {dollars(_whole(limit))} is spent ({dollars(_whole(spent))}{estimated})"
+        running, spent = purse.running(now_ms, self._poll), purse.account.spent
+        what = "by running attempts, estimated"
+        if spent + running < limit:
+            running, what = purse.committed(now_ms, self._poll), "the least that attempts will cost that are out"
+        estimated = f", {dollars(_whole(running))} of it {what}" if running else ""
+        month = f"the project's budget for {month_of(now_ms)}"
+        whose = {"run": "its budget", "month": month, "rehearsal": f"{month}, of rehearsals alone,"}[purse.scope]
+        return f"{whose} of {dollars(_whole(limit))} is spent ({dollars(_whole(spent + running))}{estimated})"
 
     def _may_stop(self, purse: Purse, run: LiveRun) -> bool:
         """The month's budget stops no run that costs nothing, and no EXPRESS execution, whose caller waits."""
         if purse.scope == "run":
             return True
-        return run.record.type != "EXPRESS" and self._costs(run)
+        return run.record.type != "EXPRESS" and self._costs(run, purse.scope)
 
-    def _costs(self, run: LiveRun) -> bool:
+    def _costs(self, run: LiveRun, scope: str) -> bool:
         """Whether a task of it runs where there is a price."""
+        rehearsal = scope == "rehearsal"
+        bought = (run.table.plan or {}).values()
+        if any((one.backend in REHEARSED) == rehearsal and one.region != "local" for one in bought):
+            return True
         for spec in run.table.tasks.values():
-            backend = self._backends.get(placed(spec, run.record.attributes, self._placement) or "")
-            if backend is not None and any(one.price_usd_micro_per_hour for one in backend.offers(spec.requirements)):
+            name = placed(spec, run.record.attributes, self._placement) or ""
+            if (name in REHEARSED) == rehearsal and self._has_price(name, spec.requirements):
                 return True
         return False
+
+    def _has_price(self, name: str, needs: Requirements) -> bool:
+        backend = self._backends.get(name)
+        return backend is not None and any(one.price_usd_micro_per_hour for one in backend.offers(needs))
 
     # -- whose purse ---------------------------------------------------------------------------------------------------
 
@@ -358,9 +369,7 @@ class Budgets:
         name = self._purse_name(run)
         if name is not None:
             purses.append(self._purses.get(name) or self._open(name))
-        if self._month_purse is not None:
-            purses.append(self._month_purse)
-        return purses
+        return [*purses, *self._months.pots.values()]
 
     def _purse_name(self, run: LiveRun) -> str | None:
         """The run whose budget it spends; None where there is none."""
@@ -405,8 +414,13 @@ class Budgets:
 def _way_on(scope: str, run_id: str) -> str:
     if scope == "run":
         return f"raise it: skylift resume {run_id} --budget AMOUNT"
-    return f"raise `month` of [budget] in skylift.toml, then: skylift resume {run_id}"
+    other = " (or leave rehearsals out of it: `rehearsals = false`)" if scope == "rehearsal" else ""
+    return f"raise `month` of [budget] in skylift.toml{other}, then: skylift resume {run_id}"
 
 
 def _whole(amount: Fraction) -> int:
     return int((amount * 2 + 1) // 2)
+
+
+def _pot_of(attempt: Attempt) -> Pot:
+    return "rehearsal" if attempt.backend in REHEARSED else "month"

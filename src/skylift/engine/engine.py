@@ -246,7 +246,8 @@ class Engine:
         return self._next_due(turn)
 
     def _plan(self, inputs: Sequence[Input], turn: Turn) -> None:
-        self._guard.begin_turn(turn.now_ms)
+        if self._guard.begin_turn(turn.now_ms):
+            self._planner.give_out_held(turn.now_ms)
         self._take_over_carry(turn)
         if self._adopting:
             self._adopt_orphans(turn)
@@ -263,6 +264,8 @@ class Engine:
             self._planner.take(run, event, turn)
         if turn.todo or turn.nested:
             self._planner.settle(turn, self._limits.events_per_turn)
+        for run, event in self._guard.held_back(turn.now_ms):
+            self._planner.take(run, event, turn)
 
     def _take_over_carry(self, turn: Turn) -> None:
         if self._carry is not None:
@@ -302,7 +305,7 @@ class Engine:
         if turn.todo or turn.nested:
             self._carry = turn
             return turn.now_ms
-        if self._keeper.stale or self._orphans.more:
+        if self._keeper.stale or self._orphans.more or self._guard.due:
             return turn.now_ms
         return self._book.timers.next_due()
 
@@ -383,10 +386,11 @@ class Engine:
     # -- attempts ------------------------------------------------------------------------------------------------------
 
     def _adopt(self, attempts: list[Attempt], now_ms: int) -> None:
-        """Attempts of loaded runs: what a backend still has goes on, the rest is given to it again."""
+        """Attempts of loaded runs: what a backend still has goes on; then the rest is given to it again, as far as
+        budgets go."""
         still = [attempt for attempt in attempts if attempt.open]
         held = self._dispatcher.held(still)
-        for attempt in still:
+        for attempt in sorted(still, key=lambda one: one.token not in held):
             if attempt.token in held:
                 attempt.market = self._redeliveries.market(attempt, now_ms)
                 self._dispatcher.adopt(attempt)

@@ -44,11 +44,19 @@ class Guard:
         self._always = plan.month is not None
         self._watched: dict[str, bool] = {}
         self._budgets: Budgets | None = None
+        self._now_ms = 0
 
-    def begin_turn(self, now_ms: int) -> None:
-        """Everything that was applied before is in the journal."""
-        if self._always or self._budgets is not None:
-            self._asked().begin_turn(now_ms)
+    def begin_turn(self, now_ms: int) -> bool:
+        """Everything that was applied before is in the journal. True when attempts that were held may go now."""
+        self._now_ms = now_ms
+        if self._budgets is None:
+            return self._always and self._asked().begin_turn(now_ms)
+        return self._budgets.begin_turn(now_ms)
+
+    @property
+    def due(self) -> bool:
+        """Whether another turn is to follow at once."""
+        return self._budgets is not None and self._budgets.due
 
     def before(self, run: LiveRun, event: AnyEvent, now_ms: int) -> First:
         """What is to be applied before the event."""
@@ -57,7 +65,7 @@ class Guard:
             self._watched[run.record.run_id] = True
         if not self._watches(run):
             return ()
-        return self._asked(now_ms).before(run, event, now_ms)
+        return self._asked().before(run, event, now_ms)
 
     def overdue(self, now_ms: int) -> First:
         return () if self._budgets is None else self._budgets.overdue(now_ms)
@@ -69,9 +77,13 @@ class Guard:
         given = type(event) is ResumeRequested and event.budget is not None
         return self._asked().refuses(run, event) if given or self._watches(run) else None
 
-    def holds(self, run: LiveRun) -> bool:
-        """Whether another delivery of an attempt has to wait as a new attempt would."""
-        return run.state.status == "PAUSED" and self._watches(run) and self._asked().holds(run)
+    def held_back(self, now_ms: int) -> First:
+        """Pauses of runs of which an attempt was held back."""
+        return () if self._budgets is None else self._budgets.held_back(now_ms)
+
+    def holds(self, attempt: Attempt) -> bool:
+        """Whether an attempt that is to be given out has to wait until its run goes on."""
+        return self._watches(attempt.run) and self._asked().holds(attempt)
 
     def given(self, attempt: Attempt, since_ms: int | None = None) -> None:
         """A backend has it now, or has had it since then."""
@@ -95,13 +107,13 @@ class Guard:
         if self._budgets is not None:
             self._budgets.undone()
 
-    def _asked(self, now_ms: int | None = None) -> Budgets:
+    def _asked(self) -> Budgets:
         if self._budgets is None:
             from skylift.engine.budgets import Budgets
 
             self._budgets = Budgets(**self._parts)
-            if now_ms is not None:
-                self._budgets.begin_turn(now_ms)
+            if not self._always:
+                self._budgets.begin_turn(self._now_ms)
         return self._budgets
 
     def _watches(self, run: LiveRun) -> bool:

@@ -19,6 +19,8 @@ class BudgetPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Shares of a budget at which is told, once each."""
     stop: bool = True
     """Whether a spent budget pauses runs."""
+    rehearsals: bool = True
+    """Whether runs in the simulated cloud are held to the month's budget too, apart from those that cost something."""
     kept: Path | None = None
     """Folder for what was read of the journal already."""
 

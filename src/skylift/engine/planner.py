@@ -290,7 +290,7 @@ class Planner:
 
     def give_out(self, attempt: Attempt, now_ms: int) -> None:
         """To its backend, once the turn is durable."""
-        attempt.held = self._guard.holds(attempt.run)
+        attempt.held = self._guard.holds(attempt)
         if attempt.held:
             self._waiting.setdefault(attempt.run.record.run_id, []).append(attempt)
             return
@@ -298,6 +298,14 @@ class Planner:
         attempt.market = self._redeliveries.market(attempt, now_ms)
         self._dispatcher.add(attempt)
         self.watch_market(attempt, now_ms)
+
+    def give_out_held(self, now_ms: int) -> None:
+        """What was held back before it was known what the month has cost; what still has to wait goes on waiting."""
+        held, self._waiting = self._waiting, {}
+        for attempts in held.values():
+            for attempt in attempts:
+                if attempt.open:
+                    self.give_out(attempt, now_ms)
 
     def watch_market(self, attempt: Attempt, now_ms: int) -> None:
         if attempt.market == "spot":

@@ -13,6 +13,14 @@ from skylift.ports.journal import Entry
 Ended = Literal["succeeded", "failed", "timed-out", "lost", "preempted", "out-of-memory"]
 
 
+REHEARSED = frozenset({"simulated"})
+"""Backends whose places have prices that nobody is sent a bill for: a run there is a rehearsal."""
+
+
+def is_rehearsal(usage: Usage | None) -> bool:
+    return usage is not None and usage.backend in REHEARSED
+
+
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     """One place, used once for one attempt."""
 

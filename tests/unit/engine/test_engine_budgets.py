@@ -11,10 +11,11 @@ import pytest
 from engine_world import SKYLIFT, ManualBackend, World
 
 from skylift.asl.events import BudgetReached, PauseRequested, RedriveRequested, ResumeRequested, Usage
-from skylift.engine.budgets import LOOK_MS
 from skylift.engine.inputs import Recover, Send
 from skylift.engine.limits import BudgetPlan
-from skylift.engine.spending import MonthAccount, begin_of, catalogue_price, month_of
+from skylift.engine.month import MonthAccount
+from skylift.engine.months import LOOK_MS
+from skylift.engine.spending import begin_of, catalogue_price, month_of
 from skylift.errors import JournalUnavailable, SkyliftError
 from skylift.ports.compute import Failed, Lost, Offer, Requirements, Succeeded
 from skylift.ports.tasks import TaskSpec
@@ -339,7 +340,7 @@ def test_a_kept_account_is_read_on_and_is_what_the_journal_says(tmp_path: Any) -
         account = MonthAccount(world.journal, month, catalogue_price, kept=tmp_path, prices=prices)
         account.look()
         account.look()
-        return account.spent
+        return account.spent["month"]
 
     assert total() == 1_250_000
     world.answer(paid("0.000001"))
