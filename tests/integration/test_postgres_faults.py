@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cut_proxy import Cut, CutProxy
@@ -160,13 +161,18 @@ def test_backends_terminated_at_random(store: Store, postgres_server: PostgresSe
     ended = 0
 
     def terminate() -> None:
+        """A hundred times a second, or as often as a machine lets a new session get somewhere that is slower than that:
+        where none lives as long as it takes to commit, nothing can."""
         nonlocal ended
         database = postgres_url.rpartition("/")[2]
-        while not done.wait(0.01):
+        struck_s = 0.0
+        while not done.wait(max(0.01, 2 * struck_s)):
+            began = time.monotonic()
             rows = postgres_server.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'skylift%' "
                 f"AND datname = '{database}'"
             )
+            struck_s = time.monotonic() - began
             ended += len(rows)
 
     killer = threading.Thread(target=terminate)
@@ -188,6 +194,26 @@ def test_backends_terminated_at_random(store: Store, postgres_server: PostgresSe
     ]
 
 
+def test_a_session_that_is_ended_again_and_again_is_made_anew(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine so busy that an administrator's next blow falls before the new session is of use."""
+    journal = store.journal
+    journal.commit(Batch(owner="me", created=[record()]))
+    writer = journal._engine  # type: ignore[attr-defined]
+    resolve, blows = writer._resolve, list(range(8))
+
+    def struck(connection: Any) -> None:
+        if blows:
+            blows.pop()
+            connection.rows("SELECT pg_terminate_backend(pg_backend_pid())")
+        resolve(connection)
+
+    monkeypatch.setattr(writer, "_resolve", struck)
+    writer._drop()
+    journal.commit(Batch(owner="me", appends=[append("r1", 1)]))
+    assert blows == []
+    assert sequences(journal, "r1") == [1]
+
+
 @pytest.mark.parametrize("how", ["fast", "immediate", "kill"])
 def test_the_server_stops_and_comes_back(store: Store, postgres_server: PostgresServer, how: str) -> None:
     journal = store.journal
@@ -197,7 +223,6 @@ def test_the_server_stops_and_comes_back(store: Store, postgres_server: Postgres
         postgres_server.kill()
     else:
         postgres_server.stop(how)
-    began = time.monotonic()
     for ask in (
         lambda: journal.commit(Batch(owner="me", appends=[append("r1", 2)])),
         lambda: journal.run("r1"),
@@ -205,10 +230,11 @@ def test_the_server_stops_and_comes_back(store: Store, postgres_server: Postgres
         lambda: store.resources.get("k", "a"),
         lambda: store.resources.put("k", "a", b"2"),
     ):
+        began = time.monotonic()
         with pytest.raises(JournalUnavailable) as caught:
             ask()
         assert caught.value.hint
-    assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 4.5, "nobody waits as for a connection that hangs"
     assert store.is_alive("anybody")  # in doubt
     postgres_server.start()
     seen = sequences(journal, "r1")

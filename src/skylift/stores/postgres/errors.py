@@ -57,6 +57,11 @@ def is_broken(error: psycopg.OperationalError) -> bool:
     return not error.sqlstate or error.sqlstate[:3] == "57P" or error.sqlstate[:2] == "08"
 
 
+def is_ended(error: psycopg.Error) -> bool:
+    """Somebody had the server end this session, or it is being shut down in order: it has answered, at any rate."""
+    return error.sqlstate == "57P01"
+
+
 def is_retried(error: psycopg.Error) -> bool:
     """Two transactions got in each other's way; the one that was taken back may try again."""
     return error.sqlstate in _RETRY

@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 from skylift.errors import JournalUnavailable
 from skylift.stores.postgres.address import Address
 from skylift.stores.postgres.connection import Connection, Row, connect
-from skylift.stores.postgres.errors import FENCED, is_lost, is_retried, translate, unavailable
+from skylift.stores.postgres.errors import FENCED, is_ended, is_lost, is_retried, translate, unavailable
 
 T = TypeVar("T")
 
@@ -27,6 +27,8 @@ _TRIES = 30
 """A server that cannot be reached ends them at once. They are used up only where every new session is lost before its
 change is in, as on a busy machine whose sessions somebody ends again and again."""
 _CONNECTS = 3
+"""Where nobody answers, or what is in between breaks the connection. A session that the server itself ended is no sign
+of that: it is as with a change."""
 _PAUSE_S = 0.02
 _REGISTER = "INSERT INTO writers (epoch, batch, seen) VALUES (1, 0, now()) RETURNING number, epoch, batch"
 _FENCE = "UPDATE writers SET epoch = epoch + 1, seen = now() WHERE number = %s RETURNING number, epoch, batch"
@@ -156,12 +158,15 @@ class Writer:
 
     def _reconnect_soon(self) -> Connection:
         """Tries again at once where the new connection was cut as well; not where nobody answers."""
-        for tries_left in reversed(range(_CONNECTS)):
+        refused = 0
+        for tries_left in reversed(range(_TRIES)):
             began = time.monotonic()
             try:
                 return self._reconnect()
             except psycopg.Error as error:
-                if not tries_left or time.monotonic() - began > 1:
+                if not is_ended(error):
+                    refused = _CONNECTS if time.monotonic() - began > 1 else refused + 1
+                if not tries_left or refused >= _CONNECTS:
                     raise translate(error, self._address.place, uncertain=self.uncertain) from error
                 time.sleep(_PAUSE_S)
         raise AssertionError("the last try returns or raises")
