@@ -197,6 +197,7 @@ class Assembly:
         from skylift.engine.items import ItemStore
         from skylift.engine.limits import EngineLimits
         from skylift.engine.thread import EngineThread
+        from skylift.pricing.spot.live import LivePolicy
 
         pace = self.pace
         journal, backends = self.journal, self._all_backends
@@ -217,6 +218,7 @@ class Assembly:
                 on_turn=self.on_turn,
                 adopting=self.adopting,
                 limits=EngineLimits(memory_steps=self.config.compute.memory_steps),
+                spot_policy=LivePolicy(waits=pace.speed is None),
                 budget=budget_plan(self.config),
                 placement=self.config.placement,
                 log_path=lambda run_id, token: f"{logs}/{run_id}/{token}.log",

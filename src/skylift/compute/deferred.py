@@ -16,6 +16,8 @@ from skylift.ports.compute import (
     Offer,
     Report,
     Requirements,
+    SpotSight,
+    Standing,
     TaskCall,
 )
 
@@ -111,6 +113,26 @@ class DeferredBackend:
             self._report(token, Cancelled())
         if inner is not None:
             inner.cancel(tokens)
+
+    def sight(self, requirements: Requirements) -> SpotSight | None:
+        """One that sees a market is made now: what is chosen must not depend on how quickly it comes up."""
+        if not self.capabilities.releases:
+            return None
+        try:
+            return self.made.sight(requirements)
+        except Exception:  # noqa: BLE001  # whatever it is, the call is told when it is submitted
+            return None
+
+    def standings(self, tokens: Collection[str]) -> Mapping[str, Standing]:
+        with self._lock:
+            inner = self._inner
+        return {} if inner is None else inner.standings(tokens)
+
+    def release(self, tokens: Collection[str]) -> None:
+        with self._lock:
+            inner = self._inner
+        if inner is not None:
+            inner.release(tokens)
 
     def sweep(self, live: Collection[str]) -> None:
         with self._lock:

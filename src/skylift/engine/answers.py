@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from skylift.asl.events import AnyEvent, TaskHeartbeat, TaskSubmitted, TaskTimedOut
@@ -13,6 +14,7 @@ from skylift.engine.dispatch import Dispatcher
 from skylift.engine.inputs import Callback, Heartbeat, ItemsDone, Reported
 from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
+from skylift.engine.markets import Markets
 from skylift.engine.names import split_token
 from skylift.engine.outcomes import event_of
 from skylift.engine.planner import Planner
@@ -24,6 +26,8 @@ from skylift.engine.turn import Turn
 from skylift.ports.compute import Cancelled, Lost, Outcome, OutOfMemory, Submitted, Succeeded
 from skylift.ports.journal import Journal
 
+_NO_SPOT = "no spot machine came in time"
+_TAKEN_BACK = "taken back from on-demand"
 _NOT_OURS = "the attempt was cancelled, but not by its run"
 
 
@@ -39,6 +43,7 @@ class Answers:
         planner: Planner,
         dispatcher: Dispatcher,
         redeliveries: Redeliveries,
+        markets: Markets,
         limits: EngineLimits,
     ) -> None:
         self._foreign = ForeignTasks(journal, library)
@@ -47,6 +52,7 @@ class Answers:
         self._planner = planner
         self._dispatcher = dispatcher
         self._redeliveries = redeliveries
+        self._markets = markets
         self._limits = limits
 
     def reported(self, reported: Reported, turn: Turn) -> None:
@@ -88,9 +94,9 @@ class Answers:
 
     def _ended(self, attempt: Attempt, outcome: Outcome, turn: Turn) -> None:
         if type(outcome) is Cancelled:
-            outcome = Lost(
-                reason="no spot machine came in time" if attempt.recalled else _NOT_OURS, preempted=attempt.recalled
-            )
+            outcome = Lost(reason=_NO_SPOT if attempt.recalled else _NOT_OURS, preempted=attempt.recalled)
+        elif type(outcome) is Lost and attempt.recalled and outcome.preempted:
+            outcome = msgspec.structs.replace(outcome, reason=f"{_TAKEN_BACK}: {outcome.reason}")
         if (type(outcome) is Lost or type(outcome) is OutOfMemory) and self._try_again(attempt, outcome, turn):
             return
         event = event_of(attempt.command.token, outcome)
@@ -107,7 +113,7 @@ class Answers:
             return False
         if not attempt.sent:
             return True  # told twice
-        again = self._redeliveries.after(attempt, outcome, turn.now_ms)
+        again = self._redeliveries.after(attempt, outcome)
         if again is None:
             return False
         self._redeliver(attempt, again, turn)
@@ -116,7 +122,7 @@ class Answers:
     def _offer_again(self, attempt: Attempt, outcome: Lost | OutOfMemory, turn: Turn) -> bool:
         """In the turn that journals the redelivery, so that neither is without the other; what would be a pause
         elsewhere is the time until a worker asks."""
-        again = self._redeliveries.after(attempt, outcome, turn.now_ms)
+        again = self._redeliveries.after(attempt, outcome)
         if again is not None:
             self._planner.apply(attempt.run, again.event, turn)
             lent.offer(attempt, turn)
@@ -132,16 +138,18 @@ class Answers:
             self._planner.give_out(attempt, turn.now_ms)
 
     def _reconsider_market(self, attempt: Attempt, turn: Turn) -> None:
-        """An attempt that still waits for a spot machine may be better off without: it is taken back, and given out
-        anew once the backend says that it is."""
-        if not attempt.sent or attempt.market != "spot" or attempt.recalled:
+        """An attempt that waits for a spot machine may be better off without, and one that runs on on-demand with spot:
+        it is taken back, and given out anew once the backend says that it has left."""
+        attempt.watched = False
+        if attempt.market is None and not attempt.held:
+            self._planner.give_out(attempt, turn.now_ms)
             return
-        queued = self._dispatcher.held([attempt]).get(attempt.token) == "queued"
-        if queued and self._redeliveries.market(attempt, turn.now_ms) != "spot":
-            attempt.recalled = True
-            turn.recalled.append(attempt)
-            return
-        self._book.timers.add(turn.now_ms + self._limits.market_ms, AttemptDue(attempt, "market"))
+        if attempt.sent and not attempt.recalled:
+            runs = self._dispatcher.held([attempt]).get(attempt.token) != "queued"
+            if self._markets.is_better_elsewhere(attempt, turn.now_ms, runs=runs):
+                attempt.recalled = True
+                (turn.released if runs else turn.recalled).append(attempt)
+        self._planner.watch_market(attempt, turn.now_ms)
 
     def called_back(self, callback: Callback, turn: Turn) -> None:
         attempt = self._book.attempts.get(callback.token)

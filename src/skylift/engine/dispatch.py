@@ -10,7 +10,7 @@ from msgspec import UNSET
 
 from skylift.engine.guard import Guard
 from skylift.engine.run import Attempt
-from skylift.ports.compute import Backend, Lost, Report, TaskCall
+from skylift.ports.compute import Backend, Lost, Report, Requirements, SpotSight, Standing, TaskCall
 
 TURN = 64
 """Attempts of one run before the next run's come."""
@@ -70,6 +70,20 @@ class Dispatcher:
         for attempt in attempts:
             if attempt.open and attempt.sent and attempt.backend is not None:
                 self._lanes[attempt.backend].backend.cancel([attempt.token])
+
+    def release(self, attempts: Iterable[Attempt]) -> None:
+        """Ask for these back once they have saved their state."""
+        for attempt in attempts:
+            if attempt.open and attempt.sent and attempt.backend is not None:
+                self._lanes[attempt.backend].backend.release([attempt.token])
+
+    def sight(self, backend: str, requirements: Requirements) -> SpotSight | None:
+        return self._lanes[backend].backend.sight(requirements)
+
+    def standing(self, attempt: Attempt) -> Standing | None:
+        if attempt.backend is None:
+            return None
+        return self._lanes[attempt.backend].backend.standings([attempt.token]).get(attempt.token)
 
     def explain(self, attempts: Iterable[Attempt]) -> dict[str, str]:
         """What the backends say of them, by token."""

@@ -41,6 +41,7 @@ from skylift.engine.keeper import Keeper
 from skylift.engine.library import Library
 from skylift.engine.limits import BudgetPlan, EngineLimits
 from skylift.engine.loader import Loader
+from skylift.engine.markets import Markets
 from skylift.engine.names import new_run_id
 from skylift.engine.nested import input_of
 from skylift.engine.observe import Observers, Progress, Subscription, TurnReport
@@ -66,7 +67,7 @@ from skylift.ports.clock import Clock
 from skylift.ports.compute import Backend, Outcome, Submitted
 from skylift.ports.journal import Journal
 from skylift.ports.spot import SpotPolicy
-from skylift.pricing.spot.live import market_for
+from skylift.pricing.spot.live import safety_net
 
 NO_PLACEMENT: Mapping[str, str] = MappingProxyType({})
 FIRE_MS = 50
@@ -95,7 +96,7 @@ class Engine:
         version: str = "",
         library: Library | None = None,
         adopting: bool = False,
-        spot_policy: SpotPolicy = market_for,
+        spot_policy: SpotPolicy = safety_net,
         on_turn: Callable[[TurnReport], None] | None = None,
         budget: BudgetPlan | None = None,
         placement: Mapping[str, str] = NO_PLACEMENT,
@@ -103,7 +104,7 @@ class Engine:
         """`inbox` takes inputs for the next turn from any thread. `is_alive` tells whether an owner still lives.
         `log_path(run_id, token)` names the file for an attempt's output. `library` keeps compiled definitions over
         several lives of an engine on one thread. With `adopting` it takes over runs of engines that are not alive.
-        `spot_policy` says when a task that may run on spot machines does.
+        `spot_policy` says when a task that may run on spot machines does: without one, until its deadline is close.
         `on_turn` is told of every committed turn. `budget` is the project's, `placement` what its settings say of where
         tasks go."""
         self.owner = owner
@@ -124,14 +125,15 @@ class Engine:
         )
         self._dispatcher = Dispatcher(backends, self._limits.window, self.report, guard)
         router = router if router is not None else Router(backends)
-        redeliveries = self._redeliveries = Redeliveries(router, self._limits, spot_policy)
+        redeliveries = Redeliveries(router, self._limits)
+        markets = self._markets = Markets(self._dispatcher, self._limits, spot_policy)
         self._planner = Planner(
             book=self._book,
             journal=journal,
             library=self._library,
             router=router,
             dispatcher=self._dispatcher,
-            redeliveries=redeliveries,
+            markets=markets,
             limits=self._limits,
             observers=self._observers,
             owner=owner,
@@ -146,6 +148,7 @@ class Engine:
             planner=self._planner,
             dispatcher=self._dispatcher,
             redeliveries=redeliveries,
+            markets=markets,
             limits=self._limits,
         )
         self._loader = Loader(self._book, journal, self._library, self._planner)
@@ -281,6 +284,8 @@ class Engine:
             self._dispatcher.cancel(turn.cancelled)
         if turn.recalled:
             self._dispatcher.recall(turn.recalled)
+        if turn.released:
+            self._dispatcher.release(turn.released)
         if turn.adopted:
             self._adopt(turn.adopted, turn.now_ms)
         self._dispatcher.flush(lambda attempt: call_of(attempt, self._log_path))
@@ -392,7 +397,7 @@ class Engine:
         held = self._dispatcher.held(still)
         for attempt in sorted(still, key=lambda one: one.token not in held):
             if attempt.token in held:
-                attempt.market = self._redeliveries.market(attempt, now_ms)
+                self._markets.adopt(attempt, now_ms)
                 self._dispatcher.adopt(attempt)
                 self._planner.watch_market(attempt, now_ms)
             else:

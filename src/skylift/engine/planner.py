@@ -40,11 +40,12 @@ from skylift.engine.guard import Guard
 from skylift.engine.jobs import submitted
 from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
+from skylift.engine.markets import Markets
 from skylift.engine.names import (
     global_token,
 )
 from skylift.engine.observe import Observers, Progress
-from skylift.engine.redelivery import Redeliveries, deliveries_of
+from skylift.engine.redelivery import deliveries_of
 from skylift.engine.resolve import Resolve
 from skylift.engine.router import ActivityRoute, NestedRoute, Refused, Router, ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
@@ -74,7 +75,7 @@ class Planner:
         library: Library,
         router: Router,
         dispatcher: Dispatcher,
-        redeliveries: Redeliveries,
+        markets: Markets,
         limits: EngineLimits,
         observers: Observers,
         owner: str,
@@ -89,7 +90,7 @@ class Planner:
         self._journal = journal
         self._router = router
         self._dispatcher = dispatcher
-        self._redeliveries = redeliveries
+        self._markets = markets
         self._limits = limits
         self._observers = observers
         self.deadlines = Deadlines(book)
@@ -295,8 +296,10 @@ class Planner:
             self._waiting.setdefault(attempt.run.record.run_id, []).append(attempt)
             return
         attempt.recalled = False
-        attempt.market = self._redeliveries.market(attempt, now_ms)
-        self._dispatcher.add(attempt)
+        attempt.market = self._markets.choose(attempt, now_ms)
+        if attempt.market is not None:
+            attempt.given_ms = now_ms
+            self._dispatcher.add(attempt)
         self.watch_market(attempt, now_ms)
 
     def give_out_held(self, now_ms: int) -> None:
@@ -308,7 +311,8 @@ class Planner:
                     self.give_out(attempt, now_ms)
 
     def watch_market(self, attempt: Attempt, now_ms: int) -> None:
-        if attempt.market == "spot":
+        if not attempt.watched and self._markets.is_watched(attempt):
+            attempt.watched = True
             self._book.timers.add(now_ms + self._limits.market_ms, AttemptDue(attempt, "market"))
 
     def rearm(self, attempt: Attempt, turn: Turn) -> None:

@@ -1,4 +1,4 @@
-"""When an attempt ends through no fault of its code: whether the same attempt is given out again, where, and with what.
+"""When an attempt ends through no fault of its code: whether the same attempt is given out again, and with what.
 
 A loss is tried again a few times, a preemption for ever, and what ran out of memory with twice as much, if need be on
 the next larger class of compute. None of it is a failure that the document sees.
@@ -16,9 +16,7 @@ from skylift.engine.limits import EngineLimits
 from skylift.engine.outcomes import lost_again_in_ms
 from skylift.engine.router import WorkerRoute
 from skylift.engine.run import Attempt
-from skylift.ports.compute import Lost, Market, OutOfMemory, Requirements
-from skylift.ports.spot import SpotPolicy, SpotState
-from skylift.pricing.spot.live import market_for
+from skylift.ports.compute import Lost, OutOfMemory, Requirements
 
 
 class Sizes(Protocol):
@@ -45,27 +43,19 @@ class Redelivery(msgspec.Struct, frozen=True):
 class Redeliveries:
     """Decides. Touches nothing."""
 
-    def __init__(self, sizes: Sizes, limits: EngineLimits, policy: SpotPolicy = market_for) -> None:
+    def __init__(self, sizes: Sizes, limits: EngineLimits) -> None:
         self._sizes = sizes
         self._limits = limits
-        self._policy = policy
 
-    def market(self, attempt: Attempt, now_ms: int) -> Market:
-        """What the attempt's next delivery should be bought as."""
-        route = attempt.route
-        if type(route) is not WorkerRoute or not route.spec.requirements.spot:
-            return "on-demand"
-        return self._policy(spot_state(attempt, route.spec.requirements, now_ms, self._limits.market_ms))
-
-    def after(self, attempt: Attempt, outcome: Lost | OutOfMemory, now_ms: int) -> Redelivery | None:
+    def after(self, attempt: Attempt, outcome: Lost | OutOfMemory) -> Redelivery | None:
         """None when the outcome stands."""
         before = deliveries_of(attempt)
         if type(outcome) is Lost:
-            return self._after_loss(attempt, outcome, before, now_ms)
+            return self._after_loss(attempt, outcome, before)
         assert type(outcome) is OutOfMemory
         return self._after_out_of_memory(attempt, outcome, before)
 
-    def _after_loss(self, attempt: Attempt, lost: Lost, before: Deliveries, now_ms: int) -> Redelivery | None:
+    def _after_loss(self, attempt: Attempt, lost: Lost, before: Deliveries) -> Redelivery | None:
         losses = before.lost + (not lost.preempted)
         pause = lost_again_in_ms(max(1, losses), lost, self._limits.losses)
         if pause is None:
@@ -116,19 +106,3 @@ class Redeliveries:
 
 def deliveries_of(attempt: Attempt) -> Deliveries:
     return attempt.run.state.deliveries(attempt.command.token)
-
-
-def spot_state(attempt: Attempt, needs: Requirements, now_ms: int, asked_again_ms: int) -> SpotState:
-    before = deliveries_of(attempt)
-    entered = attempt.run.state.entered_ms(attempt.command.token) or attempt.command.scheduled_ms
-    return SpotState(
-        now_ms=now_ms,
-        elapsed_ms=max(0, now_ms - entered),
-        work_ms=needs.work_ms,
-        done_ms=int(before.saved_ms),
-        deadline_ms=needs.deadline_ms,
-        changeover_ms=int(before.startup_ms),
-        preemptions=before.preempted,
-        market=attempt.market,
-        asked_again_ms=asked_again_ms,
-    )

@@ -63,6 +63,7 @@ class Attempt:
         "child",
         "command",
         "early",
+        "given_ms",
         "held",
         "limited",
         "market",
@@ -70,10 +71,12 @@ class Attempt:
         "recalled",
         "route",
         "run",
+        "seen",
         "sent",
         "started",
         "submitted",
         "token",
+        "watched",
     )
 
     def __init__(self, run: LiveRun, command: StartTask, token: str, route: Route) -> None:
@@ -86,7 +89,13 @@ class Attempt:
         self.sent = False
         """Whether the backend has it."""
         self.market: Market | None = None
-        """What the last delivery was bought as."""
+        """What the last delivery was bought as; None before the first, and while it waits for a market."""
+        self.seen: list[tuple[bool, int]] = []
+        """Whether there was spot, and since when (UTC), for each time that this was found to have changed."""
+        self.watched = False
+        """Whether a timer asks for its market again."""
+        self.given_ms = 0
+        """When the last delivery was given out (UTC)."""
         self.recalled = False
         """Whether its backend was asked to give it back, for another market."""
         self.held = False

@@ -35,6 +35,7 @@ class Turn:
         "offered",
         "progress",
         "recalled",
+        "released",
         "replies",
         "sends",
         "signals_done",
@@ -68,6 +69,8 @@ class Turn:
         """Attempts of runs that were loaded: a backend may have them already."""
         self.recalled: list[Attempt] = []
         """Attempts that a backend is to give back, so that they can be given out anew."""
+        self.released: list[Attempt] = []
+        """The same of attempts that run: they may save their state and leave."""
         self.loaded: list[LiveRun] = []
         self.io: list[tuple[LiveRun, int, ReadItems | WriteResults]] = []
         self.sends: list[tuple[str, AnyEvent]] = []

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 import msgspec
 
 from skylift.engine.lent import work_of
+from skylift.engine.markets import spot_needs
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.views import label
+
+_WAITS_FOR_MARKET = "waits for a spot machine: there is time until its deadline"
 
 
 class Waiting(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +53,12 @@ def waiting_for(attempt: Attempt, held: Mapping[str, str], why: Mapping[str, str
         attempt=command.attempt,
         backend=attempt.backend if work is None else work.backend,
         deliveries=1 + attempt.run.state.deliveries(command.token).count,
-        why=why.get(attempt.token),
+        why=_WAITS_FOR_MARKET if _waits_for_market(attempt) else why.get(attempt.token),
     )
+
+
+def _waits_for_market(attempt: Attempt) -> bool:
+    return attempt.market is None and attempt.backend is not None and spot_needs(attempt) is not None
 
 
 def timers_of(run: LiveRun) -> list[Waiting]:

@@ -217,6 +217,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """Can keep the place of a failed attempt (`TaskCall.keep_ms`)."""
     shell: bool = False
     """Can open a prompt beside a running or kept attempt."""
+    releases: bool = False
+    """Takes a running attempt back that saves its state and leaves (`release`), and knows what it has saved so far."""
 
 
 class Leased(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,6 +235,26 @@ class Leased(msgspec.Struct, frozen=True, kw_only=True):
     run_id: str | None = None
     note: str = ""
     """For people: `kept after a failure`, `train[3]`."""
+
+
+class SpotSight(msgspec.Struct, frozen=True, kw_only=True):
+    """What a backend sees of the market that a task's spot machine would be bought on."""
+
+    available: bool
+    """Whether one could be had now."""
+    ratio: float
+    """Its price over that of the on-demand machine that would be bought instead."""
+    startup_ms: int = 0
+    """What a launch takes, as far as is known."""
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """How an attempt stands that a backend holds."""
+
+    market: Market
+    """What it is bought as, or waits to be."""
+    saved_ms: float = 0.0
+    """Work that its checkpoints keep by now, this delivery's and earlier ones'; 0 while there is none."""
 
 
 class Backend(Protocol):
@@ -271,6 +293,20 @@ class Backend(Protocol):
 
     def cancel(self, tokens: Collection[str]) -> None:
         """Stop attempts, with everything they started. Ends in a report, Cancelled unless it ended by itself first."""
+        ...
+
+    def sight(self, requirements: Requirements) -> SpotSight | None:
+        """The spot market for such a task, at this moment; None where it cannot be told before a machine is asked for,
+        or where there is none."""
+        ...
+
+    def standings(self, tokens: Collection[str]) -> Mapping[str, Standing]:
+        """Of these that it holds, where it can tell. Changes nothing."""
+        ...
+
+    def release(self, tokens: Collection[str]) -> None:
+        """Ask these to save their state and leave, as if their machine were about to be taken away. Each ends Lost and
+        preempted, or by itself; what does not save its state goes on as if nothing had been said."""
         ...
 
     def sweep(self, live: Collection[str]) -> None:

@@ -1,4 +1,5 @@
-"""When a task that may run on spot machines does so: a function of what has happened to it so far."""
+"""On which market a task that may run on spot machines is bought: a function of what has happened to it so far, and of
+what could be seen of the market."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from skylift.ports.compute import Market
 
 
 class SpotState(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of one visit of a step at the moment in which its attempt is given out (again). Times in ms."""
+    """What is known of one visit of a step at the moment in which its market is chosen (again). Times in ms."""
 
     now_ms: int
     """UTC."""
@@ -23,13 +24,24 @@ class SpotState(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int | None
     """How long after the first giving out it should have ended; None if there is no hurry."""
     changeover_ms: int
-    """What each launch costs before work goes on: start-up and loading of the checkpoint, as measured so far."""
+    """What each launch costs before work goes on: start-up and loading of the checkpoint, as measured so far, or as the
+    backend expects it."""
     preemptions: int
     market: Market | None
-    """Where the last delivery ran; None before the first."""
+    """Where it runs at this moment; None while it runs nowhere."""
+    launching_ms: int = 0
+    """What the launch under way still takes, about."""
+    keeps: bool = False
+    """Whether it can be taken as given that work is kept when it leaves a machine."""
+    ratio: float | None = None
+    """The price of spot over that of on-demand; None where that is not known."""
+    seen: tuple[tuple[bool, int], ...] = ()
+    """Whether a spot machine could be had, and for how long that was so: since the engine first looked, oldest first;
+    the last is the present. Empty where the backend cannot tell."""
     asked_again_ms: int = 0
-    """After how long the question is asked anew, if it waits for a spot machine until then."""
+    """After how long the question is asked anew."""
 
 
-SpotPolicy = Callable[[SpotState], Market]
-"""Pure: the same state gives the same answer. Called on the engine's thread, so it must be quick."""
+SpotPolicy = Callable[[SpotState], Market | None]
+"""Where the step shall be from now on: None is to wait, and not to ask for a machine. Pure: the same state gives the
+same answer. Called on the engine's thread, so it must be quick."""

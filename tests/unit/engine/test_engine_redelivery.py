@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pytest
 from engine_world import SKYLIFT, ManualBackend, World
 
 from skylift.asl.events import TaskRedelivered, Usage
 from skylift.engine.inputs import Recover, Reported
 from skylift.engine.router import Router
-from skylift.ports.compute import Cancelled, Failed, Lost, Market, Offer, Outcome, OutOfMemory, Requirements
-from skylift.ports.spot import SpotState
+from skylift.ports.compute import Failed, Lost, Offer, Outcome, OutOfMemory, Requirements
 from skylift.ports.tasks import TaskSpec
-from skylift.pricing.spot.live import market_for
 
 TRAIN = f"{SKYLIFT}train"
 
@@ -130,54 +127,3 @@ def test_a_visit_has_one_name_over_attempts_and_deliveries() -> None:
     world.answer(1)
     (after,) = world.backend.calls.values()
     assert after.visit != first.visit
-
-
-def test_spot_is_asked_of_the_policy_and_reconsidered_while_it_waits() -> None:
-    asked: list[SpotState] = []
-
-    def policy(state: SpotState) -> Market:
-        asked.append(state)
-        return "spot" if state.elapsed_ms < 40_000 else "on-demand"
-
-    world = world_of(Requirements(spot=True, work_ms=10, deadline_ms=50_000), spot_policy=policy)
-    world.backend.status = "queued"
-    run_id = world.start(TRAIN)
-    (call,) = world.backend.calls.values()
-    assert call.market == "spot"
-    world.wait(30)
-    assert world.backend.cancelled == []
-    world.wait(30)
-    assert world.backend.cancelled == [call.token]
-    report(world, call.token, Cancelled())
-    (call,) = world.backend.calls.values()
-    assert (call.market, call.delivery) == ("on-demand", 2)
-    assert asked[-1].work_ms == 10 and asked[-1].deadline_ms == 50_000
-    world.answer("trained")
-    assert world.record(run_id).output == "trained"
-    assert [event.reason for event in redeliveries(world, run_id)] == ["preempted"]
-
-
-def test_what_runs_on_spot_is_left_alone() -> None:
-    world = world_of(Requirements(spot=True), spot_policy=lambda state: "spot" if state.elapsed_ms < 1 else "on-demand")
-    world.start(TRAIN)
-    world.wait(60)
-    world.wait(60)
-    assert world.backend.cancelled == []
-
-
-@pytest.mark.parametrize(
-    ("elapsed", "done", "market"),
-    [(0, 0, "spot"), (39_000, 0, "spot"), (41_000, 0, "on-demand"), (41_000, 30_000, "spot")],
-)
-def test_the_safety_net_goes_on_demand_when_only_the_work_fits(elapsed: int, done: int, market: str) -> None:
-    state = SpotState(
-        now_ms=0,
-        elapsed_ms=elapsed,
-        work_ms=50_000,
-        done_ms=done,
-        deadline_ms=100_000,
-        changeover_ms=5_000,
-        preemptions=0,
-        market="spot",
-    )
-    assert market_for(state) == market

@@ -12,7 +12,7 @@ from engine_world import SKYLIFT, ManualBackend
 from skylift.asl.commands import StartTask
 from skylift.compute.batch.provider import Kind
 from skylift.compute.batch.work import fits, needs_of
-from skylift.compute.simulated.backend import choose, offers_for
+from skylift.compute.simulated.choosing import choose, offers_for
 from skylift.config.backends import SimulatedSettings
 from skylift.engine.router import WITHIN, Refused, Router, WorkerRoute, on_plan
 from skylift.ports.compute import Bought, CodeRef, Market, Offer, Requirements, TaskCall
@@ -129,7 +129,7 @@ def call(needs: Requirements, market: Market = "on-demand") -> TaskCall:
 
 def chosen(bought: Bought, market: Market = "on-demand", **needs: Any) -> Place | None:
     wanted = Requirements(place=bought, gpu=bought.gpu, **needs)
-    return choose(call(wanted, market), SimulatedSettings(), catalogue())
+    return choose(wanted, market, SimulatedSettings(), catalogue())
 
 
 def test_the_simulated_cloud_uses_exactly_what_is_bought() -> None:

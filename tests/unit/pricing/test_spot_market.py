@@ -11,7 +11,7 @@ import pytest
 
 from skylift.ports.spot import SpotState
 from skylift.pricing.spot.fitting import fit_to_runs
-from skylift.pricing.spot.live import market_for
+from skylift.pricing.spot.live import safety_net
 from skylift.pricing.spot.market import BUCKETS, HISTORIES, Belief, Chances, Kind, Market, Prior, phase, shipped_prior
 from skylift.pricing.spot.model import Job, View
 from skylift.pricing.spot.outlook import believed, outlook
@@ -122,6 +122,6 @@ def test_tables_are_made_once_for_a_shape_of_job() -> None:
 def test_a_step_that_waits_keeps_the_time_until_it_is_asked_again_in_reserve() -> None:
     facts = {"now_ms": 0, "elapsed_ms": 0, "done_ms": 0, "changeover_ms": 0, "preemptions": 0}
     state = SpotState(**facts, work_ms=50_000, deadline_ms=70_000, market=None)
-    assert market_for(state) == "spot"
+    assert safety_net(state) == "spot"
     late = SpotState(**facts, work_ms=50_000, deadline_ms=70_000, market="spot", asked_again_ms=30_000)
-    assert market_for(late) == "on-demand"
+    assert safety_net(late) == "on-demand"

@@ -28,13 +28,14 @@ from skylift.compute.process.guardian import Guardian
 from skylift.compute.process.leases import Leases, end_workers, workers_of
 from skylift.compute.process.machine import Machine, this_machine
 from skylift.compute.process.memory import Enforcement, MemoryGuard
+from skylift.compute.process.metering import saved_by
 from skylift.compute.process.pool import Pool, Settings
 from skylift.compute.process.preparing import Preparing, unusable
 from skylift.compute.process.timers import tick
 from skylift.compute.process.worker import Phase, WorkerProcess
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.errors import SkyliftError
-from skylift.ports.compute import CodeRef, Leased, Lost, Offer, Outcome, Report, Requirements, TaskCall
+from skylift.ports.compute import CodeRef, Leased, Lost, Offer, Outcome, Report, Requirements, Standing, TaskCall
 
 _FAILED_STARTS = 3
 _LEAVE_S = 5.0
@@ -199,6 +200,11 @@ class ProcessBackend(Basics):
                 for member in [entry] if entry.gang is None else entry.gang.members:
                     if member.worker is not None and _is_running(member):
                         member.worker.warn(seconds)
+
+    def standings(self, tokens: Collection[str]) -> Mapping[str, Standing]:
+        with self._lock:
+            held = [entry for token in tokens if (entry := self._pool.held.get(token)) is not None]
+            return {entry.call.token: Standing(market="on-demand", saved_ms=saved_by(entry) or 0.0) for entry in held}
 
     def leased(self) -> Sequence[Leased]:
         return () if self._state is None else workers_of(self._state, self.name)

@@ -74,12 +74,17 @@ def with_saved(outcome: Outcome, entry: Entry) -> Outcome:
     """What ended without a word, with the work that its checkpoints keep, as the worker said while it could."""
     if not isinstance(outcome, Lost | OutOfMemory | TimedOut):
         return outcome
-    entries = [entry] if entry.gang is None else [entry, *entry.gang.members]
-    saved = [one.saved_ms for one in entries if one.saved_ms is not None]
+    saved_ms = saved_by(entry)
     usage = outcome.usage or Usage()
-    if not saved or usage.saved_ms is not None:
+    if saved_ms is None or usage.saved_ms is not None:
         return outcome
-    return msgspec.structs.replace(outcome, usage=msgspec.structs.replace(usage, saved_ms=max(saved)))
+    return msgspec.structs.replace(outcome, usage=msgspec.structs.replace(usage, saved_ms=saved_ms))
+
+
+def saved_by(entry: Entry) -> float | None:
+    """The work that its checkpoints keep, as far as its workers have said; None while they have said nothing."""
+    entries = [entry] if entry.gang is None else [entry, *entry.gang.members]
+    return max((one.saved_ms for one in entries if one.saved_ms is not None), default=None)
 
 
 def _of_gpus(gauge: Gauge | None) -> dict[str, Any]:

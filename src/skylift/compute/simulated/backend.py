@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -14,7 +14,8 @@ from skylift.compute.basics import Basics
 from skylift.compute.ended import EndedCalls
 from skylift.compute.process.machine import infeasible
 from skylift.compute.simulated.capabilities import CAPABILITIES
-from skylift.compute.simulated.ending import GONE, Ending, ending, metered, usage_in, usage_of, within_memory
+from skylift.compute.simulated.choosing import choose, offers_for, wish
+from skylift.compute.simulated.ending import GONE, RELEASED, Ending, ending, metered, usage_in, usage_of, within_memory
 from skylift.compute.simulated.entry import Entry, Phase
 from skylift.compute.simulated.hands import NAME, Hands
 from skylift.compute.simulated.lanes import Lanes
@@ -22,29 +23,32 @@ from skylift.compute.simulated.market import Market
 from skylift.compute.simulated.progress import Progress
 from skylift.compute.simulated.results import recorded
 from skylift.compute.simulated.room import Room
+from skylift.compute.simulated.sights import Sights
 from skylift.compute.simulated.startup import StartUps
 from skylift.config.backends import SimulatedSettings
-from skylift.placement.feasible import unreal
 from skylift.ports.clock import Pace
 from skylift.ports.compute import (
-    Bought,
     Cancelled,
     Lost,
     Offer,
     Outcome,
     Report,
     Requirements,
+    SpotSight,
+    Standing,
     Submitted,
     Succeeded,
     TaskCall,
 )
 from skylift.pricing.catalogue import Catalogue, Rule
-from skylift.pricing.places import Place, hourly, offer_of, places
+from skylift.pricing.places import Place
 from skylift.units import parse_duration_ms
 
 Step = Literal["begin", "warn", "lose"]
 
 _REMEMBERED = 100_000
+_NOTICE_S = 120.0
+"""How long before its machine goes a released attempt is told that it does: as long as clouds take."""
 
 
 class SimulatedBackend(Basics):
@@ -80,6 +84,7 @@ class SimulatedBackend(Basics):
         self._results = dict(results or {})
         self._room = Room(settings)
         self._startups = StartUps(settings.seed)
+        self._sights = Sights(catalogue, lambda needs: choose(needs, "spot", settings, catalogue))
         checkpoint, warning = settings.checkpoint, settings.warning
         self._warning_ms = None if warning is None else parse_duration_ms(warning, "warning")
         every_ms = None if checkpoint is None else parse_duration_ms(checkpoint, "checkpoint")
@@ -139,6 +144,28 @@ class SimulatedBackend(Basics):
             self._launch(now)
         self._pace.wake()
 
+    def sight(self, requirements: Requirements) -> SpotSight | None:
+        with self._lock:
+            return self._sights.see(requirements, self._market, self._now())
+
+    def standings(self, tokens: Collection[str]) -> Mapping[str, Standing]:
+        with self._lock:
+            held = [entry for token in tokens if (entry := self._held.get(token)) is not None]
+            now = self._now()
+            return {
+                entry.token: Standing(market=entry.place.market, saved_ms=self._saved_ms(entry, now)) for entry in held
+            }
+
+    def release(self, tokens: Collection[str]) -> None:
+        with self._lock:
+            now = self._now()
+            for token in tokens:
+                entry = self._held.get(token)
+                if entry is not None and entry.phase is Phase.LAUNCHED and now >= entry.began_ms:
+                    self._release(entry, now)
+            self._launch(now)
+        self._pace.wake()
+
     def sweep(self, live: Collection[str]) -> None:
         alive = set(live)
         with self._lock:
@@ -187,10 +214,10 @@ class SimulatedBackend(Basics):
         return self._pace.speed is None
 
     def _accept(self, call: TaskCall) -> None:
-        chosen = choose(call, self._settings, self._catalogue)
+        chosen = choose(call.requirements, call.market, self._settings, self._catalogue)
         if chosen is None:
             where = f"nothing in {self._settings.region} has within the quotas"
-            what = f"wants {_wish(call.requirements)}, which {where}"
+            what = f"wants {wish(call.requirements)}, which {where}"
             if call.requirements.place is not None:
                 what = f"wants {call.requirements.place}, which cannot be bought within the quotas"
             self._ended.add(call.token, call.delivery)
@@ -275,6 +302,21 @@ class SimulatedBackend(Basics):
         else:
             self._end(entry, Ending(at_ms, Lost(reason=GONE, preempted=True)))
 
+    def _saved_ms(self, entry: Entry, now: int) -> float:
+        """Where time jumps, by the declared work; else what its worker has told, which passes as quickly as time."""
+        if entry.phase is Phase.QUEUED:
+            return 0.0
+        if self._jumps:
+            return float(self._progress.kept_ms(entry, now))
+        return self._hands.saved_ms(entry.token) * (self._pace.speed or 1.0)
+
+    def _release(self, entry: Entry, now: int) -> None:
+        if not self._jumps:
+            self._hands.warn(entry.token, _NOTICE_S)
+        elif self._progress.saves(entry) and entry.result is not None:
+            entry.released = True
+            self._end(entry, Ending(now, Lost(reason=RELEASED, preempted=True)))
+
     def _settle(self, entry: Entry) -> None:
         """What it came to is known: so is when it ends."""
         end = ending(entry, self._progress.left_ms(entry), self._longest_ms(entry))
@@ -290,7 +332,8 @@ class SimulatedBackend(Basics):
         measured = usage_in(end.outcome if entry.result is None else entry.result)
         usage = usage_of(entry, end, measured, self._catalogue, backend=self.name, speed=self._pace.speed)
         if preempted and self._jumps:
-            usage = msgspec.structs.replace(usage, saved_ms=float(self._progress.lost(entry, end.at_ms)) or None)
+            kept = self._progress.left if entry.released else self._progress.lost
+            usage = msgspec.structs.replace(usage, saved_ms=float(kept(entry, end.at_ms)) or None)
             if entry.result is not None:
                 self._came_to[entry.token] = entry.result
         elif isinstance(outcome, Succeeded):
@@ -356,87 +399,5 @@ class SimulatedBackend(Basics):
         self._end(entry, Ending(max(now, entry.began_ms), within_memory(entry, outcome)))
 
 
-def choose(call: TaskCall, settings: SimulatedSettings, catalogue: Catalogue) -> Place | None:
-    """The cheapest of the first class that it fits, on the market that is asked for, or on-demand where that has no
-    prices."""
-    bought = call.requirements.place
-    if bought is None:
-        found = _places(call.requirements, settings, catalogue, markets=(call.market, "on-demand"))
-        return next(iter(found), None)
-    place = place_bought(call.requirements, bought)
-    if place is None:
-        return next(iter(_larger(call.requirements, bought, settings, catalogue)), None)
-    steady = msgspec.structs.replace(place, market="on-demand")
-    ways = (place,) if call.market == place.market else (steady, place)  # the policy may have given up on spot
-    return next((way for way in ways if _can_be_had(way, settings, catalogue)), None)
-
-
-def offers_for(needs: Requirements, settings: SimulatedSettings, catalogue: Catalogue) -> list[Offer]:
-    """All that fit, on both markets for a task that may run on spot."""
-    if needs.place is None:
-        found = _places(needs, settings, catalogue, markets=("spot", "on-demand") if needs.spot else ("on-demand",))
-        return [offer_of(place, NAME, catalogue) for place in found]
-    place = place_bought(needs, needs.place)
-    if place is None:
-        found = _larger(needs, needs.place, settings, catalogue)
-        return [offer_of(place, NAME, catalogue) for place in found]
-    return [offer_of(place, NAME, catalogue)] if _can_be_had(place, settings, catalogue) else []
-
-
-def place_bought(needs: Requirements, bought: Bought) -> Place | None:
-    """What a plan has bought; None for what has outgrown it."""
-    if (needs.memory_mib or 0) > bought.memory_mib:
-        return None
-    return Place(
-        service=bought.service,
-        instance_type=bought.instance_type,
-        vcpus=bought.vcpus,
-        memory_mib=bought.memory_mib,
-        region=bought.region,
-        market=bought.market,
-        gpu=bought.gpu,
-        gpus=bought.gpus,
-        nodes=needs.nodes,
-        cloud=bought.cloud,
-    )
-
-
-def _can_be_had(place: Place, settings: SimulatedSettings, catalogue: Catalogue) -> bool:
-    """There is such a thing, it has a price, and the quotas allow it."""
-    exists = unreal(place, catalogue) is None and hourly(place, catalogue) is not None
-    return exists and Room(settings).has(place)
-
-
-def _larger(needs: Requirements, bought: Bought, settings: SimulatedSettings, catalogue: Catalogue) -> list[Place]:
-    """For what has outgrown its place: the cheapest of the same class there, then of the others."""
-    room, services = Room(settings), dict.fromkeys((bought.service, *settings.services))
-    found = places(needs, catalogue=catalogue, region=bought.region, services=tuple(services), cloud=bought.cloud)
-    return [place for place in found if room.has(place)]
-
-
-def _places(
-    needs: Requirements, settings: SimulatedSettings, catalogue: Catalogue, markets: Iterable[str]
-) -> list[Place]:
-    found: list[Place] = []
-    room = Room(settings)
-    for market in dict.fromkeys(markets):
-        found += places(
-            needs,
-            catalogue=catalogue,
-            region=settings.region,
-            services=settings.services,
-            market=msgspec.convert(market, Literal["on-demand", "spot", "reserved"]),
-        )
-    return [place for place in found if room.has(place)]
-
-
 def _worker(usage: Usage, entry: Entry) -> Usage:
     return msgspec.structs.replace(usage, worker=f"{entry.place.instance_type}-{entry.number}")
-
-
-def _wish(needs: Requirements) -> str:
-    words = [f"{needs.cpus:g} processors"]
-    words += [f"{needs.memory_mib} MiB of memory"] if needs.memory_mib is not None else []
-    words += [f"the GPU {needs.gpu}"] if needs.gpu is not None else []
-    words += [f"{needs.nodes} machines"] if needs.nodes > 1 else []
-    return ", ".join(words)

@@ -16,6 +16,7 @@ from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.places import cost, whole_micro
 
 GONE = "the spot machine was taken away"
+RELEASED = "it saved its state and left"
 _NOTHING = Usage()
 
 Ended = TypeVar("Ended", bound=Outcome)

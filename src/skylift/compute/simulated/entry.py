@@ -27,6 +27,7 @@ class Entry:
         "phase",
         "place",
         "really",
+        "released",
         "result",
         "taken",
     )
@@ -44,6 +45,8 @@ class Entry:
         """When the market takes its machine away, if it has not ended before."""
         self.really = False
         """Whether its function runs in a worker process at this moment."""
+        self.released = False
+        """Whether it was asked to save its state and leave, and did."""
         self.taken = False
         """Whether its worker was killed because the machine is gone."""
         self.result: Outcome | None = None

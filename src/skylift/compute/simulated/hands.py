@@ -58,6 +58,11 @@ class Hands:
     def warn(self, token: str, seconds: float) -> None:
         self._process.warn(seconds, [token])
 
+    def saved_ms(self, token: str) -> float:
+        """Work that its checkpoints keep, in our milliseconds."""
+        standing = self._process.standings([token]).get(token)
+        return 0.0 if standing is None else standing.saved_ms
+
     def ready(self, call: TaskCall, running: int) -> None:
         """Have a worker with its code in memory up when its place has come."""
         self._process.warm(call.code, min(running + 1, self._workers))

@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from skylift.compute.parts import Parts
-from skylift.compute.simulated.backend import SimulatedBackend, offers_for
+from skylift.compute.simulated.backend import SimulatedBackend
+from skylift.compute.simulated.choosing import offers_for
 from skylift.compute.simulated.hands import Hands
 from skylift.compute.simulated.market import GeneratedMarket, Market
 from skylift.compute.simulated.results import read_results

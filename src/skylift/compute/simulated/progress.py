@@ -20,17 +20,38 @@ class Progress:
 
     def lost(self, entry: Entry, at_ms: int) -> int:
         """Its machine went at that time; what is kept of its work, in all."""
-        key, ran_ms = _key(entry), max(0, at_ms - entry.began_ms)
-        if self._every_ms is None or entry.call.requirements.work_ms is None:
+        kept_ms = self.kept_ms(entry, at_ms)
+        if self.saves(entry) and self._warning_ms is not None:
+            kept_ms = max(kept_ms, self._before_ms(entry) + _ran_ms(entry, at_ms) - self._warning_ms)
+        return self._keep(entry, kept_ms)
+
+    def left(self, entry: Entry, at_ms: int) -> int:
+        """The same of one that saved its state and left."""
+        return self._keep(entry, self._before_ms(entry) + _ran_ms(entry, at_ms))
+
+    def kept_ms(self, entry: Entry, at_ms: int) -> int:
+        """What its checkpoints keep at that time, in all."""
+        if self._every_ms is None or not self.saves(entry):
             return 0
-        kept_ms = ran_ms // self._every_ms * self._every_ms
-        if self._warning_ms is not None:
-            kept_ms = max(kept_ms, ran_ms - self._warning_ms)
-        self._kept[key] = self._kept.get(key, 0) + kept_ms
-        return self._kept[key]
+        return self._before_ms(entry) + _ran_ms(entry, at_ms) // self._every_ms * self._every_ms
+
+    def saves(self, entry: Entry) -> bool:
+        return self._every_ms is not None and entry.call.requirements.work_ms is not None
 
     def done(self, entry: Entry) -> None:
         self._kept.pop(_key(entry), None)
+
+    def _before_ms(self, entry: Entry) -> int:
+        return self._kept.get(_key(entry), 0)
+
+    def _keep(self, entry: Entry, kept_ms: int) -> int:
+        if kept_ms:
+            self._kept[_key(entry)] = kept_ms
+        return kept_ms
+
+
+def _ran_ms(entry: Entry, at_ms: int) -> int:
+    return max(0, at_ms - entry.began_ms)
 
 
 def _key(entry: Entry) -> str:

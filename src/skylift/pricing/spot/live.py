@@ -1,22 +1,55 @@
-"""Which market a real step's next delivery is bought on: the spot policy where a machine cannot be seen before it is
-asked for, and on-demand is kept until the step ends.
+"""Which market a real step is on: the spot policy, asked by the engine with what it has seen of the market so far.
 
-Under these two conditions what `skylift_policy` weighs comes down to its safety net, exactly. Waiting for spot is free
-and on-demand costs the same later as now: remaining work and one changeover. So going there early gains nothing, while
-waiting may gain (1 - ratio) an hour; and going there late misses the deadline. What is uncertain is only how long the
-work and a changeover really take, so both are taken as measured, and a moment is kept in reserve for asking again.
+Where the backend cannot see the market, and for a step that has not kept its work when it should have, the policy comes
+down to its safety net: wait for spot until what is left of the time would only just do on machines that nobody takes
+away, then stay there. Such a step gains nothing by going early, for it could not come back (decision 0297).
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from skylift.ports.compute import Market
 from skylift.ports.spot import SpotState
 
+if TYPE_CHECKING:
+    from skylift.pricing.spot.steps import TablesOf
 
-def market_for(state: SpotState) -> Market:
-    """Spot, until what is left of the time would only just suffice for the work on machines that nobody takes away."""
+
+def safety_net(state: SpotState) -> Market:
+    """Spot, until what is left of the time would only just suffice for the work on machines that nobody takes away.
+    What is uncertain is how long the work and a changeover really take, so both are taken as measured, and a moment is
+    kept in reserve for asking again."""
     if state.deadline_ms is None or state.work_ms is None:
         return "spot"
     left = state.deadline_ms - state.elapsed_ms
     remaining = max(0, state.work_ms - state.done_ms)
     return "on-demand" if left < remaining + 2 * state.changeover_ms + state.asked_again_ms else "spot"
+
+
+class LivePolicy:
+    """The engine's SpotPolicy. Its model is read when the first step needs it. With `waits` the engine may stand still
+    for the second that a table takes: where time is virtual and jumps. Else the safety net decides until it is made."""
+
+    def __init__(self, *, waits: bool) -> None:
+        self._waits = waits
+        self._tables_of: TablesOf | None = None
+
+    def __call__(self, state: SpotState) -> Market | None:
+        if safety_net(state) == "on-demand":
+            return "on-demand"
+        if not (state.seen and state.keeps) or state.work_ms is None or state.deadline_ms is None:
+            return state.market or "spot"
+        return self._weighed(state)
+
+    def _weighed(self, state: SpotState) -> Market | None:
+        from skylift.pricing.spot.steps import LaterTables, decide, job_of_step, tables_now
+
+        if self._tables_of is None:
+            self._tables_of = tables_now if self._waits else LaterTables()
+        job = job_of_step(state)
+        known = None if job is None else self._tables_of(job)
+        if job is None or known is None:
+            return state.market or "spot"
+        mode = decide(job, known, state)
+        return None if mode == "idle" else mode

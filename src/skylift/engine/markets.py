@@ -1,0 +1,119 @@
+"""On which market attempts of tasks that may run on spot are bought: the spot policy is asked when an attempt is given
+out, and again while it waits or runs."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from skylift.engine.limits import EngineLimits
+from skylift.engine.redelivery import deliveries_of
+from skylift.engine.router import WorkerRoute
+from skylift.engine.run import Attempt
+from skylift.ports.compute import Market, Requirements, SpotSight, Standing
+from skylift.ports.spot import SpotPolicy, SpotState
+
+
+class Sights(Protocol):
+    """What backends know."""
+
+    def sight(self, backend: str, requirements: Requirements) -> SpotSight | None: ...
+
+    def standing(self, attempt: Attempt) -> Standing | None: ...
+
+
+class Markets:
+    """Asks the policy. What was seen of a market stands with the attempt; nothing else is remembered."""
+
+    def __init__(self, sights: Sights, limits: EngineLimits, policy: SpotPolicy) -> None:
+        self._sights = sights
+        self._limits = limits
+        self._policy = policy
+
+    def choose(self, attempt: Attempt, now_ms: int) -> Market | None:
+        """For its next delivery; None for none yet."""
+        needs = spot_needs(attempt)
+        if needs is None:
+            return "on-demand"
+        return self._policy(self._state(attempt, needs, now_ms, None, 0))
+
+    def adopt(self, attempt: Attempt, now_ms: int) -> None:
+        """A backend has it already, and may know on which market."""
+        self._look(attempt, spot_needs(attempt), now_ms)
+        standing = self._sights.standing(attempt)
+        attempt.market = standing.market if standing is not None else _first_guess(attempt)
+
+    def is_watched(self, attempt: Attempt) -> bool:
+        """Whether another answer may come later."""
+        needs = spot_needs(attempt)
+        return needs is not None and (attempt.market != "on-demand" or bool(attempt.seen))
+
+    def is_better_elsewhere(self, attempt: Attempt, now_ms: int, *, runs: bool) -> bool:
+        """Whether the delivery that a backend holds should be taken back: one that waits for spot in vain, or one on
+        on-demand whose saved work is better done on spot, or later. What runs on spot stays there."""
+        needs = spot_needs(attempt)
+        if needs is None or (runs and attempt.market == "spot"):
+            self._look(attempt, needs, now_ms)
+            return False
+        if not runs:
+            waits_in_vain = self._policy(self._state(attempt, needs, now_ms, None, 0)) == "on-demand"
+            return attempt.market == "spot" and waits_in_vain
+        standing = self._sights.standing(attempt)
+        saved_ms = 0 if standing is None else int(standing.saved_ms)
+        state = self._state(attempt, needs, now_ms, attempt.market, saved_ms)
+        return saved_ms > 0 and self._policy(state) != "on-demand"
+
+    def _look(self, attempt: Attempt, needs: Requirements | None, now_ms: int) -> SpotSight | None:
+        """At the market, which is noted."""
+        if needs is None or not has_deadline(needs) or attempt.backend is None:
+            return None
+        sight = self._sights.sight(attempt.backend, needs)
+        if sight is not None and (not attempt.seen or attempt.seen[-1][0] != sight.available):
+            attempt.seen.append((sight.available, now_ms))
+        return sight
+
+    def _state(
+        self, attempt: Attempt, needs: Requirements, now_ms: int, runs_on: Market | None, saved_ms: int
+    ) -> SpotState:
+        before = deliveries_of(attempt)
+        sight = self._look(attempt, needs, now_ms)
+        entered = attempt.run.state.entered_ms(attempt.command.token) or attempt.command.scheduled_ms
+        changeover_ms = int(before.startup_ms) or (0 if sight is None else sight.startup_ms)
+        launching_ms = 0 if runs_on is None else max(0, changeover_ms - (now_ms - attempt.given_ms))
+        done_ms = max(int(before.saved_ms), saved_ms)
+        return SpotState(
+            now_ms=now_ms,
+            elapsed_ms=max(0, now_ms - entered),
+            work_ms=needs.work_ms,
+            done_ms=done_ms,
+            deadline_ms=needs.deadline_ms,
+            changeover_ms=changeover_ms,
+            preemptions=before.preempted,
+            market=runs_on,
+            launching_ms=launching_ms,
+            keeps=done_ms > 0 or not before.preempted,
+            ratio=None if sight is None else sight.ratio,
+            seen=() if sight is None else _lengths(attempt.seen, now_ms),
+            asked_again_ms=self._limits.market_ms,
+        )
+
+
+def spot_needs(attempt: Attempt) -> Requirements | None:
+    """What its task asks for; None where that may not run on spot."""
+    route = attempt.route
+    needs = route.spec.requirements if type(route) is WorkerRoute else None
+    return needs if needs is not None and needs.spot else None
+
+
+def has_deadline(needs: Requirements) -> bool:
+    """Whether the policy has anything to weigh; without it, spot is waited for as long as it takes."""
+    return needs.deadline_ms is not None and needs.work_ms is not None
+
+
+def _first_guess(attempt: Attempt) -> Market:
+    return "on-demand" if spot_needs(attempt) is None else "spot"
+
+
+def _lengths(seen: list[tuple[bool, int]], now_ms: int) -> tuple[tuple[bool, int], ...]:
+    """How long each lasted, from when each began."""
+    ends = [since for _, since in seen[1:]] + [now_ms]
+    return tuple((available, end - since) for (available, since), end in zip(seen, ends, strict=True))
