@@ -156,7 +156,13 @@ class Runtime(Assembly):
         journal = self.journal
         machines = {key: journal.put_document(text) for key, text in submission.machines.items()}
         tasks = {**self._functions(), **submission.table.tasks}
-        table = TaskTable(bundle=submission.table.bundle, tasks=tasks, machines=machines, plan=submission.table.plan)
+        table = TaskTable(
+            bundle=submission.table.bundle,
+            tasks=tasks,
+            machines=machines,
+            plan=submission.table.plan,
+            budget=msgspec.UNSET if submission.budget is None else parse_usd(submission.budget, "budget"),
+        )
         digests = (journal.put_document(submission.definition), journal.put_document(msgspec.json.encode(table)))
         self._submitted = (submission, digests)
         return digests

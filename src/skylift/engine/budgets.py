@@ -26,7 +26,7 @@ from skylift.asl.events import (
     StopRequested,
 )
 from skylift.engine.book import Book
-from skylift.engine.limits import BUDGET_ATTRIBUTE, BudgetPlan
+from skylift.engine.limits import BudgetPlan
 from skylift.engine.month import Pot
 from skylift.engine.months import Months
 from skylift.engine.names import split_token
@@ -39,6 +39,7 @@ from skylift.engine.spending import (
     PriceOf,
     account_of,
     catalogue_price,
+    limit_of,
     micro_of,
     month_of,
     usage_of,
@@ -383,8 +384,7 @@ class Budgets:
         live = self._book.runs.get(root.run_id)
         if live is None:
             return account_of(self._journal, root, self._price).limit
-        said = live.state.budget or root.attributes.get(BUDGET_ATTRIBUTE)
-        return None if said is None else micro_of(said)
+        return limit_of(root) if live.state.budget is None else micro_of(live.state.budget)
 
     def _open(self, root_id: str) -> Purse:
         """From the journal, where the run is in it; one that is being created has spent nothing."""

@@ -26,6 +26,7 @@ from skylift.asl.events import (
 from skylift.engine.limits import BUDGET_ATTRIBUTE
 from skylift.engine.names import child_run_id, global_token
 from skylift.ports.journal import Entry, Journal, RunRecord
+from skylift.units import InvalidAmount, parse_usd
 
 _NESTED = b"states:startExecution"
 
@@ -78,8 +79,7 @@ class Account(msgspec.Struct, kw_only=True):
 
 def account_of(journal: Journal, root: RunRecord, price: PriceOf) -> Account:
     """From the journal: the run's own entries, and those of the runs that it started."""
-    budget = root.attributes.get(BUDGET_ATTRIBUTE)
-    account = Account(limit=None if budget is None else micro_of(budget), told=set())
+    account = Account(limit=limit_of(root), told=set())
     for entry in entries_below(journal, root):
         account.take(entry.event, price)
     return account
@@ -99,8 +99,17 @@ def entries_below(journal: Journal, record: RunRecord) -> Iterator[Entry]:
             yield from entries_below(journal, child)
 
 
+def limit_of(root: RunRecord) -> Fraction | None:
+    """What it says of itself. Older versions let words into the journal that are no amount: they are no budget."""
+    said = root.attributes.get(BUDGET_ATTRIBUTE)
+    try:
+        return None if said is None else micro_of(parse_usd(said))
+    except InvalidAmount:
+        return None
+
+
 def micro_of(usd: str) -> Fraction:
-    """Of an amount as it stands in attributes and events."""
+    """Of an amount as it stands in events."""
     return Fraction(usd) * 1_000_000
 
 

@@ -11,6 +11,7 @@ from skylift.asl.events import AnyEvent, RunStarted
 from skylift.engine.book import Book
 from skylift.engine.inputs import StartRun
 from skylift.engine.library import Library
+from skylift.engine.limits import BUDGET_ATTRIBUTE
 from skylift.engine.names import (
     arn_of,
     express_name,
@@ -25,6 +26,8 @@ from skylift.engine.run import LiveRun
 from skylift.engine.turn import Turn
 from skylift.errors import RunAlreadyExists
 from skylift.ports.journal import Journal, RunRecord
+from skylift.ports.tasks import TaskTable
+from skylift.units import parse_usd
 
 ROLE = "arn:aws:iam::000000000000:role/skylift-local"
 
@@ -65,7 +68,7 @@ class Starts:
         assert start.run_id is not None
         machine = self._library.machine(start.definition, start.limits)
         table = self._library.table(start.tasks)
-        record = self._record(start, start.run_id, turn.now_ms)
+        record = self._record(start, start.run_id, table, turn.now_ms)
         run = LiveRun(record, machine, machine.begin(), table)
         # The journal is given the record as it is born: this one goes on changing.
         turn.created[record.run_id] = msgspec.structs.replace(record)
@@ -80,8 +83,12 @@ class Starts:
         self._apply(run, event, turn)
         return run
 
-    def _record(self, start: StartRun, run_id: str, now_ms: int) -> RunRecord:
+    def _record(self, start: StartRun, run_id: str, table: TaskTable, now_ms: int) -> RunRecord:
         name = start.name or run_id
+        attributes = start.attributes
+        budget = attributes.get(BUDGET_ATTRIBUTE) or table.budget
+        if budget and start.parent is None:  # what is called spends its caller's
+            attributes = {**attributes, BUDGET_ATTRIBUTE: parse_usd(budget, "budget")}
         return RunRecord(
             run_id=run_id,
             name=express_name(name, run_id) if start.type == "EXPRESS" else name,
@@ -96,7 +103,7 @@ class Starts:
             owner=self._owner,
             parent=start.parent,
             engine_version=self._version,
-            attributes=start.attributes,
+            attributes=attributes,
         )
 
     def find(self, pipeline: str, name: str, turn: Turn) -> RunRecord | None:

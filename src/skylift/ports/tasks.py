@@ -37,3 +37,5 @@ class TaskTable(msgspec.Struct, frozen=True, kw_only=True):
     plan: dict[str, Bought] | msgspec.UnsetType = msgspec.UNSET
     """Where the steps of a planned run go: by state, those of a called pipeline as `STEP/INNER`. They go there whatever
     attributes and settings say."""
+    budget: str | msgspec.UnsetType = msgspec.UNSET
+    """What one run may cost, in US dollars: decimal text. It holds where the run itself says nothing."""

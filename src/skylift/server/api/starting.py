@@ -29,6 +29,7 @@ from skylift.values.tags import direct_references
 _TARGET = re.compile(r"[^\s:]{1,500}:[^\s:]{1,500}")
 MOST_ATTRIBUTES = 20
 LONGEST_ATTRIBUTE = 1_000
+LONGEST_BUDGET = 40
 NO_ATTRIBUTES: Mapping[str, str] = MappingProxyType({})
 RESERVED = frozenset({"version", "alias", "revision", "trace", "trigger"})
 """Attributes that the server itself writes, and believes."""
@@ -138,9 +139,17 @@ def _table(text: bytes) -> TaskTable:
         raise Refusal(400, "TASKS", f"tasks is no task table: {problem}") from None
 
 
+def _check_budget(said: str, what: str) -> None:
+    if len(said) > LONGEST_BUDGET:
+        raise Refusal(400, "ATTRIBUTES", f"{what} is {said[:LONGEST_BUDGET]}…", hint="write for example 12.50")
+    parse_usd(said, what)
+
+
 def _check_table(services: Services, caller: Caller, table: TaskTable, attributes: Mapping[str, str]) -> None:
     if len(table.tasks) > MOST_TASKS or len(table.machines) > MOST_TASKS:
         raise Refusal(400, "TASKS", f"the task table has more than {MOST_TASKS} tasks or pipelines")
+    if table.budget:
+        _check_budget(table.budget, "the budget of the task table")
     for name, spec in table.tasks.items():
         check_name("task", name)
         if spec.name != name or (spec.target and _TARGET.fullmatch(spec.target) is None):
@@ -198,6 +207,6 @@ def _check_attributes(attributes: dict[str, str]) -> None:
             hint=f"it is milliseconds, at most {LONGEST_KEPT_MS} (a day)",
         )
     if BUDGET_ATTRIBUTE in attributes:
-        parse_usd(attributes[BUDGET_ATTRIBUTE][:40], "the attribute budget")
+        _check_budget(attributes[BUDGET_ATTRIBUTE], "the attribute budget")
     if SPEED_ATTRIBUTE in attributes:
         raise Refusal(400, "ATTRIBUTES", "time passes on a server as it does", hint="use --speed without --server")
