@@ -17,7 +17,7 @@ from skylift.config import load_config
 from skylift.config.backends import SimulatedSettings
 from skylift.ports.compute import Lost, Requirements, Succeeded, TimedOut
 from skylift.runtime import Runtime
-from skylift.testing.backends import Outcomes, call
+from skylift.testing.backends import Outcomes, call, until
 from skylift.testing.clock import START_MS
 from skylift.testing.cloud import SimulatedCloud
 
@@ -118,6 +118,32 @@ def test_a_task_is_warned_and_leaves(tmp_path: Path) -> None:
         [outcome] = outcomes.wait(one.token)
     assert isinstance(outcome, Succeeded) and 0 < outcome.output <= 3.0
     assert outcome.usage is not None and outcome.usage.market == "spot"
+
+
+def test_an_attempt_on_on_demand_is_taken_back_with_its_work_and_goes_on_on_spot(tmp_path: Path) -> None:
+    outcomes = Outcomes()
+    enough = tmp_path / "enough"
+    settings = SimulatedSettings(traces=one_trace(tmp_path, first=1, runs=[100_000], gap_seconds=3600))
+    places = {"cache_dir": str(tmp_path / "b"), "blobs": str(tmp_path / "blobs")}
+    with SimulatedCloud(outcomes, settings=settings, speed=600, workers=1, **places) as cloud:
+        backend = cloud.backend
+        one = msgspec.structs.replace(spot_call("count_until", path=str(enough)), visit="v", market="on-demand")
+        sight = backend.sight(one.requirements)
+        assert sight is not None and sight.available and 0 < sight.ratio < 1 and sight.startup_ms > 0
+        backend.submit([one])
+        until(lambda: backend.standings([one.token])[one.token].saved_ms > 0, 60)
+        assert backend.standings([one.token])[one.token].market == "on-demand"
+        backend.release([one.token])
+        [lost] = outcomes.wait(one.token)
+        assert isinstance(lost, Lost) and lost.preempted and lost.usage is not None
+        assert lost.usage.market == "on-demand" and 0 < (lost.usage.saved_ms or 0) <= (lost.usage.duration_ms or 0)
+        enough.touch()
+        outcomes.by_token.clear()
+        backend.submit([msgspec.structs.replace(one, delivery=2, market="spot")])
+        [outcome] = outcomes.wait(one.token)
+    assert isinstance(outcome, Succeeded) and outcome.usage is not None and outcome.usage.market == "spot"
+    began_at, reached = outcome.output
+    assert began_at > 0 and reached == began_at
 
 
 def test_time_limits_are_those_of_the_clouds_time(tmp_path: Path) -> None:

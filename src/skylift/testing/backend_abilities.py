@@ -130,6 +130,37 @@ class BackendAbilities:
         [outcome] = harness.run(call("meet", requirements=needs))
         assert isinstance(outcome, Failed) and "5000" in outcome.cause.replace(",", "")
 
+    # Being taken back -------------------------------------------------------------------------------------------
+
+    def test_what_is_asked_to_leave_saves_its_work_and_goes_on_elsewhere(self, harness: Harness) -> None:
+        skip_unless(harness.backend.capabilities.releases, "releases attempts")
+        enough = harness.folder / "enough"
+        one = call("count_until", path=str(enough))
+        one = msgspec.structs.replace(one, visit="v1")
+        harness.backend.submit([one])
+        until(lambda: _saved_ms(harness, one) > 0, WAIT_S * harness.patience)
+        harness.backend.release([one.token, "unknown"])
+        [outcome] = harness.wait(one)
+        assert isinstance(outcome, Lost) and outcome.preempted, outcome
+        assert outcome.usage is not None and (outcome.usage.saved_ms or 0) > 0
+        assert one.token not in harness.backend.standings([one.token])
+        enough.touch()
+        harness.outcomes.by_token.clear()
+        [outcome] = harness.run(msgspec.structs.replace(one, delivery=2))
+        assert isinstance(outcome, Succeeded), outcome
+        began_at, reached = outcome.output
+        assert began_at > 0 and reached == began_at
+
+    def test_what_saves_nothing_goes_on_when_asked_to_leave(self, harness: Harness) -> None:
+        skip_unless(harness.backend.capabilities.releases, "releases attempts")
+        one = call("nap", ms=700)
+        harness.backend.submit([one])
+        _runs(harness, one)
+        assert _saved_ms(harness, one) == 0
+        harness.backend.release([one.token])
+        [outcome] = harness.wait(one)
+        assert isinstance(outcome, Succeeded), outcome
+
     # Looking at a failure ---------------------------------------------------------------------------------------
 
     def test_a_prompt_opens_beside_a_running_attempt(self, harness: Harness) -> None:
@@ -150,6 +181,11 @@ class BackendAbilities:
         assert kept and all("kept" in leased.note for leased in kept)
         harness.backend.end(kept)
         assert not [leased for leased in harness.backend.leased() if leased.token == one.token]
+
+
+def _saved_ms(harness: Harness, one: TaskCall) -> float:
+    standing = harness.backend.standings([one.token]).get(one.token)
+    return 0.0 if standing is None else standing.saved_ms
 
 
 def _runs(harness: Harness, one: TaskCall) -> None:

@@ -213,6 +213,20 @@ def until_warned(longest_s: float) -> float:
     return -1.0 if now is None or now.warned is None else now.warned
 
 
+def count_until(path: str) -> list[int]:
+    """Counts, saving the count, until there is such a file: from where, and how far."""
+    from skylift import checkpoint
+
+    state: dict[str, int] = checkpoint.load({"count": 0})
+    began_at = state["count"]
+    while not Path(path).exists():
+        state["count"] += 1
+        if checkpoint.due():
+            checkpoint.save(state)
+        time.sleep(0.01)
+    return [began_at, state["count"]]
+
+
 def alone(folder: str, ms: float) -> bool:
     """Whether no other attempt was in here at the same time."""
     mark = Path(folder) / "inside"

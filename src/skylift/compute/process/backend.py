@@ -33,6 +33,7 @@ from skylift.compute.process.pool import Pool, Settings
 from skylift.compute.process.preparing import Preparing, unusable
 from skylift.compute.process.timers import tick
 from skylift.compute.process.worker import Phase, WorkerProcess
+from skylift.compute.worker.current import NOTICE_S
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.errors import SkyliftError
 from skylift.ports.compute import CodeRef, Leased, Lost, Offer, Outcome, Report, Requirements, Standing, TaskCall
@@ -205,6 +206,9 @@ class ProcessBackend(Basics):
         with self._lock:
             held = [entry for token in tokens if (entry := self._pool.held.get(token)) is not None]
             return {entry.call.token: Standing(market="on-demand", saved_ms=saved_by(entry) or 0.0) for entry in held}
+
+    def release(self, tokens: Collection[str]) -> None:
+        self.warn(NOTICE_S, tokens)
 
     def leased(self) -> Sequence[Leased]:
         return () if self._state is None else workers_of(self._state, self.name)

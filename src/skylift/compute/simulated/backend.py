@@ -47,8 +47,6 @@ from skylift.units import parse_duration_ms
 Step = Literal["begin", "warn", "lose"]
 
 _REMEMBERED = 100_000
-_NOTICE_S = 120.0
-"""How long before its machine goes a released attempt is told that it does: as long as clouds take."""
 
 
 class SimulatedBackend(Basics):
@@ -312,7 +310,7 @@ class SimulatedBackend(Basics):
 
     def _release(self, entry: Entry, now: int) -> None:
         if not self._jumps:
-            self._hands.warn(entry.token, _NOTICE_S)
+            self._hands.release(entry.token)
         elif self._progress.saves(entry) and entry.result is not None:
             entry.released = True
             self._end(entry, Ending(now, Lost(reason=RELEASED, preempted=True)))

@@ -58,6 +58,9 @@ class Hands:
     def warn(self, token: str, seconds: float) -> None:
         self._process.warn(seconds, [token])
 
+    def release(self, token: str) -> None:
+        self._process.release([token])
+
     def saved_ms(self, token: str) -> float:
         """Work that its checkpoints keep, in our milliseconds."""
         standing = self._process.standings([token]).get(token)
