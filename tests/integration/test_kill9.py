@@ -9,6 +9,7 @@ import random
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -120,12 +121,22 @@ def live_once(home: Path, rng: random.Random, kill: bool) -> str:
     """One life of the engine; what it printed."""
     program = [sys.executable, str(Path(__file__).with_name("kill9_engine.py")), str(home)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        if kill and rng.random() < 0.8:
+            wait_for_work(process, home)  # otherwise it may be killed while it starts or recovers
         try:
-            output, _ = process.communicate(timeout=rng.uniform(0.15, 0.75) if kill else 60)
+            output, _ = process.communicate(timeout=rng.uniform(0, 0.25) if kill else 300)
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
     return output
+
+
+def wait_for_work(process: subprocess.Popen[str], home: Path) -> None:
+    """Until this life has begun a task, however long a machine takes for it; or has ended."""
+    marks = home / "marks"
+    before = marks.stat().st_size if marks.exists() else 0
+    while process.poll() is None and not (marks.exists() and marks.stat().st_size > before):
+        time.sleep(0.005)
 
 
 @pytest.mark.slow

@@ -69,7 +69,7 @@ class TestPostgresLease(OwnershipConformance):
             lease.release()
 
 
-def eventually(question: Callable[[], bool], within_s: float = 10) -> float:
+def eventually(question: Callable[[], bool], within_s: float = 60) -> float:
     """Seconds until it became true."""
     began = time.monotonic()
     while not question():
@@ -80,7 +80,7 @@ def eventually(question: Callable[[], bool], within_s: float = 10) -> float:
 
 @pytest.fixture
 def short_leases(monkeypatch: pytest.MonkeyPatch, postgres_server: PostgresServer) -> None:
-    for name, seconds in (("LEASE_S", 0.8), ("RENEW_S", 0.1), ("DOUBT_S", 0.3), ("_CACHE_S", 0.05)):
+    for name, seconds in (("LEASE_S", 2.0), ("RENEW_S", 0.1), ("DOUBT_S", 0.8), ("_CACHE_S", 0.05)):
         monkeypatch.setattr(f"skylift.stores.postgres.leases.{name}", seconds)
 
 
@@ -88,12 +88,12 @@ def short_leases(monkeypatch: pytest.MonkeyPatch, postgres_server: PostgresServe
 def test_who_stops_renewing_is_dead_after_a_while(store: Store, postgres_url: str, tmp_path: Path) -> None:
     other = open_store(postgres_url, home=tmp_path)
     lease, watcher = other.ownership(), store.ownership()
-    time.sleep(1.2)
+    time.sleep(3.0)
     assert watcher.is_alive(lease.owner)
     lease._ended.set()  # type: ignore[attr-defined]  # as if its process were gone: nobody renews, nobody gives back
     assert watcher.is_alive(lease.owner)
     taken_s = eventually(lambda: not watcher.is_alive(lease.owner))
-    assert 0.5 < taken_s < 4
+    assert 1.0 < taken_s < 20
     assert not store.is_alive(lease.owner)
     assert store.any_alive()
     watcher.release()
@@ -107,10 +107,10 @@ def test_a_stopped_server_kills_nobody(store: Store, postgres_server: PostgresSe
     """While it was down nobody could renew: whoever asks first afterwards must not take the others for dead."""
     lease, watcher = store.ownership(), store.ownership()
     postgres_server.stop()
-    time.sleep(1.5)
+    time.sleep(3.0)
     assert watcher.is_alive(lease.owner)
     postgres_server.start()
-    until = time.monotonic() + 1.5
+    until = time.monotonic() + 3.0
     while time.monotonic() < until:
         assert watcher.is_alive(lease.owner)
         time.sleep(0.02)
