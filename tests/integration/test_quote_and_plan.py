@@ -231,6 +231,26 @@ def test_data_is_moved_at_a_price(project: Project) -> None:
     assert moved["usd_micro"] == pytest.approx(500 * 2**30 / 1e9 * 0.02 * 1e6, rel=1e-6)
 
 
+def test_moving_data_takes_time_too(project: Project) -> None:
+    """500 GiB at 5 Gbit/s between regions are 859 s; over a line of 1 Gbit/s of one's own five times that."""
+    size = 500 * 2**30
+    given = ("--data", "load=500G", "--regions", "eu-*")
+    near = asked(project, "plan", "steady.py", *RATES, *given)
+    assert any("(--uplink)" in text for text in near["assumptions"])
+    for options, seconds in (
+        (("--data-at", "aws:us-east-1"), size * 8 / 5e9),
+        (("--uplink", "1 Gbit/s"), size * 8 / 1e9),
+    ):
+        far = asked(project, "plan", "steady.py", *RATES, *given, *options, "--out", "plan.json")
+        assert far["totals"]["time_s"] - near["totals"]["time_s"] == pytest.approx(seconds, abs=1)
+        assert far["totals"]["time_high_s"] - near["totals"]["time_high_s"] == pytest.approx(seconds, abs=1)
+        late = far["quote"]["time_ms"]["p10"] - near["quote"]["time_ms"]["p10"]
+        assert late == pytest.approx(seconds * 1000, rel=0.1)
+        again = asked(project, "quote", "steady.py", *RATES, "--data", "load=500G", "--plan", "plan.json")
+        assert again["cost_usd_micro"] == far["quote"]["cost_usd_micro"]
+        assert again["time_ms"] == far["quote"]["time_ms"]
+
+
 def test_the_picture_of_the_front(project: Project) -> None:
     pytest.importorskip("matplotlib")
     done = project.call("plan", "steady.py", *RATES, "--plot", "front.svg")
@@ -270,6 +290,8 @@ def test_another_input_is_told_of(project: Project) -> None:
         (("plan", "training.py", *RATES, "--types", "p3.2xlrge"), "did you mean p3.2xlarge?"),
         (("plan", "training.py", *RATES, "--markets", "spot"), "may not be taken away: load, test"),
         (("plan", "training.py", *RATES, "--work", "trian=1h"), "did you mean 'train'?"),
+        (("plan", "training.py", *RATES, "--uplink", "quick"), "--uplink 'quick' is no speed of a line"),
+        (("plan", "training.py", *RATES, "--uplink", "0 Mbit/s"), "--uplink '0 Mbit/s'"),
         (("plan", "training.py"), "rates is missing"),
         (("quote", "training.py", *RATES, "--on", "simulatd"), "did you mean simulated?"),
         (("quote", "training.py", *RATES, "--plan", "none.json"), "none.json cannot be read"),

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     "--data-at", metavar="CLOUD:REGION", help="Where the inputs of the first steps lie. Default: on your own machine."
 )
 @click.option(
+    "--uplink", metavar="SPEED", help="How fast data goes from your own machines to a cloud and back: '200 Mbit/s'."
+)
+@click.option(
     "--constraints",
     type=click.Path(dir_okay=False, path_type=Path),
     help="What it must keep to, as `skylift advise --constraints` writes it.",
@@ -78,6 +81,7 @@ def plan(
     types: tuple[str, ...],
     backends: tuple[str, ...],
     data_at: str | None,
+    uplink: str | None,
     constraints: Path | None,
     out: Path | None,
     plot: Path | None,
@@ -119,6 +123,7 @@ def plan(
             types=types,
             backends=asked.backends,
             data_at=data_at,
+            uplink=uplink,
             region=runtime.config.backends.simulated.region,
         )
         found = planned(subject, project, order)
@@ -198,9 +203,14 @@ def _print(found: Planned, result: Plan, *, explain: bool) -> None:
         click.echo(f"\n{one.step}: {where(one.priced)}")
         for part in one.priced.parts:
             click.echo(f"  {usd(float(part.amount))}  {part.what}: {part.formula}")
-    for moved in result.moves:
-        if moved.cost:
-            click.echo(f"  {usd(float(moved.cost))}  {moved.source} to {moved.target}: {moved.formula}")
+    listed(
+        "moved:",
+        tuple(
+            f"{usd(float(moved.cost))}  {moved.source} to {moved.target}: {moved.formula}"
+            for moved in result.moves
+            if moved.cost or moved.time_s
+        ),
+    )
     _print_explanation(result)
     quote = found.quote
     if quote is not None and quote.cost.high is not None:
@@ -298,7 +308,13 @@ def document(found: Planned, result: Plan) -> dict[str, Any]:
             for one in result.choices
         ],
         "moves": [
-            {"from": move.source, "to": move.target, "usd_micro": round(float(move.cost), 3), "formula": move.formula}
+            {
+                "from": move.source,
+                "to": move.target,
+                "usd_micro": round(float(move.cost), 3),
+                "time_s": move.time_s,
+                "formula": move.formula,
+            }
             for move in result.moves
         ],
         "runners_up": [

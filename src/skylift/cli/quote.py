@@ -84,7 +84,7 @@ def _of_plan(subject: Subject, project: Project, path: Path, places: tuple[str, 
         raise PlanInvalid(f"--plan {path} and --on {places[0]} both say where steps go", hint="leave one of them out")
     file = read_plan(path)
     check_version(file, subject.pipeline, version_of(subject.definition, subject.machines, subject.tasks), str(path))
-    return quote_of_plan(subject, project, file.steps)
+    return quote_of_plan(subject, project, file.steps, file.whole)
 
 
 def print_quote(found: Quote, *, explain: bool) -> None:

@@ -176,10 +176,12 @@ def priced(one: Bid, load: Load, backend: str, slots: int | None, confidence: fl
     slowest = one.run.slowest(at_once) / one.run.mean if one.run.mean else 1.0
     alone = one.startup_mean_ms + one.waiting_ms + one.run_ms * slowest
     time_ms = load.rounds * waves * alone
-    parts = tuple(
-        Part(what=part.what, amount=part.amount * count, formula=_times(part.formula, load.attempts))
-        for part in one.parts
-    )
+    parts = one.parts
+    if load.attempts != 1:
+        parts = tuple(
+            Part(what=part.what, amount=part.amount * count, formula=_times(part.formula, load.attempts))
+            for part in one.parts
+        )
     high_cost, high_time = None, None
     if confidence is not None:
         high_cost, high_time = _high(one, load, waves, at_once, confidence)
@@ -246,12 +248,12 @@ def _part(what: str, amount: Fraction, formula: str) -> Part:
 
 
 def _times(formula: str, count: float) -> str:
-    return formula if count == 1 else f"{formula}, x {count:g}"
+    return f"{formula}, x {count:g}"
 
 
 def _exact(number: float) -> Fraction:
-    """As it is written."""
-    return Fraction(str(round(number, 6)))
+    """To a millionth."""
+    return Fraction(round(number * 1_000_000), 1_000_000)
 
 
 def _usd(micro: Fraction) -> str:

@@ -15,12 +15,14 @@ from skylift.placement.model import (
     Edge,
     Explanation,
     Limits,
+    Offers,
     Plan,
     Priced,
     RunnerUp,
     Shadow,
     Step,
     Table,
+    Way,
 )
 from skylift.placement.optimise import dollars, duration, high_of, moved, rows_of, time_of, totals_of, without
 from skylift.placement.problem import MICRO_S, Problem, micros, problem_of
@@ -67,31 +69,44 @@ def runners_up(
     """Of each step the best offer that the plan could have instead, and where there is one that would be better if it
     kept the limits, that too."""
     problem = problem or problem_of(steps, plan.limits, edges)
-    around = _Around(plan, problem, edges)
+    around, shelf = _Around(plan, problem, edges), _Shelf(plan.limits)
     found: list[RunnerUp] = []
     for number, step in enumerate(steps):
         others = [
             other
-            for row in _candidates(step, problem, number, plan.limits)
+            for row in sorted({*shelf.rows(step), *(option.row for option in problem.options[number])})
             if (other := around.instead(number, step.offers[row])) is not None
         ]
         found += _best_of(plan, step, others, around)
     return found
 
 
-def _candidates(step: Step, problem: Problem, number: int, limits: Limits) -> list[int]:
-    """Rows worth a look: those that no other beats, and the cheapest and quickest of the others."""
-    offers = step.offers
-    if isinstance(offers, Table):
-        ways, cost, time = offers.ways, offers.cost, offers.time_s
-        rows = [row for row in range(len(offers)) if allowed(ways[row], limits)]
-        cheapest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (int(cost[row]), float(time[row]), row))
-        quickest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (float(time[row]), int(cost[row]), row))
-    else:
-        rows = [row for row, priced in enumerate(offers) if allowed(priced.offer, limits)]
-        cheapest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (offers[row].cost, offers[row].time_s, row))
-        quickest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (offers[row].time_s, offers[row].cost, row))
-    return sorted({*cheapest, *quickest, *(option.row for option in problem.options[number])})
+class _Shelf:
+    """Of the offers of a step those worth a look: the cheapest and the quickest. Steps may share their offers."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._known: dict[int, list[int]] = {}
+
+    def rows(self, step: Step) -> list[int]:
+        offers = step.offers
+        if id(offers) not in self._known:
+            self._known[id(offers)] = self._ends(offers)
+        return self._known[id(offers)]
+
+    def _ends(self, offers: Offers) -> list[int]:
+        if isinstance(offers, Table):
+            ways: Sequence[Way] = offers.ways
+            amounts: list[tuple[float, float]] = [
+                (int(cost), float(time)) for cost, time in zip(offers.cost, offers.time_s, strict=True)
+            ]
+        else:
+            ways = [priced.offer for priced in offers]
+            amounts = [(float(priced.cost), priced.time_s) for priced in offers]
+        rows = [row for row, way in enumerate(ways) if allowed(way, self._limits)]
+        cheapest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (*amounts[row], row))
+        quickest = heapq.nsmallest(LOOKED_AT, rows, key=lambda row: (*amounts[row][::-1], row))
+        return sorted({*cheapest, *quickest})
 
 
 def _best_of(plan: Plan, step: Step, others: Iterable[_Other], around: _Around) -> list[RunnerUp]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from time import monotonic
 
 from skylift.errors import SetupError
+from skylift.placement.deadlines import Deadlines
+from skylift.placement.highs import solver
 from skylift.placement.model import Edge, Front, Limits, Point, Step
 from skylift.placement.optimise import moved, rows_of, totals_of, without
 from skylift.placement.problem import Option, Problem, Worth, problem_of, worth
 from skylift.placement.search import SECONDS, best
-from skylift.placement.sweep import sweep
+from skylift.placement.sweep import MOST_STEPS, sweep
 
 DEADLINES = 12
 """Tried between the cheapest plan and the quickest where not all points can be listed."""
@@ -68,17 +71,8 @@ def _sampled(
         return Front(points=(), whole=True, says="no choice of sites has a price for all its transfers")
     slow, fast = worth(problem, ends[0]), worth(problem, ends[1])
     assert slow is not None and fast is not None
-    found = [(slow, ends[0], 0.0)]
-    for number in range(1, deadlines - 1):
-        deadline = slow.time - (slow.time - fast.time) * number // (deadlines - 1)
-        try:
-            one = best(problem.with_limits(deadline, None), "cost", seconds)
-        except SetupError:  # not in the time: one point less
-            continue
-        total = None if one.chosen is None else worth(problem, one.chosen)
-        if one.chosen is not None and total is not None:
-            found.append((total, one.chosen, _gap(total, one.bound)))
-    found.append((fast, ends[1], 0.0))
+    between = [slow.time - (slow.time - fast.time) * number // (deadlines - 1) for number in range(1, deadlines - 1)]
+    found = [(slow, ends[0], 0.0), *_between(problem, between, slow.time, seconds), (fast, ends[1], 0.0)]
     kept = _unbeaten(found)
     largest = max(gap for _, _, gap in kept)
     exact = "each exact" if largest == 0 else f"each at most {largest:.2%} dearer than the best of its time"
@@ -87,6 +81,48 @@ def _sampled(
         whole=False,
         says=f"{len(kept)} points of the front, from {deadlines} deadlines, {exact}; there are others between them",
     )
+
+
+def _between(
+    problem: Problem, deadlines: Sequence[int], slowest: int, seconds: float
+) -> list[tuple[Worth, list[Option], float]]:
+    """The cheapest by each; where none is found in the time, there is one point less."""
+    found = []
+    for chosen, bound in _rounded(problem, deadlines, slowest, seconds) or _solved(problem, deadlines, seconds):
+        total = worth(problem, chosen)
+        if total is not None:
+            found.append((total, chosen, _gap(total, bound)))
+    return found
+
+
+def _rounded(
+    problem: Problem, deadlines: Sequence[int], slowest: int, seconds: float
+) -> list[tuple[list[Option], float]]:
+    """Of large graphs: what is rounded from a relaxation is hardly dearer than it, and takes a tenth of the time that
+    a search would be given."""
+    if problem.links or len(problem.graph) <= MOST_STEPS:
+        return []
+    highspy, np = solver()
+    by = Deadlines(problem, slowest, highspy, np, monotonic() + seconds * len(deadlines))
+    found = []
+    for deadline in deadlines:
+        asked = by.asked(deadline)
+        chosen = None if asked is None else by.whole()
+        if asked is not None and chosen is not None:
+            found.append((chosen, asked[0] * (1 - 1e-7)))
+    return found
+
+
+def _solved(problem: Problem, deadlines: Sequence[int], seconds: float) -> list[tuple[list[Option], float]]:
+    found = []
+    for deadline in deadlines:
+        try:
+            one = best(problem.with_limits(deadline, None), "cost", seconds)
+        except SetupError:
+            continue
+        if one.chosen is not None:
+            found.append((one.chosen, one.bound))
+    return found
 
 
 def _gap(total: Worth, bound: float) -> float:

@@ -24,7 +24,7 @@ from skylift.placement.within_budget import least_time
 
 def solve(problem: Problem, aim: Literal["cost", "time"], seconds: float, hint: list[Option] | None = None) -> Solved:
     """The best plan, or the best one found in so many seconds."""
-    highspy, np = _solver()
+    highspy, np = solver()
     until = time.monotonic() + seconds
     within = _within_reach(problem)
     if within.empty():
@@ -52,7 +52,7 @@ def solve(problem: Problem, aim: Literal["cost", "time"], seconds: float, hint: 
     return program.searched(problem, best, relaxed.bound, until)
 
 
-def _solver() -> tuple[Any, Any]:
+def solver() -> tuple[Any, Any]:
     try:
         import highspy
         import numpy

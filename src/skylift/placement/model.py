@@ -70,6 +70,8 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     amount: Fraction
     formula: str
     """In words and figures: `0.0416 USD/h x 120 s`."""
+    time_s: float = 0.0
+    """What it adds to the time of the step, where that is told apart: of a transfer."""
 
 
 class Priced(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,9 +12,9 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from skylift.placement.problem import Option, Problem, keeps, worth
-from skylift.placement.program import Program, Relaxed
-from skylift.placement.rounding import followed, improved
+from skylift.placement.deadlines import Deadlines
+from skylift.placement.problem import Option, Problem, worth
+from skylift.placement.program import Relaxed
 
 NEWTON = 30
 """Deadlines at most on the way to the least one."""
@@ -48,7 +48,7 @@ class _Descent:
         assert problem.budget is not None
         self.problem, self.until, self.budget = problem, until, problem.budget
         order = [sorted(range(len(own)), key=lambda one: (own[one].high, own[one].time)) for own in problem.options]
-        self.priced = problem.restricted(
+        priced = problem.restricted(
             [
                 [own[one]._replace(cost=own[one].high) for one in by_high]
                 for own, by_high in zip(problem.options, order, strict=True)
@@ -58,32 +58,21 @@ class _Descent:
         first = np.cumsum([0, *(len(own) for own in problem.options)])
         self.place = np.argsort(np.concatenate([at + np.array(o) for at, o in zip(first, order, strict=False)]))
         """Of each offer of the problem, where it stands in the order of what the budget counts."""
-        self.program = Program(self.priced.with_limits(slowest, None), "cost", highspy, np, None)
-        self.solver = self.program.opened()
-        self.deadline = 0.0
-        self.slope = 0.0
-        self.values: Any = None
-
-    def _asked(self, deadline: float) -> tuple[float, Relaxed] | None:
-        cost, slope, found = self.program.at_deadline(self.solver, deadline, self.until - time.monotonic())
-        if found is None:
-            return None
-        self.deadline, self.slope, self.values = deadline, slope, found.values
-        return cost, found
+        self.by = Deadlines(priced, slowest, highspy, np, until)
 
     def newton(self, deadline: float) -> Relaxed | None:
         """At the least deadline an offer of reduced cost r, with money worth s per unit of time, makes a plan later by
         r / s."""
         for _ in range(NEWTON):
-            asked = self._asked(deadline)
-            if asked is None or self.slope >= 0:
+            asked = self.by.asked(deadline)
+            if asked is None or self.by.slope >= 0:
                 return None
             cost, found = asked
             if cost <= self.budget * (1 + 1e-9):
-                late = max(cost - self.budget, 0.0) / -self.slope
-                values, reduced = found.values[self.place], found.reduced[self.place] / -self.slope
+                late = max(cost - self.budget, 0.0) / -self.by.slope
+                values, reduced = found.values[self.place], found.reduced[self.place] / -self.by.slope
                 return Relaxed(values, reduced, (deadline - late) * (1 - 1e-8), False)
-            deadline += (cost - self.budget) / -self.slope
+            deadline += (cost - self.budget) / -self.by.slope
         return None
 
     def plan(self) -> list[Option] | None:
@@ -91,36 +80,26 @@ class _Descent:
         found: list[list[Option]] = []
         low = high = None
         for _ in range(TRIED):
-            tried = self._whole()
+            tried = self.by.whole()
             if tried is None:
                 break
             over = sum(option.cost for option in tried) - self.budget
             if over <= 0:
                 found.append([own[option.row] for own, option in zip(self.own, tried, strict=True)])
-                high = (self.deadline, over)
+                high = (self.by.deadline, over)
             else:
-                low = (self.deadline, over)
+                low = (self.by.deadline, over)
             deadline = self._next(low, high)
-            if deadline is None or time.monotonic() > self.until or self._asked(deadline) is None:
+            if deadline is None or time.monotonic() > self.until or self.by.asked(deadline) is None:
                 break
         kept = [(total.time, total.cost, one) for one in found if (total := worth(self.problem, one)) is not None]
         return min(kept)[2] if kept else None
-
-    def _whole(self) -> list[Option] | None:
-        """The cheapest that rounding gives by the deadline."""
-        within = self.priced.with_limits(int(self.deadline), None)
-        chosen = followed(within, self.values)
-        if chosen is None:
-            return None
-        plans = [chosen, improved(within, chosen)]
-        good = [one for one in plans if (total := worth(within, one)) is not None and keeps(within, total)]
-        return min(good, key=lambda one: sum(option.cost for option in one), default=None)
 
     def _next(self, low: tuple[float, int] | None, high: tuple[float, int] | None) -> float | None:
         """Between one that was too dear and one that was not; beyond the last where all were too dear."""
         if high is None:
             assert low is not None
-            return None if self.slope >= 0 else self.deadline + 1.2 * low[1] / -self.slope
+            return None if self.by.slope >= 0 else self.by.deadline + 1.2 * low[1] / -self.by.slope
         if low is None:
             return None  # the least there is
         if high[0] - low[0] <= NEAR * high[0]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Mapping
+from fractions import Fraction
 from random import Random
 from typing import Literal
 
@@ -19,15 +20,27 @@ from skylift.placement.estimate import Bid
 from skylift.placement.interruptions import Timeline
 from skylift.placement.interruptions import play as lived
 from skylift.pricing.places import HOUR_MS
-from skylift.quoting.tree import Beside, Either, Leaf, Loop, Many, Pause, Sequence, Times, Tree
+from skylift.quoting.tree import Beside, Either, Leaf, Loop, Many, Pause, Sequence, Times, Tree, nodes
 
 PLAYED = 300
 """Runs: the tenth and ninetieth percentile are then known to a few percent."""
+FEWER = 100
+"""Of long pipelines, of which the total varies less the more steps there are."""
+LONG = 300
+"""Steps of a long one."""
 APART = 48
 """Attempts of a Map that are drawn by themselves; of more, those stand for all."""
 LISTED = 5_000
 """Attempts that wait for a free place one by one; of more, all are taken to be equally long."""
 Lean = Literal["low", "high"]
+
+
+class Haulage(msgspec.Struct, frozen=True, kw_only=True):
+    """What moving all that a step reads costs and takes."""
+
+    cost: Fraction
+    ms: float
+    formula: str = ""
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,12 +52,20 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     """Cost of each step."""
 
 
-def play(tree: Tree, bids: Mapping[str, Bid], slots: Mapping[str, int], lean: Lean, seed: int = 0) -> Played:
+def play(
+    tree: Tree,
+    bids: Mapping[str, Bid],
+    slots: Mapping[str, int],
+    lean: Lean,
+    seed: int = 0,
+    moved: Mapping[str, Haulage] | None = None,
+) -> Played:
     """Steps without a bid take no time and cost nothing: whoever asks says so."""
     costs, times = [], []
     steps: dict[str, list[float]] = {step: [] for step in bids}
-    for number in range(PLAYED):
-        table = _Table(bids, slots, lean, Random(f"{seed}/{number}"))
+    rates = {step: (float(one.hour), float(one.fee)) for step, one in bids.items()}
+    for number in range(FEWER if len(bids) > LONG else PLAYED):
+        table = _Table(bids, rates, moved or {}, slots, lean, Random(f"{seed}/{number}"))
         times.append(table.ms(tree))
         costs.append(sum(table.cost.values()))
         for step, found in steps.items():
@@ -56,16 +77,36 @@ def play(tree: Tree, bids: Mapping[str, Bid], slots: Mapping[str, int], lean: Le
     )
 
 
+def leans(tree: Tree) -> bool:
+    """Whether there is a branch of which nobody knows the chances: else both ends of a range are of the same runs."""
+    return any(isinstance(node, Either) and not node.known for node in nodes(tree))
+
+
 def percentile(values: tuple[float, ...], share: float) -> float:
     """Of sorted values, the nearest rank."""
     return values[min(len(values) - 1, max(0, math.ceil(share * len(values)) - 1))] if values else 0.0
 
 
+_Rates = Mapping[str, tuple[float, float]]
+"""By step, the price of an hour and the fee."""
+
+
 class _Table:
     """One played run."""
 
-    def __init__(self, bids: Mapping[str, Bid], slots: Mapping[str, int], lean: Lean, random: Random) -> None:
+    def __init__(
+        self,
+        bids: Mapping[str, Bid],
+        rates: _Rates,
+        moved: Mapping[str, Haulage],
+        slots: Mapping[str, int],
+        lean: Lean,
+        random: Random,
+    ) -> None:
         self._bids = bids
+        self._rates = rates
+        self._moved = dict(moved)
+        """What is still to be moved: all that a step reads is, before it begins."""
         self._slots = slots
         self._lean = lean
         self._random = random
@@ -106,12 +147,12 @@ class _Table:
             return self.ms(self._random.choices(tree.options, chances)[0].tree)
         tried = []
         for option in tree.options:
-            before = dict(self.cost)
+            before, moved = dict(self.cost), dict(self._moved)
             took = self.ms(option.tree)
-            tried.append((sum(self.cost.values()), took, self.cost))
-            self.cost = before
+            tried.append((sum(self.cost.values()), took, self.cost, self._moved))
+            self.cost, self._moved = before, moved
         best = (min if self._lean == "low" else max)(tried, key=lambda one: one[:2])
-        self.cost = best[2]
+        self.cost, self._moved = best[2:]
         return best[1]
 
     def _many(self, tree: Many) -> float:
@@ -152,25 +193,29 @@ class _Table:
             more, again = self._delivered(step, bid, work)
             took, cost = took + more, cost + again
         self.cost[step] = self.cost.get(step, 0.0) + cost * self._weight
+        haulage = self._moved.pop(step, None)
+        if haulage is not None:
+            self.cost[step] += float(haulage.cost)
+            took += haulage.ms
         return took
 
     def _delivered(self, step: str, bid: Bid, work_ms: float) -> tuple[float, float]:
         market = bid.around.market if bid.place.market == "spot" else None
         if market is None or market.never:
             startup = self._random.uniform(*bid.startup_ms)
-            return startup + work_ms, _charge(bid, startup, work_ms)
+            return startup + work_ms, _charge(bid, self._rates[step], startup, work_ms)
         timeline = self._timelines.get(step) or Timeline(market, self._random)
         if self._shared:
             self._timelines[step] = timeline
         run = lived(timeline, bid.startup_ms, work_ms, bid.around.checkpoint_ms, self._random)
-        return run.took_ms, sum(_charge(bid, *machine) for machine in run.machines)
+        return run.took_ms, sum(_charge(bid, self._rates[step], *machine) for machine in run.machines)
 
 
-def _charge(bid: Bid, startup_ms: float, work_ms: float) -> float:
-    rule = bid.rule
+def _charge(bid: Bid, rate: tuple[float, float], startup_ms: float, work_ms: float) -> float:
+    rule, (hour, fee) = bid.rule, rate
     time = work_ms + (startup_ms if rule.bills_startup else 0.0)
     billed = max(float(rule.minimum_ms), math.ceil(time / rule.increment_ms) * rule.increment_ms)
-    return float(bid.hour) * billed / HOUR_MS + float(bid.fee)
+    return hour * billed / HOUR_MS + fee
 
 
 def _scheduled(times: list[float], at_once: int) -> float:

@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
+from skylift.advice.amounts import Speed
 from skylift.errors import AuthorError
 from skylift.placement.candidates import SERVICES, Wanted, matching, unmatched
 from skylift.placement.model import Limits, Site
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.names import nearest
 from skylift.pricing.places import MICRO
-from skylift.quoting.planning import Order
+from skylift.quoting.desk import Order
 from skylift.quoting.quote import SIMULATED
 from skylift.units import parse_duration_ms, parse_usd
 
@@ -51,6 +52,7 @@ def order_of(
     types: Sequence[str] = (),
     backends: Sequence[str] = (),
     data_at: str | None = None,
+    uplink: str | None = None,
     region: str = DEFAULT_REGION,
 ) -> Order:
     """`region` is where it buys unless `regions` says otherwise. Raises OrderInvalid, or InvalidAmount."""
@@ -76,6 +78,7 @@ def order_of(
         wanted=wanted,
         backends=backends,
         data_at=None if data_at is None else _site(data_at, catalogue),
+        uplink=None if uplink is None else _speed(uplink),
     )
 
 
@@ -135,6 +138,17 @@ def _site(text: str, catalogue: Catalogue) -> Site:
     _named("--data-at", [cloud], catalogue.clouds)
     _named("--data-at", [region], catalogue.regions(cloud))
     return Site(cloud, region)
+
+
+def _speed(text: str) -> float:
+    """Bits a second."""
+    try:
+        speed = float(Speed.parse(text).value)
+    except ValueError as problem:
+        raise OrderInvalid(f"--uplink {problem}", hint='write --uplink "200 Mbit/s"') from None
+    if speed <= 0:
+        raise OrderInvalid(f"--uplink {text!r}: nothing would ever arrive", hint='write --uplink "200 Mbit/s"')
+    return speed
 
 
 def _no_objective(objective: str) -> Any:

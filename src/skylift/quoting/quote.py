@@ -6,7 +6,7 @@ played by chance. What nobody knows is asked for, and until then the total is "a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import msgspec
@@ -21,7 +21,7 @@ from skylift.ports.tasks import TaskSpec
 from skylift.pricing.catalogue import Rule, catalogue
 from skylift.pricing.charge import prices_of
 from skylift.pricing.places import Place
-from skylift.quoting.draws import Played, percentile, play
+from skylift.quoting.draws import Haulage, Played, leans, percentile, play
 from skylift.quoting.loads import Share
 from skylift.quoting.markets import checkpoint_of, market_of, quotas_of
 from skylift.quoting.measured import Evidence, asked_memory, evidence
@@ -95,13 +95,19 @@ def quote(subject: Subject, project: Project, attributes: Mapping[str, str]) -> 
     return quoted(subject.pipeline, prepared, where)
 
 
-def quoted(pipeline: str, prepared: Prepared, where: Mapping[str, Placed]) -> Quote:
-    """Of a run whose steps are placed."""
+def quoted(
+    pipeline: str, prepared: Prepared, where: Mapping[str, Placed], moved: Mapping[str, Haulage] | None = None
+) -> Quote:
+    """Of a run whose steps are placed; `moved` is what getting to each what it reads takes, None where that is not
+    looked at."""
     bids = {step: one.bid for step, one in where.items() if one.bid is not None}
     slots = {step: one.slots for step, one in where.items() if one.slots is not None}
-    low, high = (play(prepared.tree, bids, slots, lean) for lean in ("low", "high"))
+    low = high = play(prepared.tree, bids, slots, "low", moved=moved)
+    if leans(prepared.tree):
+        high = play(prepared.tree, bids, slots, "high", moved=moved)
     steps = tuple(
-        _step(step, prepared.steps[step], prepared.shares[step], one, low, high) for step, one in where.items()
+        _step(step, prepared.steps[step], prepared.shares[step], one, low, high, (moved or {}).get(step))
+        for step, one in where.items()
     )
     asks = tuple(dict.fromkeys([ask for one in steps for ask in one.unknown] + list(prepared.asks)))
     exact = sum((part.amount for one in steps for part in one.parts), Fraction(0))
@@ -126,12 +132,14 @@ def quoted(pipeline: str, prepared: Prepared, where: Mapping[str, Placed]) -> Qu
         ),
         at_least=at_least,
         asks=asks,
-        assumptions=_assumptions(prepared, where),
+        assumptions=_assumptions(prepared, where, moved),
         exact=exact,
     )
 
 
-def _step(step: str, kind: Kind, share: Share, one: Placed, low: Played, high: Played) -> StepQuote:
+def _step(
+    step: str, kind: Kind, share: Share, one: Placed, low: Played, high: Played, haulage: Haulage | None
+) -> StepQuote:
     attempts = Range(low=share.least, expected=None if share.open else share.attempts, high=share.most)
     bare = StepQuote(
         step=step,
@@ -152,6 +160,9 @@ def _step(step: str, kind: Kind, share: Share, one: Placed, low: Played, high: P
         return bare
     count = Fraction(str(round(share.attempts, 6)))
     run = bid.run
+    parts = tuple(msgspec.structs.replace(part, amount=part.amount * count) for part in bid.parts)
+    if haulage is not None:
+        parts = (*parts, Part(what="transfer", amount=haulage.cost, formula=haulage.formula))
     return msgspec.structs.replace(
         bare,
         place="this machine" if one.place is None else described(one.place),
@@ -159,10 +170,10 @@ def _step(step: str, kind: Kind, share: Share, one: Placed, low: Played, high: P
         startup_ms=Range(low=bid.startup_ms[0], expected=bid.startup_mean_ms, high=bid.startup_ms[1]),
         cost=Range(
             low=percentile(low.steps[step], LOW),
-            expected=None if share.open else float(bid.cost * count),
+            expected=None if share.open else float(bid.cost * count + (0 if haulage is None else haulage.cost)),
             high=None if share.most is None else percentile(high.steps[step], HIGH),
         ),
-        parts=tuple(msgspec.structs.replace(part, amount=part.amount * count) for part in bid.parts),
+        parts=parts,
         prices=_prices(one),
     )
 
@@ -306,7 +317,9 @@ def _prices(one: Placed) -> tuple[str, ...]:
     return tuple(f"{row.what}: ${row.usd.normalize():f} a {row.unit} ({row.source})" for row in rows)
 
 
-def _assumptions(prepared: Prepared, where: Mapping[str, Placed]) -> tuple[str, ...]:
+def _assumptions(
+    prepared: Prepared, where: Mapping[str, Placed], moved: Mapping[str, Haulage] | None
+) -> tuple[str, ...]:
     about: dict[str, list[str]] = {}
     for step, one in where.items():
         for note in one.notes:
@@ -316,11 +329,12 @@ def _assumptions(prepared: Prepared, where: Mapping[str, Placed]) -> tuple[str, 
             about.setdefault(text, []).append(step)
         elif one.bid is not None:
             about.setdefault(f"durations of {one.why}", []).append(step)
-    said = [f"{', '.join(steps)}: {text}" for text, steps in about.items()]
+    said = [f"{few(steps)}: {text}" for text, steps in about.items()]
     said += prepared.notes
     regions = sorted({one.place.region for one in where.values() if one.place is not None} - {"local"})
     if regions:
-        said.append(f"prices of {', '.join(regions)}; no free tier; storage and transfer are not in these amounts")
+        left_out = "storage and transfer are" if moved is None else "storage is"
+        said.append(f"prices of {', '.join(regions)}; no free tier; {left_out} not in these amounts")
     markets = {
         one.bid.around.market.why for one in where.values() if one.bid and _is_spot(one) and one.bid.around.market
     }
@@ -330,6 +344,12 @@ def _assumptions(prepared: Prepared, where: Mapping[str, Placed]) -> tuple[str, 
     if prepared.paused_ms:
         said.append(f"the pipeline itself waits {prepared.paused_ms / 1000:g} s, which no plan shortens")
     return tuple(dict.fromkeys(said))
+
+
+def few(names: Sequence[str], most: int = 8) -> str:
+    """Of a long list the first ones, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:most])} and {more} more"
 
 
 def _is_spot(one: Placed) -> bool:
