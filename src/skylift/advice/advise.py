@@ -9,6 +9,7 @@ from skylift.advice.book import Book
 from skylift.advice.curves import curves
 from skylift.advice.facts import Facts, facts, shown
 from skylift.advice.figures import Figure
+from skylift.advice.names import check_names
 from skylift.advice.open_questions import questions
 from skylift.advice.options import options, services
 from skylift.advice.places import place_of
@@ -24,8 +25,11 @@ CLOSE = 3
 
 
 def advise(project: Project, catalogue: Catalogue) -> Report:
-    """Raises ProjectInvalid for answers that contradict each other, naming both, and for a region that is unknown."""
-    book = Book(project, catalogue, place_of(project, catalogue))
+    """Raises ProjectInvalid for answers that contradict each other, naming both, and for a region, GPU or machine that
+    is unknown."""
+    place = place_of(project, catalogue)
+    check_names(project, place, catalogue)
+    book = Book(project, catalogue, place)
     figures = [*breakeven.figures(book), *transfer.figures(book)]
     known = facts(project, {one.id: one for one in figures})
     _check(known)

@@ -10,6 +10,8 @@ import re
 from fractions import Fraction
 from typing import Any, ClassVar, Self
 
+from skylift.advice.told import told
+
 _NUMBER = r"\d+(?:[ ,_]\d{3})*(?:\.\d+)?"
 
 
@@ -20,6 +22,10 @@ class Amount:
     example: ClassVar[str]
     units: ClassVar[dict[str, Fraction]]
     default_unit: ClassVar[str | None] = None
+    most: ClassVar[str]
+    """More is a slip: a key that stuck, a wrong unit."""
+    above_zero: ClassVar[bool] = False
+    """Whether nothing at all is no answer."""
 
     __slots__ = ("text", "value")
 
@@ -34,18 +40,28 @@ class Amount:
         if isinstance(given, bool) or not isinstance(given, (str, int, float)):
             raise ValueError(cls._refusal(given))
         if text.startswith("-"):
-            raise ValueError(f"{text!r} is less than nothing: {cls._wanted()}")
+            raise ValueError(f"{told(given)} is less than nothing: {cls._wanted()}")
         match = re.fullmatch(rf"({_NUMBER})\s*([^\d\s.,].*)?", text, re.IGNORECASE)
         unit = (match[2] or "").strip().lower() if match else ""
         if match is not None and not unit and cls.default_unit is not None:
             unit = cls.default_unit
         if match is None or unit not in cls.units or len(text) > 40:
             raise ValueError(cls._refusal(given))
-        return cls(text, Fraction(re.sub(r"[ ,_]", "", match[1])) * cls.units[unit])
+        value = Fraction(re.sub(r"[ ,_]", "", match[1])) * cls.units[unit]
+        if not value and cls.above_zero:
+            raise ValueError(f"{told(given)} is nothing: {cls._wanted()}, or leave it open")
+        if value > cls._most():
+            raise ValueError(f"{told(given)} is more than the {cls.most} that any project has: check number and unit")
+        return cls(text, value)
+
+    @classmethod
+    def _most(cls) -> Fraction:
+        number, _, unit = cls.most.partition(" ")
+        return Fraction(number.replace(",", "")) * cls.units[unit.lower()]
 
     @classmethod
     def _refusal(cls, given: Any) -> str:
-        return f"{given!r:.60} is no {cls.kind}: {cls._wanted()}"
+        return f"{told(given)} is no {cls.kind}: {cls._wanted()}"
 
     @classmethod
     def _wanted(cls) -> str:
@@ -69,6 +85,7 @@ class DataSize(Amount):
 
     kind = "size of data"
     example = '"2 TB" or "350 GB"'
+    most = "1,000 PB"
     units: ClassVar[dict[str, Fraction]] = {
         **{f"{prefix}b": Fraction(1000) ** power for power, prefix in enumerate(["k", "m", "g", "t", "p"], start=-2)},
         **{
@@ -86,6 +103,7 @@ class Span(Amount):
 
     kind = "length of time"
     example = '"200 ms", "4 h", "6 weeks" or "3 years"'
+    most = "100 years"
     units: ClassVar[dict[str, Fraction]] = {
         **dict.fromkeys(("ms", "millisecond", "milliseconds"), Fraction(1, 1000)),
         **dict.fromkeys(("s", "sec", "second", "seconds"), Fraction(1)),
@@ -100,11 +118,20 @@ class Span(Amount):
     __slots__ = ()
 
 
+class Lasting(Span):
+    """A length of time that is none if it is nothing: of a use, an answer, a step."""
+
+    above_zero = True
+    __slots__ = ()
+
+
 class Speed(Amount):
     """`value` is in bits a second."""
 
     kind = "speed of a line"
     example = '"1 Gbit/s" or "200 Mbit/s"'
+    most = "100 Tbit/s"
+    above_zero = True
     units: ClassVar[dict[str, Fraction]] = {
         **{
             f"{prefix}{name}": Fraction(1000) ** power
@@ -124,6 +151,7 @@ class Money(Amount):
 
     kind = "sum of money in US dollars"
     example = '"500 USD" or 12000'
+    most = "1,000,000,000,000 USD"
     units: ClassVar[dict[str, Fraction]] = dict.fromkeys(("usd", "$", "dollars", "us dollars"), Fraction(1))
     default_unit = "usd"
     __slots__ = ()
@@ -141,6 +169,8 @@ class Memory(Amount):
 
     kind = "amount of memory"
     example = '"3 GiB" or "512 MiB"'
+    most = "1,024 TiB"
+    above_zero = True
     units: ClassVar[dict[str, Fraction]] = {
         **dict.fromkeys(("mib", "mb", "m"), Fraction(1, 1024)),
         **dict.fromkeys(("gib", "gb", "g"), Fraction(1)),
@@ -149,4 +179,4 @@ class Memory(Amount):
     __slots__ = ()
 
 
-AMOUNTS: tuple[type[Amount], ...] = (DataSize, Span, Speed, Money, Memory)
+AMOUNTS: tuple[type[Amount], ...] = (DataSize, Span, Lasting, Speed, Money, Memory)

@@ -9,7 +9,9 @@ import msgspec
 
 from skylift.advice.project import Project
 from skylift.advice.reading import ProjectInvalid
+from skylift.advice.told import told
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
+from skylift.pricing.names import regions_hint
 
 _USUAL = {"aws": DEFAULT_REGION, "gcp": "us-central1", "azure": "eastus", "lambda": "us-east-1"}
 
@@ -45,8 +47,8 @@ def place_of(project: Project, catalogue: Catalogue) -> Place:
     if project.region is not None:
         if project.region not in there:
             raise ProjectInvalid(
-                f"region is {project.region!r}: no price of {cloud} is known there",
-                hint=f"known: {', '.join(one for one in there if one != '*')}",
+                f"region is {told(project.region)}: no price of {cloud} is known there",
+                hint=regions_hint(project.region, (one for one in there if one != "*")),
             )
         return Place(cloud=cloud, region=project.region, assumed=tuple(notes))
     region = _lawful(project, cloud, there)

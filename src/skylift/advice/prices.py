@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil
@@ -10,6 +9,8 @@ from typing import NamedTuple
 
 from skylift.advice.figures import Input, Lack
 from skylift.pricing.catalogue import Catalogue, MachinePrice, MachineType, Rate
+from skylift.pricing.gpus import nearest_models, same_model
+from skylift.pricing.missing import models_of
 
 _UNITS = {"1M": 1_000_000, "1k": 1_000, "10k": 10_000}
 """Of how many a rate is: `1M requests`."""
@@ -87,7 +88,7 @@ class Prices:
 
     def _machines(self, gpu: str) -> Iterator[MachineType]:
         for one in self.catalogue.machines(self.cloud).values():
-            if one.gpus and one.gpu_share == 1 and (one.gpu or "").lower() == gpu.lower():
+            if one.gpus and one.gpu_share == 1 and same_model(one.gpu, gpu):
                 yield one
 
     def _price(self, type: str, market: str, region: str | None = None) -> MachinePrice | None:
@@ -105,12 +106,17 @@ class Prices:
         return sorted(others, key=lambda one: (one.split("-")[0] != part, one))
 
     def _gpus(self, gpu: str) -> str:
-        """Models that may have been meant."""
-        known = sorted({one.gpu for one in self.catalogue.machines(self.cloud).values() if one.gpu})
-        near = difflib.get_close_matches(gpu.lower(), [one.lower() for one in known], n=1, cutoff=0.5)
-        if gpu.lower() in [one.lower() for one in known]:
+        """Models that may have been meant, or who else has it."""
+        clouds = [one for one in self.catalogue.clouds if one != self.cloud and self._has(one, gpu)]
+        if self._has(self.cloud, gpu):
             return ""
-        return f": did you mean {next(one for one in known if one.lower() == near[0])}?" if near else ""
+        near = nearest_models(gpu, models_of([self.cloud], self.catalogue))
+        if clouds:
+            return f"; {' and '.join(clouds)} {'has' if len(clouds) == 1 else 'have'} it"
+        return f": did you mean {near[0]}?" if near else ""
+
+    def _has(self, cloud: str, gpu: str) -> bool:
+        return any(same_model(one, gpu) for one in models_of([cloud], self.catalogue))
 
     def _input(self, row: Rate, name: str, unit: str) -> Input:
         each = _UNITS.get(row.unit.split(" ")[0], 1)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from skylift.advice.amounts import DataSize, Memory, Money, Span, Speed
+from skylift.advice.amounts import DataSize, Lasting, Memory, Money, Span, Speed
 
 Purpose = Literal["training", "inference", "data", "development"]
 Sensitivity = Literal["none", "personal", "hipaa", "pci", "secret", "export-controlled"]
@@ -19,10 +19,12 @@ Compliance = Literal["none", "hipaa-baa", "gdpr-dpa", "pci-dss", "soc2", "iso270
 Cloud = Literal["aws", "gcp", "azure", "lambda"]
 Text: TypeAlias = Annotated[str, Meta(max_length=2000)]
 Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=10**15)]
-Positive: TypeAlias = Annotated[int, Meta(ge=1, le=10**15)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=10**13)]
+"""Of requests a month: 4 million a second."""
+Devices: TypeAlias = Annotated[int, Meta(ge=0, le=10**6)]
+Machines: TypeAlias = Annotated[int, Meta(ge=1, le=10**6)]
 Hours: TypeAlias = Annotated[float, Meta(ge=0, le=744)]
-PerSecond: TypeAlias = Annotated[float, Meta(ge=0, le=10**9)]
+PerSecond: TypeAlias = Annotated[float, Meta(ge=0, le=10**8)]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -99,7 +101,7 @@ class Budget(Section, frozen=True, kw_only=True):
 
     per_month: Annotated[Money | None, Meta(description="How much may it cost a month?")] = None
     upfront: Annotated[Money | None, Meta(description="How much can be spent at once, on machines?")] = None
-    lasts: Annotated[Span | None, Meta(description="How long will the work go on?")] = None
+    lasts: Annotated[Lasting | None, Meta(description="How long will the work go on?")] = None
 
 
 class Hardware(Section, frozen=True, kw_only=True):
@@ -108,7 +110,7 @@ class Hardware(Section, frozen=True, kw_only=True):
     gpu: Annotated[
         Name | None, Meta(description="Which GPU does it need? `none`, or a model such as V100, A100, H100.")
     ] = None
-    gpus: Annotated[Count | None, Meta(description="How many GPUs at once?")] = None
+    gpus: Annotated[Devices | None, Meta(description="How many GPUs at once?")] = None
     machine: Annotated[
         Name | None, Meta(description="Is there a rented machine type that would do, such as p3.8xlarge?")
     ] = None
@@ -117,11 +119,11 @@ class Hardware(Section, frozen=True, kw_only=True):
     ] = None
     hours_per_month: Annotated[Hours | None, Meta(description="For how many hours a month is it busy, of 730?")] = None
     machines_at_once: Annotated[
-        Positive | None, Meta(description="How many such machines would be busy at the same time?")
+        Machines | None, Meta(description="How many such machines would be busy at the same time?")
     ] = None
-    longest_step: Annotated[Span | None, Meta(description="How long does the longest single piece of work take?")] = (
-        None
-    )
+    longest_step: Annotated[
+        Lasting | None, Meta(description="How long does the longest single piece of work take?")
+    ] = None
     checkpoints: Annotated[
         bool | None, Meta(description="Can the long work go on where it was interrupted (checkpoints)?")
     ] = None
@@ -132,7 +134,7 @@ class Hardware(Section, frozen=True, kw_only=True):
     running_per_month: Annotated[
         Money | None, Meta(description="What would it cost a month to run: power, room, hands?")
     ] = None
-    lifetime: Annotated[Span | None, Meta(description="For how long would a bought machine be used?")] = None
+    lifetime: Annotated[Lasting | None, Meta(description="For how long would a bought machine be used?")] = None
     lead_time: Annotated[Span | None, Meta(description="How long from ordering a machine until it works?")] = None
     needed_in: Annotated[Span | None, Meta(description="How soon must the work begin?")] = None
 
@@ -178,15 +180,15 @@ class Requests(Section, frozen=True, kw_only=True):
 
     per_month: Annotated[Count | None, Meta(description="How many requests a month? 0 where nothing is served.")] = None
     peak_per_second: Annotated[PerSecond | None, Meta(description="How many in the busiest second?")] = None
-    latency: Annotated[Span | None, Meta(description="Within which time must an answer come?")] = None
+    latency: Annotated[Lasting | None, Meta(description="Within which time must an answer come?")] = None
     size: Annotated[DataSize | None, Meta(description="How large is one request?")] = None
-    duration: Annotated[Span | None, Meta(description="How long does a function compute for one answer?")] = None
+    duration: Annotated[Lasting | None, Meta(description="How long does a function compute for one answer?")] = None
     memory: Annotated[Memory | None, Meta(description="How much memory does such a function need?")] = None
     instance: Annotated[
         Name | None, Meta(description="Which rented machine would serve it instead, such as c5a.large?")
     ] = None
     instance_duration: Annotated[
-        Span | None, Meta(description="How long does that machine compute for one answer?")
+        Lasting | None, Meta(description="How long does that machine compute for one answer?")
     ] = None
 
 

@@ -11,6 +11,7 @@ import msgspec
 from skylift.advice.amounts import Amount
 from skylift.advice.project import Project
 from skylift.advice.questions import near, question, questions
+from skylift.advice.told import told
 from skylift.config.fields import meant
 from skylift.errors import SetupError
 
@@ -42,7 +43,7 @@ def to_project(answers: Any, lines: dict[str, int], name: str) -> Project:
     for path in project.skipped:
         if path not in known:
             like = difflib.get_close_matches(path, known, n=1)
-            said = f"{_where(name, 'skipped', lines)}: skipped holds {path!r:.80}: there is no such question"
+            said = f"{_where(name, 'skipped', lines)}: skipped holds {told(path)}: there is no such question"
             raise ProjectInvalid(said, hint=f"did you mean {like[0]}?" if like else "write for example data.size")
     return project
 
@@ -61,7 +62,7 @@ def parsed(text: str, name: str) -> tuple[dict[str, Any], dict[str, int]]:
     _walk(root, "", lines, name, 1)
     held = _yaml().constructor.SafeConstructor().construct_document(root)
     if not isinstance(held, dict):
-        raise ProjectInvalid(f"{name}: holds {held!r:.60}, no answers", hint="begin with `project: NAME`")
+        raise ProjectInvalid(f"{name}: holds {told(held)}, no answers", hint="begin with `project: NAME`")
     return held, lines
 
 
@@ -112,7 +113,8 @@ def _walk(node: Any, path: str, lines: dict[str, int], name: str, depth: int) ->
     for key, value in node.value:
         here = key.start_mark.line + 1
         if key.tag != "tag:yaml.org,2002:str":
-            raise ProjectInvalid(f"{name}, line {here}: {_key(key)} is no name: names are text")
+            hint = "answers are not merged from elsewhere: write them out" if key.value == "<<" else _FLAT
+            raise ProjectInvalid(f"{name}, line {here}: {_key(key)} is no name: names are text", hint=hint)
         if key.value in seen:
             raise ProjectInvalid(
                 f"{name}, line {here}: {key.value!r} stands there for the second time, first in line {seen[key.value]}",
@@ -148,19 +150,18 @@ def _amount(kind: type[Any], given: Any) -> Any:
     raise NotImplementedError(kind)  # pragma: no cover - all other types are msgspec's own
 
 
-_WORDS = {
-    "array": "a list",
-    "object": "a table",
-    " | null": "",
+_EXPECTED = {
     "str": "text",
     "bool": "yes or no",
-    "Expected `int` >=": "it must be a whole number of at least",
-    "Expected `int` <=": "it must be a whole number of at most",
-    "Expected `float` >=": "it must be at least",
-    "Expected `float` <=": "it must be at most",
-    "be int": "be a whole number",
-    "be float": "be a number",
+    "array": "a list",
+    "object": "a table",
+    "int": "a whole number",
+    "float": "a number",
 }
+_GOT = {"str": "text", "array": "a list", "object": "a table"}
+"""What is worth saying beside the value itself."""
+_LIMIT = re.compile(r"Expected `(?P<kind>\w+)(?: \| null)?` (?:of length )?(?P<sign>[<>]=) (?P<limit>[\d.]+)")
+_KIND = re.compile(r"Expected `(?P<expected>\w+)(?: \| null)?`, got `(?P<got>\w+)`")
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
@@ -177,8 +178,30 @@ def _refused(problem: str, answers: Any, lines: dict[str, int], name: str) -> Pr
     if missing:
         return ProjectInvalid(f"{name}: `{missing['field']}` is missing", hint="begin with `project: NAME`")
     value = _value(answers, path)
-    text = f"{_where(name, path, lines)}: {path} is {value!r:.80}: {_plain(said)}"
-    return ProjectInvalid(text, hint=_choices(path, value))
+    text = f"{_where(name, path, lines)}: {path} is {told(value)}: {_plain(said)}"
+    return ProjectInvalid(text, hint=_number_hint(value, said) or _text_hint(value, said) or _choices(path, value))
+
+
+def _text_hint(value: Any, said: str) -> str | None:
+    """YAML takes `2024` for a number and `on` for true."""
+    scalar = isinstance(value, (bool, int, float))
+    return f'write it in quotes: "{told(value)}"' if scalar and said.startswith("Expected `str`") else None
+
+
+_NUMBER = re.compile(r"[-+]?\d[\d ,_.]*(?:[eE][-+]?\d+)?")
+
+
+def _number_hint(value: Any, said: str) -> str | None:
+    """YAML takes `1e9`, `500,000` and `"3"` for texts."""
+    if "got `str`" not in said or "array" in said or not isinstance(value, str) or not _NUMBER.fullmatch(value):
+        return None
+    return "write a number with digits and at most one point, without quotes, commas or an e: 500000"
+
+
+def placed(problem: ProjectInvalid, lines: dict[str, int], name: str) -> ProjectInvalid:
+    """A refusal of answers that can be read, with the file, and with the line of the answer that it begins with."""
+    path = problem.message.partition(" ")[0].rstrip(",")
+    return ProjectInvalid(f"{_where(name, path, lines)}: {problem.message}", hint=problem.hint)
 
 
 def _where(name: str, path: str, lines: dict[str, int]) -> str:
@@ -195,10 +218,21 @@ def _value(answers: Any, path: str) -> Any:
 
 def _plain(said: str) -> str:
     """msgspec's words in ours."""
-    said = re.sub(r"^Expected `(.*)`, got `(.*)`$", r"it must be \1, not \2", said)
-    for theirs, ours in _WORDS.items():
-        said = said.replace(theirs, ours)
-    return said.replace("Invalid enum value", "not one of the answers there are:")
+    limit, kind = _LIMIT.fullmatch(said), _KIND.fullmatch(said)
+    if limit is not None:
+        return _limit(limit["kind"], limit["sign"], limit["limit"].removesuffix(".0"))
+    if kind is not None:
+        but = f", not {_GOT[kind['got']]}" if kind["got"] in _GOT else ""
+        return f"it must be {_EXPECTED.get(kind['expected'], kind['expected'])}{but}"
+    return "not one of the answers there are" if said.startswith("Invalid enum value") else said
+
+
+def _limit(kind: str, sign: str, limit: str) -> str:
+    if kind == "str":
+        return "it must not be empty" if sign == ">=" else f"it must have at most {limit} characters"
+    way = "at least" if sign == ">=" else "at most"
+    number = f"{int(limit):,}" if limit.isdecimal() else limit
+    return f"it must be {'a whole number of ' if kind == 'int' else ''}{way} {number}"
 
 
 def _choices(path: str, value: Any) -> str | None:

@@ -41,7 +41,7 @@ def advise(
     """
     from skylift.advice.advise import advise as give
     from skylift.advice.constraints import write
-    from skylift.advice.reading import ProjectInvalid, read_project
+    from skylift.advice.reading import ProjectInvalid, parsed, placed, to_project
     from skylift.pricing.catalogue import catalogue
 
     chosen = _format(format_, out, as_json)
@@ -51,11 +51,12 @@ def advise(
         from skylift.cli.questionnaire import ask
 
         project = ask(save or Path(ANSWERS), again=again)
-    answers = read_project(_text(project), str(project))
+    answers, lines = parsed(_text(project), str(project))
+    found = to_project(answers, lines, str(project))
     try:
-        report = give(answers, catalogue())
-    except ProjectInvalid as problem:  # of answers that are right one by one
-        raise ProjectInvalid(f"{project}: {problem}", hint=problem.hint) from None
+        report = give(found, catalogue())
+    except ProjectInvalid as problem:  # of answers that can be read one by one
+        raise placed(problem, lines, str(project)) from None
     if constraints is not None:
         constraints.write_text(write(report.constraints), encoding="utf-8")
     _show(report, chosen, out)

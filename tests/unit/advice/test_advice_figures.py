@@ -166,7 +166,8 @@ def test_machines_for_gpus_are_the_cheapest_that_have_them() -> None:
         ({"data.size": "1 TB", "cloud": "lambda"}, "egress-all", "no price of transfer internet of lambda"),
         ({"cloud": "lambda"}, "ephemeral-month", "no small machine of lambda"),
         ({}, "transfer-time", "not answered: data.size, networking.speed"),
-        ({"data.size": "1 TB", "networking.speed": "0 Mbit/s"}, "transfer-time", "nothing to divide by"),
+        ({**BOUGHT, "hardware.hours_per_month": 0}, "buying-share", "nothing to divide by"),
+        ({"hardware.gpu": "a6000", "hardware.gpus": 1}, "persistent-month", "lambda has it"),
     ],
 )
 def test_what_is_lacking_is_said(given: dict[str, Any], id: str, says: str) -> None:
@@ -261,7 +262,10 @@ def test_numbers_are_shown_with_the_digits_that_count(number: str, unit: str, sh
 def test_a_region_without_prices_is_refused() -> None:
     with pytest.raises(ProjectInvalid, match="region is 'moon-1'") as refused:
         figures({"region": "moon-1"})
-    assert "us-east-1" in str(refused.value.hint)
+    assert "us-* (6)" in str(refused.value.hint)
+    with pytest.raises(ProjectInvalid) as refused:
+        figures({"region": "US-EAST-1"})
+    assert "did you mean us-east-1" in str(refused.value.hint)
 
 
 def test_prices_are_looked_up_where_the_data_may_lie() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from fractions import Fraction
 from pathlib import Path
@@ -40,7 +41,39 @@ def test_answers_keep_what_was_written() -> None:
         ("project: a\nhardwar: {}", "x.yaml, line 2: there is no question hardwar", "did you mean hardware?"),
         ("project: a\ndata:\n  size: -3 GB", "line 3: data.size is '-3 GB': '-3 GB' is less than nothing", "2 TB"),
         ("project: a\ndata:\n  size: 3 parsec", "line 3: data.size is '3 parsec'", "2 TB"),
-        ("project: a\ndata:\n  size: yes", "line 3: data.size is True", "2 TB"),
+        ("project: a\ndata:\n  size: yes", "line 3: data.size is true: true is no size", "2 TB"),
+        (
+            "project: a\ndata:\n  size: [1 GB, null]",
+            "line 3: data.size is [1 GB, null]: [1 GB, null] is no size",
+            "2 TB",
+        ),
+        ("project: a\ndata:\n  size: {a: yes}", "line 3: data.size is {a: true}: {a: true} is no size", "2 TB"),
+        ("project: a\ndata:\n  size: !!binary aGVsbG8=", "data.size is binary data: binary data is no size", "2 TB"),
+        ("project: a\ndata: !!set {a, b}", "data is a set of 2: it must be a table", None),
+        ("project: a\ndata: {size: 1001 PB}", "is more than the 1,000 PB that any project has", "2 TB"),
+        ("project: a\nnetworking: {speed: 0 Mbit/s}", "'0 Mbit/s' is nothing: write for example", "1 Gbit/s"),
+        ("project: a\nnetworking: {speed: 101 Tbit/s}", "is more than the 100 Tbit/s", "1 Gbit/s"),
+        ("project: a\nrequests: {latency: 0 s}", "requests.latency is '0 s': '0 s' is nothing", "200 ms"),
+        ("project: a\nrequests: {memory: 0 GiB}", "'0 GiB' is nothing", "512 MiB"),
+        ("project: a\nrequests: {memory: 1025 TiB}", "is more than the 1,024 TiB", "512 MiB"),
+        ("project: a\nrequests: {duration: 101 years}", "is more than the 100 years", "200 ms"),
+        ("project: a\nbudget: {per_month: 9999999999999}", "is more than the 1,000,000,000,000 USD", "500 USD"),
+        (
+            "project: a\nrequests: {per_month: 10000000000001}",
+            "it must be a whole number of at most 10,000,000",
+            "whole",
+        ),
+        ("project: a\nhardware: {gpus: 1000001}", "it must be a whole number of at most 1,000,000", "whole number"),
+        ("project: a\nrequests: {per_month: 1e9}", "requests.per_month is '1e9'", "without quotes, commas or an e"),
+        ("project: a\nrequests: {per_month: '500,000'}", "it must be a whole number, not text", "without quotes"),
+        ("project: a\nhardware: {hours_per_month: .inf}", "is .inf: it must be at most 744", "number"),
+        ("project: null", "project is nothing: it must be text", "text"),
+        ("project: [a, true]", "project is [a, true]: it must be text, not a list", "text"),
+        ("project: true", "project is true: it must be text", 'write it in quotes: "true"'),
+        ("project: a\npurpose: [training, null]", "purpose[1] is [training, null]: it must be text", "training"),
+        ("project: a\ncloud: AWS", "cloud is 'AWS': not one of the answers there are", "did you mean aws?"),
+        ("true", "x.yaml: holds true, no answers", "begin with"),
+        ("project: a\ndata: {<<: {size: 1 GB}}", "line 2: '<<' is no name", "write them out"),
         ("project: a\ndata: {sensitivity: [hippa]}", "line 2: data.sensitivity", "did you mean hipaa?"),
         ("project: a\ndata: {sensitivity: hipaa}", "it must be a list, not text", "some of none, personal"),
         ("project: a\norganisation: {cloud: forbiden}", "organisation.cloud is 'forbiden'", "did you mean forbidden?"),
@@ -55,10 +88,11 @@ def test_answers_keep_what_was_written() -> None:
         ("project: a\nhardware: {hours_per_month: -1}", "it must be at least 0", "number"),
         ("project: a\nhardware: {hours_per_month: 900}", "it must be at most 744", "number"),
         ("project: a\nrequests: {per_month: 3 M}", "requests.per_month is '3 M'", "whole number"),
-        ("project: a\nsecurity: {cleared: 3}", "it must be yes or no, not int", "yes or no"),
+        ("project: a\nsecurity: {cleared: 3}", "security.cleared is 3: it must be yes or no", "yes or no"),
         ("project: a\ndata: 3", "line 2: data is 3: it must be a table", None),
-        ("project: ''", "project is ''", "text"),
-        ("project: 2", "it must be text, not int", "text"),
+        ("project: ''", "project is '': it must not be empty", "text"),
+        (f"project: {'a' * 201}", "it must have at most 200 characters", "text"),
+        ("project: 2", "project is 2: it must be text", 'write it in quotes: "2"'),
         ("data: {}", "x.yaml: `project` is missing", "begin with"),
         ("", "x.yaml: `project` is missing", "begin with"),
         ("[1, 2]", "x.yaml: holds [1, 2], no answers", "begin with"),
@@ -82,6 +116,7 @@ def test_what_cannot_be_read_says_where_and_what_was_meant(text: str, says: str,
         read_project(text, "x.yaml")
     assert says in refused.value.message
     assert len(refused.value.message) < 400
+    assert not re.search(r"\b(None|True|False|int|float|(?<!\.)nan|NoneType)\b|\b[bu]'|Expected", refused.value.message)
     assert refused.value.code == "PROJECT"
     assert hint is None or hint in str(refused.value.hint)
 
@@ -258,6 +293,13 @@ def test_what_yaml_can_make_nothing_of_is_refused_where_it_stands(written: str, 
     with pytest.raises(ProjectInvalid) as problem:
         read_project(text, "a.yaml")
     assert "a.yaml, line 3" in str(problem.value) and said in str(problem.value) and problem.value.hint
+
+
+def test_what_is_lacking_altogether_is_not_nothing() -> None:
+    assert (
+        read_project("project: a\ndata: {size: 0 GB}\nreliability: {recovery_time: 0 s}", "a.yaml").data.size
+        is not None
+    )
 
 
 def test_a_date_is_a_text() -> None:

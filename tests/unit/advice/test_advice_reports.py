@@ -171,8 +171,8 @@ def hostile() -> Report:
             "project": HOSTILE,
             "description": HOSTILE,
             "purpose": ["inference"],
-            "hardware": {"gpu": HOSTILE, "gpus": 1, "owned": "none", "machine": HOSTILE},
-            "requests": {"instance": HOSTILE, "instance_duration": "3 s", "latency": "1 s"},
+            "hardware": {"gpu": "V100", "gpus": 1, "owned": "none"},
+            "requests": {"instance": "c5a.large", "instance_duration": "3 s", "latency": "1 s"},
         }
     )
     return advise(read_project(text, "x.json"), catalogue())

@@ -98,7 +98,30 @@ def test_with_matplotlib_pictures_stand_in_the_page_and_beside_markdown() -> Non
             [],
             "hardware.use is steady, but hardware.hours_per_month is 3 of 730",
         ),
-        ("project: x\nregion: mars-1", [], "error[PROJECT]: p.yaml: region is 'mars-1'"),
+        ("project: x\nregion: mars-1", [], "error[PROJECT]: p.yaml, line 2: region is 'mars-1'"),
+        (
+            "project: x\nhardware: {gpu: v1000}",
+            [],
+            "p.yaml, line 2: hardware.gpu is 'v1000': no cloud has machines with it",
+        ),
+        ("project: x\nhardware: {gpu: v1000}", [], "did you mean V100,"),
+        ("project: x\nhardware:\n  gpu: A100 80GB", [], "p.yaml, line 3: hardware.gpu is 'A100 80GB'"),
+        ("project: x\nhardware:\n  gpu: A100 80GB", [], "did you mean A100-80GB?"),
+        ("project: x\nhardware: {machine: p3.8xlarg}", [], "did you mean p3.8xlarge"),
+        (
+            "project: x\nrequests: {instance: inf1.large}",
+            [],
+            "requests.instance is 'inf1.large': there is no such machine",
+        ),
+        ("project: x\nrequests: {instance: inf1.large}", [], "did you mean inf1.xlarge"),
+        (
+            "project: x\nhardware: {machine: n1-standard-4}",
+            [],
+            "a machine of gcp, but aws is taken where no cloud is named",
+        ),
+        ("project: x\ncloud: azure\nhardware: {machine: m5.large}", [], "a machine of aws, but cloud is azure"),
+        ("project: x\nhardware: {gpu: \x1b[31m<script>}", [], "not valid YAML"),
+        ('project: x\nhardware: {gpu: "\\e[31m<script>"}', [], "hardware.gpu is '\\x1b[31m<script>'"),
         ("\xff", [], "error[PROJECT]: p.yaml: is no text in UTF-8"),
         ("project: x", ["--out", "a.pdf"], "does not say which format"),
         ("project: x", ["--json", "--format", "html"], "contradict each other"),
@@ -113,6 +136,12 @@ def test_bad_input_is_told_in_a_line(
     Path("p.yaml").write_bytes(text.encode("latin-1"))
     assert run_cli(["advise", "p.yaml", *arguments]) == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("gpu", ["v100", "V100", "A100-80gb", "none", "NONE", "h100"])
+def test_a_gpu_is_known_whatever_its_case(gpu: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("p.yaml").write_text(f"project: x\nhardware: {{gpu: {gpu}}}", encoding="utf-8")
+    assert run_cli(["advise", "p.yaml"]) == 0
 
 
 def test_a_file_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str]) -> None:
