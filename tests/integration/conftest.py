@@ -33,7 +33,7 @@ class Project:
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )
 
-    def call(self, *arguments: str, timeout: float = 60, **options: Any) -> subprocess.CompletedProcess[str]:
+    def call(self, *arguments: str, timeout: float = 120, **options: Any) -> subprocess.CompletedProcess[str]:
         """Never lets a traceback or a hang pass."""
         process = self.start(*arguments, **options)
         try:
@@ -45,7 +45,7 @@ class Project:
         assert "Traceback" not in (err or ""), err
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
-    def python(self, *arguments: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def python(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, *arguments],
             cwd=self.folder,

@@ -82,9 +82,9 @@ class ApiServer:
         return known
 
     def _await(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
             try:
                 connection.request("GET", "/health/live")
                 connection.getresponse().read()

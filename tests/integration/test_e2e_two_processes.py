@@ -17,7 +17,7 @@ from skylift import pipeline, task
 
 @task
 def step(number: int) -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 300
     while number == 1 and not Path("go").exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     return number
@@ -40,7 +40,7 @@ def project(folder: Any) -> Any:
 
 def run_in_second_step(project: Any) -> str:
     """The id of the newest run, once its second step is under way."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         runs = json.loads(project.call("runs", "--json").stdout)["runs"]
         if runs:
@@ -60,17 +60,17 @@ def test_whoever_waits_takes_over_when_the_driver_dies(project: Any) -> None:
     driver.kill()
     driver.communicate()
     project.write("go", "")
-    out, err = attached.communicate(timeout=30)
+    out, err = attached.communicate(timeout=120)
     assert attached.returncode == 0, err
     assert json.loads(out) == [0, 1, 2]
-    following.communicate(timeout=30)
+    following.communicate(timeout=120)
 
 
 def test_sigterm_leaves_at_once_and_says_how_to_go_on(project: Any) -> None:
     driver = project.start("run", "chain.py:chain")
     run_id = run_in_second_step(project)
     driver.send_signal(signal.SIGTERM)
-    _, err = driver.communicate(timeout=10)
+    _, err = driver.communicate(timeout=60)
     assert driver.returncode == 143
     assert f"skylift resume {run_id}" in err
     project.write("go", "")
@@ -93,5 +93,5 @@ def test_following_the_log_of_a_run_ends_when_nobody_goes_on_with_it(project: An
     following = project.start("logs", "-f", run_id)
     driver.kill()
     driver.communicate()
-    following.communicate(timeout=30)
+    following.communicate(timeout=120)
     assert following.returncode == 0

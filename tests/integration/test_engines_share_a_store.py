@@ -37,16 +37,16 @@ def test_runs_move_and_answers_find_them(tmp_path: Path) -> None:
         assert offer is not None
         assert offer.run_id == kept
         other.engine.callback(offer.token, Succeeded(output=1))
-        assert other.engine.wait(kept, 10).output == 1
+        assert other.engine.wait(kept, 60).output == 1
 
         assert one._ownership is not None
         one._ownership.release()  # as if the process were gone: its engine does not know yet
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (record := other.journal.run(moved)) is not None and record.owner == one._ownership.owner:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         offer = other.journal.take(ACTIVITY, "w")
         assert offer is not None
         one.engine.callback(offer.token, Succeeded(output=2))
-        assert other.engine.wait(moved, 10).output == 2
+        assert other.engine.wait(moved, 60).output == 2
         assert [e.sequence for e in other.journal.entries(moved)] == [1, 2, 3]

@@ -37,7 +37,7 @@ class Settings:
 
 @task
 def gated(gate: str) -> str:
-    for number in range(600):
+    for number in range(6_000):
         print("tick", number, flush=True)
         if Path(gate).exists():
             return "through"
@@ -118,7 +118,7 @@ def start(project: Path, place: dict[str, str], *arguments: str) -> subprocess.P
 
 def call(project: Path, place: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     process = start(project, place, *arguments)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert "Traceback" not in err, err
     return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
@@ -173,9 +173,9 @@ def test_run_and_followed_logs_go_on_when_the_server_is_back(project: Path, tmp_
         server.start()
         await_line(process.stderr, "the server answers again")
         gate.touch()
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=120)
         assert (process.returncode, json.loads(out)) == (0, "through"), err
-        logged, err = follower.communicate(timeout=60)
+        logged, err = follower.communicate(timeout=120)
         assert follower.returncode == 0, err
         assert "the server answers again" in err
         assert "gated | tick 0" in logged  # the attempt of the dead server was run again
@@ -185,10 +185,13 @@ def test_run_and_followed_logs_go_on_when_the_server_is_back(project: Path, tmp_
 
 def test_a_server_that_is_not_there_is_said_at_once(project: Path) -> None:
     began = time.monotonic()
+    assert call(project, {}, "runs").returncode == 0
+    here_s = time.monotonic() - began
+    began = time.monotonic()
     done = call(project, {"SKYLIFT_URL": "http://127.0.0.1:9"}, "runs")
     assert done.returncode == 2
     assert "error[SERVER-UNREACHABLE]: http://127.0.0.1:9 does not answer: Connection refused" in done.stderr
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 10 + 3 * here_s
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8083", "ftp://here", "http://"])
@@ -243,7 +246,7 @@ def test_an_approval(project: Path, server: ApiServer) -> None:
     assert "skylift answer" in call(project, place, "show", run).stdout
     answered = call(project, place, "answer", run, "--output", '"yes"')
     assert answered.returncode == 0, answered.stderr
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=120)
     assert json.loads(out) == "yes7", err
     again = call(project, place, "answer", run)
     assert (again.returncode, "waits for no answer" in again.stderr) == (2, True)
@@ -254,7 +257,7 @@ def test_leaving_does_not_stop_the_run(project: Path, server: ApiServer) -> None
     process = start(project, place, "run", "flow.py:waiting", "--gate", str(gate))
     await_line(process.stderr, "gated: started")
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=120)
     gate.touch()
     run = runs(project, place)[0]["run_id"]
     resumed = call(project, place, "resume", run)
@@ -355,7 +358,7 @@ def test_a_registered_pipeline_is_started_over_http(project: Path, server: ApiSe
         "arn": f"arn:aws:states:us-east-1:{account}:stateMachine:doubled",
         "url": "/pipelines/doubled/runs",
     }
-    status, ended = ask(http, "POST", "/pipelines/doubled/runs", {"xs": [1, 2]}, wait=30)
+    status, ended = ask(http, "POST", "/pipelines/doubled/runs", {"xs": [1, 2]}, wait=60)
     assert (status, ended["status"], ended["output"]) == (200, "SUCCEEDED", [2, 4])
     status, begun = ask(http, "POST", "/pipelines/doubled/runs", {"xs": [3]})
     assert (status, begun["output"], begun["url"]) == (202, None, f"/v1/runs/{begun['run_id']}")
@@ -372,7 +375,7 @@ def test_a_registered_pipeline_is_started_over_http(project: Path, server: ApiSe
     assert ask(http, "POST", "/pipelines/doubled/runs", {})[1]["error"]["message"] == "doubled: xs is missing"
     assert ask(http, "POST", "/pipelines/nothing/runs", {})[1]["error"]["code"] == "PIPELINE-NOT-FOUND"
     assert ask(client(server, "888888888888"), "POST", "/pipelines/doubled/runs", {"xs": [1]})[0] == 404
-    status, settled = ask(http, "POST", "/pipelines/doubled/runs", {"xs": [], "settings": {"rate": 1}}, wait=30)
+    status, settled = ask(http, "POST", "/pipelines/doubled/runs", {"xs": [], "settings": {"rate": 1}}, wait=60)
     assert (status, settled["output"]) == (200, [])
 
 
@@ -390,8 +393,8 @@ def _post(server: ApiServer, account: str, key: str, value: Any) -> tuple[int, A
 
     body = json.dumps(value).encode()
     signer = Signer(*server.key(account, "operator"), "us-east-1")
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-    target, headers = "/pipelines/echo/runs?wait=30", {"host": f"127.0.0.1:{server.port}", "idempotency-key": key}
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
+    target, headers = "/pipelines/echo/runs?wait=60", {"host": f"127.0.0.1:{server.port}", "idempotency-key": key}
     connection.request("POST", target, body, signer.sign("POST", target, headers, body))
     response = connection.getresponse()
     found = json.loads(response.read())
@@ -456,7 +459,7 @@ def test_bad_requests(server: ApiServer, method: str, target: str, body: bytes, 
     import http.client
     from urllib.parse import quote
 
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     path, signer = quote(target, safe="/?=&%.-"), Signer(*server.key("161616161616"), "us-east-1")
     connection.request(method, path, body, signer.sign(method, path, {"host": f"127.0.0.1:{server.port}"}, body))
     response = connection.getresponse()
@@ -533,7 +536,7 @@ def test_step_functions_clients_see_and_start_what_is_registered(project: Path, 
         name="quick", definition=json.dumps(PASS), roleArn=f"arn:aws:iam::{account}:role/r", type="EXPRESS"
     )
     http = client(server, account)
-    status, ended = ask(http, "POST", "/pipelines/quick/runs", {"any": "thing"}, wait=30)
+    status, ended = ask(http, "POST", "/pipelines/quick/runs", {"any": "thing"}, wait=60)
     assert (status, ended["status"], ended["output"]) == (200, "SUCCEEDED", {"any": "thing"})
     assert ended["execution_arn"].startswith(made["stateMachineArn"].replace(":stateMachine:", ":express:"))
     assert {one["name"] for one in ask(http, "GET", "/v1/pipelines")[1]["pipelines"]} == {"doubled", "quick"}
