@@ -19,7 +19,7 @@ import psutil
 import pytest
 
 _CLONE_NEWNET = 0x40000000
-_UP_S = 60.0
+_UP_S = 180.0
 
 
 class Namespace:
@@ -92,13 +92,14 @@ class RayNode:
     def kill(self) -> None:
         """As when the machine vanishes: everything of it at once."""
         try:
-            processes = [psutil.Process(self._process.pid), *psutil.Process(self._process.pid).children(recursive=True)]
+            node = psutil.Process(self._process.pid)
+            processes = [node, *node.children(recursive=True)]
         except psutil.NoSuchProcess:
             processes = []
         for process in processes:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(processes, timeout=5)
+        psutil.wait_procs(processes, timeout=30)
         self._process.wait()
         self._log.close()
 

@@ -185,8 +185,9 @@ def test_members_know_each_other_and_rank_0_answers(make: Make, tmp_path: Path) 
 
 def test_a_gang_waits_until_all_can_start_and_others_do_not_pass_it_for_ever(make: Make, tmp_path: Path) -> None:
     backend, outcomes = make(workers=2)
-    gate = tmp_path / "gate"
-    others = [order("held", run=f"r{number}", gate=str(gate)) for number in range(6)]
+    gate, later = tmp_path / "gate", tmp_path / "later"
+    gates = [gate, gate, later, later, later, later]
+    others = [order("held", run=f"r{number}", gate=str(one)) for number, one in enumerate(gates)]
     backend.submit(others[:2])
     gang = order("together", Requirements(nodes=2), folder=str(tmp_path))
     backend.submit([gang])
@@ -197,6 +198,7 @@ def test_a_gang_waits_until_all_can_start_and_others_do_not_pass_it_for_ever(mak
     gate.touch()
     [outcome] = outcomes.wait(gang.token)
     assert isinstance(outcome, Succeeded)
+    later.touch()
     outcomes.wait(*(other.token for other in others))
     assert outcomes.order.index(gang.token) <= 4
 

@@ -137,7 +137,7 @@ def _order(target: str, environment: str | None = None, *, cpus: float = 0.5, **
 
 def _run(backend: RayBackend, outcomes: Outcomes, *calls: TaskCall) -> list[Outcome]:
     backend.submit(calls)
-    return list(outcomes.wait(*(one.token for one in calls), timeout=90))
+    return list(outcomes.wait(*(one.token for one in calls), timeout=180))
 
 
 def _outputs(backend: RayBackend, outcomes: Outcomes, *calls: TaskCall) -> list[object]:

@@ -24,6 +24,7 @@ from skylift.testing.backends import Outcomes, call
 
 __all__ = ["lonely"]
 
+WAIT_S = 180.0
 PROGRAM = """
 from skylift import pipeline, task
 
@@ -44,7 +45,7 @@ def test_one_command_starts_a_cluster_says_where_it_listens_and_leaves_nothing(
     environment = {**os.environ, "SKYLIFT_HOME": str(tmp_path / "home")}
     command = [str(Path(sys.executable).with_name("skylift")), "run", "squares.py", "--on", "ray", "--n", "4"]
     before = _rays()
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=WAIT_S)
     assert done.returncode == 0, done.stderr
     assert re.findall(r"\d+", done.stdout)[-4:] == ["0", "1", "4", "9"]
     said = [line for line in done.stderr.splitlines() if "started a cluster" in line]
@@ -61,12 +62,12 @@ def test_a_cluster_goes_on_with_what_runs_and_the_next_engine_ends_it(tmp_path: 
     backend = _announced(parts, Outcomes(), said := [])
     one = call("append_after", path=str(tmp_path / "runs"), text="x", ms=1_500)
     backend.submit([one])
-    until(lambda: backend.poll([one.token]).get(one.token) == "running", 90)
+    until(lambda: backend.poll([one.token]).get(one.token) == "running", WAIT_S)
     backend.close()
     heard = Outcomes()
     following = _announced(parts, heard, said)
     following.submit([one])
-    [outcome] = heard.wait(one.token, timeout=60)
+    [outcome] = heard.wait(one.token, timeout=WAIT_S)
     assert isinstance(outcome, Succeeded) and (tmp_path / "runs").read_text() == "x"
     assert len(said) == 1
     following.close()
@@ -79,7 +80,7 @@ def test_a_cluster_ends_with_its_last_lease(tmp_path: Path, lonely: Namespace) -
     facts, started = cluster.ensure(1, 30_000)
     assert started
     cluster.renew(1_000)
-    assert wait_gone(facts, 30) and cluster.facts() is None
+    assert wait_gone(facts, WAIT_S) and cluster.facts() is None
     assert not _rays()
 
 
@@ -88,8 +89,8 @@ def test_a_cluster_whose_keeper_is_killed_is_ended_by_the_keepers_fork(tmp_path:
     facts, _ = cluster.ensure(1, 300_000)
     temps = _temps(cluster)
     os.kill(facts.pid, signal.SIGKILL)
-    until(lambda: not _rays(), 30)
-    until(lambda: not any(temp.exists() for temp in temps), 10)
+    until(lambda: not _rays(), WAIT_S)
+    until(lambda: not any(temp.exists() for temp in temps), WAIT_S)
     assert temps and cluster.facts() is None and not cluster.left()
 
 
@@ -99,15 +100,14 @@ def test_what_is_left_when_keeper_and_fork_are_killed_is_listed_and_swept(tmp_pa
     backend = _announced(parts, Outcomes(), [])
     one = call("nap", ms=600_000)
     backend.submit([one])
-    until(lambda: backend.poll([one.token]).get(one.token) == "running", 90)
+    until(lambda: backend.poll([one.token]).get(one.token) == "running", WAIT_S)
     backend.abandon()
     cluster = Cluster(tmp_path / "home/attempts/ray", "looks")
     [temp] = _temps(cluster)
     killed = [process for process in psutil.process_iter(["cmdline"]) if _is_keeper_of(process, cluster)]
     assert len(killed) == 2
     # `ray start --block` would end the rest as soon as the raylet is gone, and nothing would be left to be found.
-    killed += [process for process in processes_of(temp) if "--block" in process.cmdline()]
-    killed += [process for process in processes_of(temp) if process.name() == "raylet"]
+    killed += [process for process in processes_of(temp) if _is_last(process)]
     for process in killed:
         process.suspend()
     for process in killed:
@@ -127,15 +127,15 @@ def test_the_sweeper_of_another_process_ends_a_cluster_that_is_in_use(tmp_path: 
     parts = RayParts(tmp_path / "home", settings={"cpus": 1})
     outcomes = Outcomes()
     backend = _announced(parts, outcomes, [])
-    one = call("nap", ms=60_000)
+    one = call("nap", ms=600_000)
     backend.submit([one])
-    until(lambda: backend.poll([one.token]).get(one.token) == "running", 90)
+    until(lambda: backend.poll([one.token]).get(one.token) == "running", WAIT_S)
     sweeper = _announced(RayParts(tmp_path / "home", settings={"cpus": 1}), Outcomes(), [])
     found = sweeper.leased()
     assert {leased.kind for leased in found} == {"worker", "cluster"}
     assert one.token in {leased.token for leased in found}
     sweeper.end(found)
-    outcomes.wait(one.token, timeout=60)
+    outcomes.wait(one.token, timeout=WAIT_S)
     assert not _rays()
     assert not sweeper.leased()
     sweeper.close()
@@ -170,6 +170,13 @@ def _owner(temp: Path) -> str:
         return (temp / "skylift.json").read_text()
     except OSError:
         return ""
+
+
+def _is_last(process: psutil.Process) -> bool:
+    try:
+        return "--block" in process.cmdline() or process.name() == "raylet"
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_keeper_of(process: psutil.Process, cluster: Cluster) -> bool:
