@@ -95,7 +95,7 @@ class Accounts:
         """Of all runs together; None unless each of them has a quote."""
         self.runs = 0
         self.cancelled = 0
-        """Attempts that were given up while they ran: what they used is in no journal."""
+        """Attempts that were given up, and nobody told what they had used: free ones, and those that had not begun."""
         self.going_on = 0
         """Attempts that have not ended: what they use is known when they do."""
 
@@ -104,7 +104,7 @@ class Accounts:
         view = self._reader.view(record)
         given = [one for one in self._reader.deliveries(record, view) if window.has(one)]
         self.ledger.add(given, _names(by, record))
-        self.cancelled += sum(attempt.status == "CANCELLED" for attempt in view.attempts)
+        self.cancelled += sum(attempt.status == "CANCELLED" and attempt.usage is None for attempt in view.attempts)
         if record.status in OPEN:
             self.going_on += sum(attempt.status == "RUNNING" for attempt in view.attempts)
         if self._transitions:

@@ -23,7 +23,7 @@ from skylift.runtime import Runtime
 
 PIPELINES = """
 import time
-from skylift import pipeline, task
+from skylift import parallel, pipeline, task
 
 @task(work="30m", cpus=4, memory="8 GiB", spot=True)
 def train(part: int) -> int:
@@ -61,6 +61,19 @@ def killed() -> int:
     wait = slow(6)
     second = train(first + 1)
     return train(second + 1)
+
+@task(work="2h", cpus=4, memory="8 GiB")
+def long(part: int) -> int:
+    return part
+
+@task(work="30m", cpus=4, memory="8 GiB")
+def breaks(part: int) -> int:
+    raise ValueError("no")
+
+@pipeline
+def beside() -> int:
+    one, other = parallel(long(1), breaks(2))
+    return one
 
 @pipeline
 def failing() -> int:
@@ -127,6 +140,18 @@ def test_the_ledger_is_the_bill_and_months_are_their_runs(project: Project) -> N
         account.look()
     assert account.spent == {"month": 0, "rehearsal": Fraction(whole_month["total"]["cost_usd_micro_exact"])}
     assert ledger(project, "--month", "1999-01")["total"]["cost_usd_micro"] == 0
+
+
+def test_what_is_cancelled_beside_a_failure_is_paid(project: Project) -> None:
+    answer = run(project, "beside")
+    assert answer["status"] == "FAILED"
+    found = ledger(project, answer["run_id"])
+    lines = {line["name"]: line for line in found["lines"]}
+    assert lines["long"]["given_up"] == 1 and lines["long"]["parts_usd_micro"]["given_up"] > 0
+    assert lines["long"]["parts_usd_micro"]["work"] == 0 and 0 < lines["long"]["run_ms"] < 2 * 3_600_000
+    assert lines["breaks"]["parts_usd_micro"]["failed"] > 0 and found["cancelled_attempts"] == 0
+    assert found["total"]["cost_usd_micro"] == answer["bill"]["cost_usd_micro"]
+    assert sum((exact(line) for line in found["lines"]), Fraction(0)) == exact(found["total"])
 
 
 def test_csv_holds_no_formula_and_pictures_are_the_same_twice(project: Project) -> None:

@@ -93,6 +93,14 @@ class TaskRedelivered(Event, frozen=True, kw_only=True):
     """What the next delivery is bought as, for a task that may run on spot machines."""
 
 
+class TaskGivenUp(Event, frozen=True, kw_only=True):
+    """What the last delivery of an attempt had used when it was cancelled, where somebody is sent a bill for that.
+    Changes nothing in the run: whatever it was cancelled for is an event of its own, before this one or after it."""
+
+    token: str
+    usage: Usage
+
+
 class TimerFired(Event, frozen=True, kw_only=True):
     timer: int
 
@@ -222,6 +230,7 @@ AnyEvent = (
     | TaskFailed
     | TaskTimedOut
     | TaskRedelivered
+    | TaskGivenUp
     | TimerFired
     | ItemsRead
     | ItemsReadFailed

@@ -111,7 +111,7 @@ class Machine:
                 turn.commands.append(task)
         state.held.clear()
 
-    def _noted(self, turn: Turn, event: events.BudgetReached) -> None:
+    def _noted(self, turn: Turn, event: events.BudgetReached | events.TaskGivenUp) -> None:
         """For those who read the journal."""
 
     def _redriven(self, turn: Turn, event: events.RedriveRequested) -> None:
@@ -236,6 +236,7 @@ _HANDLERS: dict[type, Callable[[Machine, Turn, Any], None]] = {
     events.TaskFailed: Machine._task_failed,
     events.TaskTimedOut: Machine._task_timed_out,
     events.TaskRedelivered: Machine._task_redelivered,
+    events.TaskGivenUp: Machine._noted,
     events.TimerFired: Machine._timer_fired,
     events.ItemsRead: Machine._port_answered,
     events.ItemsReadFailed: Machine._port_answered,

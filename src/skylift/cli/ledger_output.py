@@ -21,6 +21,7 @@ WORDS = {
     "idle": "idle",
     "failed": "failed attempts",
     "lost": "lost to preemption",
+    "given_up": "given up",
     "transfer": "transfer",
     "memory": "over-sized memory",
 }
@@ -28,8 +29,8 @@ PARTS = ("work", "requests", *WORDS)
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """With one of these at its beginning a cell is a formula to some spreadsheet, whatever its quotes."""
 _COUNTS = (
-    "runs", "attempts", "deliveries", "preemptions", "lost", "out_of_memory", "failed", "unpriced", "free", "requests",
-    "in_bytes", "out_bytes",
+    "runs", "attempts", "deliveries", "preemptions", "lost", "out_of_memory", "failed", "given_up", "unpriced", "free",
+    "requests", "in_bytes", "out_bytes",
 )  # fmt: skip
 
 
@@ -76,7 +77,7 @@ def print_notes(accounts: Accounts) -> None:
     if accounts.going_on:
         click.echo(f"{counted(accounts.going_on, 'attempt')} not ended: in no amount yet", err=True)
     if accounts.cancelled:
-        click.echo(f"{counted(accounts.cancelled, 'attempt')} given up while running: not metered", err=True)
+        click.echo(f"{counted(accounts.cancelled, 'attempt')} given up, of which nobody told what they used", err=True)
     if accounts.quoted is not None:
         _print_quote(accounts, accounts.quoted)
 

@@ -22,6 +22,7 @@ from skylift.asl.events import (
     AnyEvent,
     ResumeRequested,
     TaskFailed,
+    TaskGivenUp,
     TaskStarted,
     TaskSubmitted,
     TaskSucceeded,
@@ -331,8 +332,12 @@ class Planner:
             self.cancel(attempt, turn)
 
     def cancel(self, attempt: Attempt, turn: Turn) -> None:
-        """Stop an attempt, and the nested run that it started."""
+        """Stop an attempt, and the nested run that it started. What it has used is journaled: nobody tells it later."""
         child = attempt.child
+        standing = self._dispatcher.standing(attempt) if attempt.sent else None
+        if standing is not None and standing.usage is not None:
+            self._guard.ended(attempt)
+            self.apply(attempt.run, TaskGivenUp(token=attempt.command.token, usage=standing.usage), turn)
         self.retire(attempt, turn)
         turn.cancelled.append(attempt)
         if child is not None:

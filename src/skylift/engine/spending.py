@@ -17,6 +17,7 @@ from skylift.asl.events import (
     BudgetReached,
     ResumeRequested,
     TaskFailed,
+    TaskGivenUp,
     TaskRedelivered,
     TaskSubmitted,
     TaskSucceeded,
@@ -53,7 +54,7 @@ def catalogue_mark() -> str:
 
 def usage_of(event: AnyEvent) -> Usage | None:
     """Of a delivery that ended with this event."""
-    if isinstance(event, TaskSucceeded | TaskFailed | TaskTimedOut | TaskRedelivered):
+    if isinstance(event, TaskSucceeded | TaskFailed | TaskTimedOut | TaskRedelivered | TaskGivenUp):
         return event.usage
     return None
 

@@ -190,12 +190,15 @@ class Fold:
         if isinstance(event, e.TaskRedelivered):
             self._lost(event, entry.at_ms)
             return
+        if isinstance(event, e.TaskGivenUp):
+            self._given_up(event)
+            return
         if not isinstance(event, (e.TaskSucceeded, e.TaskFailed, e.TaskTimedOut)):
             return
         attempt = self.attempts.get(event.token)
         if attempt is None or attempt.status != "RUNNING":
             return
-        attempt.ended_ms, attempt.usage = entry.at_ms, event.usage
+        attempt.ended_ms, attempt.usage = entry.at_ms, event.usage or attempt.usage
         step = self.steps.get(attempt.state)
         if isinstance(event, e.TaskSucceeded):
             attempt.status, attempt.output = "SUCCEEDED", event.output
@@ -210,6 +213,15 @@ class Fold:
             if attempt.status != "SUCCEEDED":
                 step.failed += 1
                 step.error, step.cause = attempt.error, attempt.cause
+
+    def _given_up(self, event: e.TaskGivenUp) -> None:
+        attempt = self.attempts.get(event.token)
+        if attempt is None:
+            return
+        attempt.usage = event.usage
+        step = self.steps.get(attempt.state)
+        if step is not None:
+            step.busy_ms += event.usage.duration_ms or 0.0
 
     def _lost(self, event: e.TaskRedelivered, at_ms: int) -> None:
         attempt = self.attempts.get(event.token)

@@ -255,6 +255,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What it is bought as, or waits to be."""
     saved_ms: float = 0.0
     """Work that its checkpoints keep by now, this delivery's and earlier ones'; 0 while there is none."""
+    usage: Usage | None = None
+    """What it has used by now of a place that somebody is sent a bill for; None where there is no such place yet."""
 
 
 class Backend(Protocol):

@@ -1,8 +1,8 @@
 """What one delivery is charged, by which price, and what the money went into: work, or a kind of waste with a name.
 
 The parts of an amount do not overlap and add up to it, exactly. Each micro-dollar goes to the first of these that it
-fits: request, transfer, start-up, idle, then by what became of the delivery failed or lost, then memory; the rest is
-work.
+fits: request, transfer, start-up, idle, then by what became of the delivery failed, lost or given up, then memory; the
+rest is work.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Parts(msgspec.Struct, kw_only=True, frozen=True):
     idle: Fraction = Fraction(0)
     failed: Fraction = Fraction(0)
     lost: Fraction = Fraction(0)
+    given_up: Fraction = Fraction(0)
     memory: Fraction = Fraction(0)
 
     @property
@@ -60,6 +61,7 @@ FORMULAS = {
     "idle": "price of the place x (time billed - start-up billed - time the code ran): minimums and increments",
     "failed": "price of the place x (time - work that a checkpoint kept) of what failed, timed out or lacked memory",
     "lost": "price of the place x (time - work that a checkpoint kept) of what was preempted or lost",
+    "given_up": "price of the place x (time - work that a checkpoint kept) of what was cancelled",
     "memory": "price of the memory that was given and not needed x time: needed is the peak in the service's steps, and"
     " where processors come with memory also what their use takes",
     "work": "the rest: time of the code whose result or checkpoint counts",
@@ -190,6 +192,8 @@ def _by_fate(delivery: Delivery, usage: Usage, run: Fraction, kept_before_ms: fl
     ran, kept = _ms(usage.duration_ms), _ms(usage.saved_ms) - _ms(kept_before_ms)
     share = min(Fraction(1), max(Fraction(0), kept) / ran) if ran else Fraction(0)
     work = run * share
+    if delivery.ended == "given-up":
+        return Parts(work=work, given_up=run - work)
     return Parts(work=work, lost=run - work) if delivery.ended in LOST else Parts(work=work, failed=run - work)
 
 

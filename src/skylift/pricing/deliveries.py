@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from skylift.asl.events import TaskFailed, TaskRedelivered, TaskSucceeded, TaskTimedOut, Usage
+from skylift.asl.events import TaskFailed, TaskGivenUp, TaskRedelivered, TaskSucceeded, TaskTimedOut, Usage
 from skylift.ports.journal import Entry
 
-Ended = Literal["succeeded", "failed", "timed-out", "lost", "preempted", "out-of-memory"]
+Ended = Literal["succeeded", "failed", "timed-out", "lost", "preempted", "out-of-memory", "given-up"]
 
 
 REHEARSED = frozenset({"simulated"})
@@ -39,23 +39,26 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 def deliveries(steps: Mapping[str, str], entries: Iterable[Entry]) -> list[Delivery]:
     """In the order in which they ended. `steps` names the step of each token; what ended without one is left out, and
     so are results that came from the cache."""
-    found = []
+    found: list[Delivery] = []
+    given_up: dict[str, int] = {}
     for entry in entries:
         event: Any = entry.event
         step = steps.get(getattr(event, "token", ""))
         ended = None if step is None else _ended(event)
-        if step is not None and ended is not None:
-            memory = event.memory_mib if ended == "out-of-memory" else None
-            found.append(
-                Delivery(
-                    step=step,
-                    token=event.token,
-                    ended=ended,
-                    usage=event.usage,
-                    memory_mib=memory,
-                    ended_ms=entry.at_ms,
-                )
+        if step is None or ended is None:
+            continue
+        if event.usage is None and event.token in given_up:  # it says what the delivery was given up for
+            place = given_up[event.token]
+            found[place] = msgspec.structs.replace(found[place], ended=ended)
+            continue
+        if ended == "given-up":
+            given_up[event.token] = len(found)
+        memory = event.memory_mib if ended == "out-of-memory" else None
+        found.append(
+            Delivery(
+                step=step, token=event.token, ended=ended, usage=event.usage, memory_mib=memory, ended_ms=entry.at_ms
             )
+        )
     return found
 
 
@@ -68,4 +71,6 @@ def _ended(event: Any) -> Ended | None:
         return None if event.usage is not None and event.usage.cached_from else "succeeded"
     if kind is TaskFailed:
         return "failed"
+    if kind is TaskGivenUp:
+        return "given-up"
     return "timed-out" if kind is TaskTimedOut else None

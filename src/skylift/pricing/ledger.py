@@ -13,7 +13,7 @@ from skylift.pricing.charge import Charge, Moved, Parts, Price, charge, place_of
 from skylift.pricing.deliveries import Delivery
 from skylift.pricing.places import GIB, MICRO, cost, places, typical_startup_ms
 
-WASTE = ("startup", "idle", "failed", "lost", "transfer", "memory")
+WASTE = ("startup", "idle", "failed", "lost", "given_up", "transfer", "memory")
 """Parts of an amount that no result came of, in the order in which they are shown."""
 MOST_PRICES = 50
 """Price rows that a line names."""
@@ -31,6 +31,8 @@ class Line(msgspec.Struct, kw_only=True):
     out_of_memory: int = 0
     failed: int = 0
     """Attempts that ended in a failure of their own."""
+    given_up: int = 0
+    """Attempts that were cancelled where somebody is sent a bill for them."""
     startup_ms: float = 0.0
     run_ms: float = 0.0
     gib_seconds: float = 0.0
@@ -177,6 +179,7 @@ def _add(line: Line, one: Charge) -> None:
     line.lost += delivery.ended == "lost"
     line.out_of_memory += delivery.ended == "out-of-memory"
     line.failed += delivery.ended in ("failed", "timed-out")
+    line.given_up += delivery.ended == "given-up"
     line.unpriced += one.known == "unpriced"
     line.free += one.known == "own"
     line.requests += one.requests

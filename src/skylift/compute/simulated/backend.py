@@ -151,7 +151,10 @@ class SimulatedBackend(Basics):
             held = [entry for token in tokens if (entry := self._held.get(token)) is not None]
             now = self._now()
             return {
-                entry.token: Standing(market=entry.place.market, saved_ms=self._saved_ms(entry, now)) for entry in held
+                entry.token: Standing(
+                    market=entry.place.market, saved_ms=self._saved_ms(entry, now), usage=self._used(entry, now)
+                )
+                for entry in held
             }
 
     def release(self, tokens: Collection[str]) -> None:
@@ -307,6 +310,14 @@ class SimulatedBackend(Basics):
         if self._jumps:
             return float(self._progress.kept_ms(entry, now))
         return self._hands.saved_ms(entry.token) * (self._pace.speed or 1.0)
+
+    def _used(self, entry: Entry, now: int) -> Usage | None:
+        """Of a place that was asked for, if that ended now."""
+        if entry.phase is Phase.QUEUED:
+            return None
+        end, measured = Ending(now, Cancelled()), Usage() if entry.result is None else usage_in(entry.result)
+        usage = usage_of(entry, end, measured, self._catalogue, backend=self.name, speed=self._pace.speed)
+        return _worker(usage, entry)
 
     def _release(self, entry: Entry, now: int) -> None:
         if not self._jumps:
