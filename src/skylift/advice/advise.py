@@ -34,7 +34,7 @@ def advise(project: Project, catalogue: Catalogue) -> Report:
     known = facts(project, {one.id: one for one in figures})
     _check(known)
     fired, hanging = apply(known)
-    bound = constraints.of(project, fired)
+    bound = constraints.of(project, fired, catalogue.regions(place.cloud))
     ranked = ranking(project, fired)
     shown_figures = [*_relevant(project, figures), *_published(project, catalogue)]
     asked = questions(project, fired, hanging, ranked, shown_figures)

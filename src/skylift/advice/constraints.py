@@ -100,8 +100,9 @@ def tighter(one: Constraints, other: Constraints) -> bool:
     )
 
 
-def of(project: Project, fired: Sequence[Fired]) -> Constraints:
-    """All that the rules which hold ask for, together. Raises ProjectInvalid where no region is left."""
+def of(project: Project, fired: Sequence[Fired], there: Sequence[str] = ()) -> Constraints:
+    """All that the rules which hold ask for, together. `there` are regions to choose from, for the hint. Raises
+    ProjectInvalid where no region is left."""
     asked = [(one, one.rule.constrain) for one in fired if one.rule.constrain is not None]
     because: dict[str, list[str]] = {}
     for one, constrain in asked:
@@ -111,7 +112,7 @@ def of(project: Project, fired: Sequence[Fired]) -> Constraints:
     return Constraints(
         version=1,
         project=project.project,
-        regions=_regions(project, bound),
+        regions=_regions(project, bound, there),
         spot=all(constrain.spot for _, constrain in asked),
         private_network=any(constrain.private_network for _, constrain in asked),
         own_machines_only=any(constrain.own_machines_only for _, constrain in asked),
@@ -134,7 +135,7 @@ def _laws(project: Project, asked: Sequence[Constrain]) -> list[str]:
     return found
 
 
-def _regions(project: Project, bound: Sequence[str]) -> tuple[str, ...] | None:
+def _regions(project: Project, bound: Sequence[str], there: Sequence[str]) -> tuple[str, ...] | None:
     if not bound:
         return None
     first, *others = (laws()[law] for law in bound)
@@ -148,6 +149,6 @@ def _regions(project: Project, bound: Sequence[str]) -> tuple[str, ...] | None:
     if project.region is not None and project.region not in left:
         raise ProjectInvalid(
             f"region is {project.region}, but the data must stay in {first.title} ({', '.join(bound)})",
-            hint=f"choose one of {', '.join(left)}",
+            hint=f"choose one of {', '.join([one for one in left if one in there] or left)}",
         )
     return tuple(left)

@@ -1,25 +1,49 @@
-"""The report as plain text. Nothing in an answer can move a cursor or colour a terminal."""
+"""The report as plain text that fits a terminal. Nothing in an answer can move a cursor or colour it."""
 
 from __future__ import annotations
 
-import textwrap
+from collections.abc import Iterator, Sequence
 
-from skylift.advice.blocks import Block, Bullets, Code, Picture, Table, Text, sections
+import msgspec
+
+from skylift.advice.blocks import Block, Bullets, Code, Picture, Section, Table, Text, sections
 from skylift.advice.report import Report
+from skylift.advice.wrapping import filled, width_of, wrapped
 
-WIDTH = 110
+WIDTH = 80
+WIDEST = 110
+"""Longer lines are hard to read."""
+NARROWEST = 30
+_GAP = "  "
+_INDENT = "    "
+_HAND_OVER = (
+    "--constraints FILE writes this as JSON; skylift plan PIPELINE --constraints FILE keeps to it as far as a plan can."
+)
+"""Instead of the JSON itself, whose lines have no bounds; the table above it says the same."""
 
 
-def terminal(report: Report) -> str:
-    """The whole, for a file: tables are lines with tabs."""
-    parts = [plain(f"Advice: {report.project}")]
+class Part(msgspec.Struct, frozen=True):
+    """Some lines."""
+
+    text: str
+    strong: bool = False
+
+
+def terminal(report: Report, width: int = WIDTH) -> str:
+    return "".join(f"{part.text}\n" for part in parts(report, width))
+
+
+def parts(report: Report, width: int) -> Iterator[Part]:
+    """No line is longer than the width but for a word that is."""
+    width = max(min(width, WIDEST), NARROWEST)
+    yield Part(wrapped(plain(f"Advice: {report.project}"), width), strong=True)
     if report.description:
-        parts.append(plain(report.description))
+        yield Part(wrapped(plain(report.description), width))
     for section in sections(report):
-        title = section.title.replace("`", "")
-        parts.append(f"\n{title}\n{'-' * len(title)}")
-        parts += [plain_block(one) for one in section.blocks if not isinstance(one, Picture)]
-    return "\n".join(parts) + "\n"
+        title = wrapped(plain(section.title).replace("`", ""), width)
+        yield Part(f"\n{title}", strong=True)
+        yield Part("-" * max(width_of(line) for line in title.splitlines()))
+        yield from _section(section, width)
 
 
 def plain(text: str) -> str:
@@ -27,20 +51,49 @@ def plain(text: str) -> str:
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
-def plain_block(block: Block) -> str:
-    """Text, wrapped; lists with dashes."""
+def _section(section: Section, width: int) -> Iterator[Part]:
+    """Tables stand apart from what is above and below."""
+    above: Block | None = None
+    for block in section.blocks:
+        if isinstance(block, Picture):
+            continue  # there is none in a text
+        if above is not None and (isinstance(above, Table) or isinstance(block, Table)):
+            yield Part("")
+        yield from _block(block, width)
+        above = block
+
+
+def _block(block: Block, width: int) -> Iterator[Part]:
     if isinstance(block, Text):
-        return _wrapped(plain(block.text))
-    if isinstance(block, Bullets):
-        return "\n".join(_wrapped(f"- {plain(item)}", "  ") for item in block.items)
-    if isinstance(block, Code):
-        return block.text.rstrip()
-    if isinstance(block, Table):
-        lines = [block.columns, *block.rows]
-        text = "\n".join("\t".join(plain(cell) or "-" for cell in row) for row in lines)
-        return f"\n{plain(block.title)}\n{text}" if block.title else text
-    return ""
+        yield Part(wrapped(plain(block.text), width))
+    elif isinstance(block, Bullets):
+        yield Part("\n".join(wrapped(plain(item), width, first="- ", rest="  ") for item in block.items))
+    elif isinstance(block, Code):
+        yield Part(wrapped(_HAND_OVER, width))
+    elif isinstance(block, Table):
+        if block.title:
+            yield Part(wrapped(plain(block.title), width), strong=True)
+        rows = [[plain(cell) for cell in row] for row in block.rows]
+        yield Part(_columns(block, rows, width) or _stacked(block, rows, width))
 
 
-def _wrapped(text: str, indent: str = "") -> str:
-    return textwrap.fill(text, WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
+def _columns(table: Table, rows: Sequence[Sequence[str]], width: int) -> str | None:
+    """Side by side, where every row fits into a line."""
+    lines = [[one.upper() for one in table.columns], *([cell or "-" for cell in row] for row in rows)]
+    widths = [max(width_of(line[number]) for line in lines) for number in range(len(table.columns))]
+    if sum(widths) + len(_GAP) * (len(widths) - 1) > width:
+        return None
+    return "\n".join(_GAP.join(map(filled, line, widths)).rstrip() for line in lines)
+
+
+def _stacked(table: Table, rows: Sequence[Sequence[str]], width: int) -> str:
+    """Row after row: what it is of with its value, and below it each further cell with its column's name."""
+    return "\n".join(line for row in rows for line in _stack(table.columns, row, width))
+
+
+def _stack(columns: Sequence[str], row: Sequence[str], width: int) -> Iterator[str]:
+    head = ": ".join(cell for cell in row[:2] if cell)
+    yield wrapped(head, width, rest=_INDENT)
+    for name, cell in zip(columns[2:], row[2:], strict=True):
+        if cell:
+            yield wrapped(f"{name}: {cell}", width, first=_INDENT, rest=f"{_INDENT}  ")

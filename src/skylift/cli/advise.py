@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from skylift.cli.output import json_option, print_json, print_table
+from skylift.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
-    from skylift.advice.blocks import Block
     from skylift.advice.report import Curve, Report
 
 FORMATS = ("terminal", "markdown", "html", "json")
@@ -122,30 +122,14 @@ def _rendered(report: Report, chosen: str, out: Path | None) -> str:
 
 
 def _print(report: Report) -> None:
-    """Sections one after the other; tables as the other commands print them."""
-    from skylift.advice.blocks import sections
-    from skylift.advice.terminal import plain
+    """As wide as the terminal is; as an ordinary one where it goes elsewhere."""
+    import shutil
 
-    click.secho(plain(f"Advice: {report.project}"), bold=True)
-    if report.description:
-        click.echo(plain(report.description))
-    for section in sections(report):
-        click.secho(f"\n{section.title.replace('`', '')}", bold=True)
-        for block in section.blocks:
-            _print_block(block)
+    from skylift.advice.terminal import WIDTH, parts
 
-
-def _print_block(block: Block) -> None:
-    from skylift.advice.blocks import Picture, Table
-    from skylift.advice.terminal import plain, plain_block
-
-    if isinstance(block, Table):
-        if block.title:
-            click.echo(f"\n{plain(block.title)}")
-        rows = [[plain(cell) or "-" for cell in row] for row in block.rows]
-        print_table([column.upper() for column in block.columns], rows, empty="nothing")
-    elif not isinstance(block, Picture):
-        click.echo(plain_block(block))
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if sys.stdout.isatty() else WIDTH
+    for part in parts(report, width):
+        click.secho(part.text, bold=part.strong)
 
 
 def _pictures(report: Report) -> dict[str, str]:

@@ -301,8 +301,13 @@ def test_territories_that_share_no_region_contradict_each_other() -> None:
 
 def test_a_region_outside_the_territory_contradicts_it() -> None:
     held = {"data.residency": ["gdpr"], "region": "eu-west-2"}
-    with pytest.raises(ProjectInvalid, match=r"region is eu-west-2, but the data must stay in the European Union"):
+    with pytest.raises(
+        ProjectInvalid, match=r"region is eu-west-2, but the data must stay in the European Union"
+    ) as one:
         advise(to_project(answered(held), {}, "case"), catalogue())
+    assert (
+        one.value.hint == "choose one of eu-central-1, eu-north-1, eu-south-1, eu-west-1, eu-west-3"
+    )  # all are of aws
     found = advise(to_project(answered({**held, "region": "eu-west-3"}), {}, "case"), catalogue())
     assert "eu-west-3" in (found.constraints.regions or ())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -29,10 +30,22 @@ def test_a_file_is_advised_on(capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert out.startswith("Advice: Shop search")
     assert "Yes, the cloud is right for it: machines that serve all the time" in out
-    assert "+4\tan answer must come within 200 ms" in out
+    assert "\n+4: an answer must come within 200 ms" in out
+    assert max(len(line) for line in out.splitlines()) <= 80
     bound = read(Path("bound.json").read_text(encoding="utf-8"), "bound.json")
     assert bound.spot is False
     assert bound.because["spot"][0].startswith("it must work again within 10 min")
+
+
+@pytest.mark.parametrize(("columns", "widest"), [("44", 44), ("100", 100), ("300", 110)])
+def test_the_report_is_as_wide_as_the_terminal(
+    columns: str, widest: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    assert run_cli(["advise", str(EXAMPLES / "desk.yaml")]) == 0
+    lines = [re.sub(r"\x1b\[\d*m", "", line) for line in capsys.readouterr().out.splitlines()]
+    assert widest - 15 < max(len(line) for line in lines if len(line.split()) > 1) <= widest  # no word is broken
 
 
 def test_json_is_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
