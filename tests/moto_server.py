@@ -68,15 +68,15 @@ def aws(_aws: Aws) -> Iterator[Aws]:
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"moto's server ended with {process.returncode}")
         try:
-            urllib.request.urlopen(url, timeout=5).close()
+            urllib.request.urlopen(url, timeout=30).close()
             return
         except urllib.error.HTTPError:
             return
         except OSError:
             time.sleep(0.05)
-    raise RuntimeError("moto's server did not start within 60 s")
+    raise RuntimeError("moto's server did not start within 180 s")

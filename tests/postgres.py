@@ -35,7 +35,7 @@ _SETTINGS = {
     "autovacuum_naptime": "10min",
     "log_min_messages": "warning",
 }
-_PATIENCE_S = 30.0
+_PATIENCE_S = 120.0
 
 
 def missing() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -136,7 +137,7 @@ class Box:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "skylift.cli", *arguments]
         return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=240
         )
 
     def close(self) -> None:
@@ -171,7 +172,7 @@ def client(server: ApiServer, box: Box) -> Any:
     )
 
 
-def until(question: Callable[[], Any], within_s: float = 30.0) -> Any:
+def until(question: Callable[[], Any], within_s: float = 90.0) -> Any:
     end = time.monotonic() + within_s
     while not (found := question()):
         assert time.monotonic() < end, f"not within {within_s} s"
@@ -180,8 +181,21 @@ def until(question: Callable[[], Any], within_s: float = 30.0) -> Any:
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    said = process.communicate(timeout=60)[1]
+    """Status, and the rest of what it said."""
+    said = process.communicate(timeout=120)[1]
     return process.returncode, said
+
+
+def heard(process: subprocess.Popen[str], words: str) -> str:
+    """What it says, up to the line with these words. Unbuffered, for `communicate` reads on where this has stopped."""
+    assert process.stderr is not None
+    said = b""
+    while words.encode() not in said or not said.endswith(b"\n"):
+        ready, _, _ = select.select([process.stderr], [], [], 120)
+        piece = os.read(process.stderr.fileno(), 1) if ready else b""
+        assert piece, f"{words!r} never came: {said.decode()}"
+        said += piece
+    return said.decode()
 
 
 def machine_of(sfn: Any, name: str, **more: Any) -> str:
@@ -232,14 +246,14 @@ def test_draining_finishes_what_runs_and_takes_nothing_more(server: ApiServer, b
     first = execution(sfn, machine, {"n": 3, "gate": str(gate)})
     until(Path(f"{gate}.began").exists)
     worker.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
+    heard(worker, "draining running=1")
     second = execution(sfn, machine, {"n": 4})
     time.sleep(0.3)
     assert worker.poll() is None
     gate.touch()
     assert json.loads(until(first)["output"])["squared"] == 9
     code, said = ended(worker)
-    assert (code, "draining running=1" in said) == (0, True), said
+    assert code == 0, said
     assert second() is None
     other = box.worker("--handler", "box:square")
     assert json.loads(until(second)["output"])["squared"] == 16
@@ -254,7 +268,7 @@ def test_a_second_signal_leaves_at_once(server: ApiServer, box: Box, tmp_path: P
     execution(sfn, machine_of(sfn, "left"), {"n": 3, "gate": str(gate)})
     until(Path(f"{gate}.began").exists)
     worker.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    heard(worker, "draining")
     worker.send_signal(signal.SIGTERM)
     code, said = ended(worker)
     assert (code, "leaving at once" in said) == (143, True)
@@ -329,7 +343,6 @@ def test_stopping_the_run_stops_the_task_on_the_box(server: ApiServer, box: Box,
     (run,) = json.loads(box.run("runs", "--json").stdout)["runs"]
     stopped = box.run("stop", run["run_id"])
     assert stopped.returncode == 0, stopped.stderr
-    time.sleep(1.5)
     worker.send_signal(signal.SIGTERM)
     code, said = ended(worker)
     assert (code, "dropped=1" in said) == (0, True), said
@@ -350,13 +363,13 @@ def test_a_server_that_restarts_is_waited_for(tmp_path: Path) -> None:
         until(Path(f"{gate}.began").exists)
         server.kill()
         gate.touch()
-        time.sleep(1.0)
+        heard(worker, " away ")
         server.start()
         assert json.loads(until(during)["output"])["squared"] == 25
+        heard(worker, " back")
         worker.send_signal(signal.SIGTERM)
         code, said = ended(worker)
         assert code == 0, said
-        assert " away " in said and " back" in said
     finally:
         box.close()
         server.kill()
@@ -408,7 +421,7 @@ def test_a_worker_that_is_killed_loses_nothing(server: ApiServer, box: Box, tmp_
     os.killpg(first.pid, signal.SIGKILL)
     gate.touch()
     second = box.worker()
-    code, said = run.communicate(timeout=120)[1], run.returncode
+    code, said = run.communicate(timeout=240)[1], run.returncode
     assert said == 0, code
     second.send_signal(signal.SIGTERM)
     assert ended(second)[0] == 0

@@ -42,7 +42,7 @@ def test_the_pool_grows_from_nothing_with_the_queue_and_goes_back_to_nothing(poo
     backend = pool.make(outcomes)
     time.sleep(0.2)
     assert alive(pool) == []
-    naps = [call("nap", ms=300) for _ in range(4)]
+    naps = [call("nap", ms=1_500) for _ in range(4)]
     backend.submit(naps)
     until(lambda: "running" in backend.poll([nap.token for nap in naps]).values())
     processes = [folder.pid for folder in alive(pool)]
@@ -116,7 +116,7 @@ def test_a_machine_ends_by_itself_with_its_lease_and_with_all_that_is_on_it(pool
     backend.submit([one])
     until(lambda: any(folder.assignments() for folder in alive(pool)))
     [folder] = alive(pool)
-    backend._renew_at = time.monotonic() + 60  # as if the engine hung
+    backend._renew_at = time.monotonic() + 600  # as if the engine hung
     pool.provider().renew(folder.path.name, int(time.time() * 1000) - 1)
     until(lambda: not folder.alive)
     [loss] = outcomes.wait(one.token)
@@ -130,7 +130,7 @@ def test_another_kind_gets_the_limit_that_idle_machines_hold(pool: Pool) -> None
     backend.submit([small])
     outcomes.wait(small.token)
     backend.submit([large])
-    assert isinstance(outcomes.wait(large.token, timeout=10)[0], Succeeded)
+    assert isinstance(outcomes.wait(large.token)[0], Succeeded)
 
 
 def test_what_waits_says_why(tmp_path: Path) -> None:
@@ -163,11 +163,10 @@ from batch_pool import Pool
 from skylift.testing.backend_harness import Outcomes, call
 import msgspec
 backend = Pool(Path({home!r})).make(Outcomes())
-one = msgspec.structs.replace(call("append_after", path={mark!r}, text="x", ms=1500), token="the-token")
+one = msgspec.structs.replace(call("append_after", path={mark!r}, text="x", ms=4000), token="the-token")
 backend.submit([one])
 while backend.poll(["the-token"]) != {{"the-token": "running"}}:
     time.sleep(0.01)
-time.sleep(0.5)
 print("running", flush=True)
 time.sleep(60)
 """
@@ -184,7 +183,7 @@ def test_what_a_killed_engine_left_running_is_adopted_and_runs_once(tmp_path: Pa
     pool = Pool(tmp_path)
     outcomes = Outcomes()
     backend = pool.make(outcomes)
-    one = call("append_after", path=str(mark), text="x", ms=1500)
+    one = call("append_after", path=str(mark), text="x", ms=4000)
     backend.submit([msgspec.structs.replace(one, token="the-token")])
     assert backend.poll(["the-token", "another"]) == {"the-token": "running"}
     [outcome] = outcomes.wait("the-token")

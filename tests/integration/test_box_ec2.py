@@ -165,4 +165,4 @@ def test_nobody_answers(there: There, monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     with pytest.raises(BoxTrouble, match="cannot be asked"):
         Ec2Box(BoxSettings(id=there.id, region=REGION, endpoint_url="http://127.0.0.1:1")).look()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30

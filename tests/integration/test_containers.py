@@ -175,7 +175,7 @@ def engine_process(bench: Bench) -> Iterator[Callable[..., tuple[subprocess.Pope
 
 
 def test_what_a_killed_engine_has_started_is_adopted(bench: Bench, engine_process: Any) -> None:
-    process, token = engine_process(60_000, 2_500)
+    process, token = engine_process(60_000, 5_000)
     process.send_signal(signal.SIGKILL)
     process.wait()
     backend = bench.backend()
@@ -188,7 +188,7 @@ def test_what_a_killed_engine_has_started_is_adopted(bench: Bench, engine_proces
 
 
 def test_with_nobody_alive_the_lease_ends_it(bench: Bench, engine_process: Any) -> None:
-    process, token = engine_process(1_500, 600_000)
+    process, token = engine_process(4_000, 600_000)
     assert containers(bench.variables)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -222,7 +222,7 @@ def test_another_process_sees_what_is_there_and_ends_it(bench: Bench, engine_pro
 
 
 def test_an_attempt_cannot_give_itself_more_time(bench: Bench) -> None:
-    backend = bench.backend(lease_ms=2_000)
+    backend = bench.backend(lease_ms=5_000)
     one = ours("makes_up", outcome=False)
     backend.submit([one])
     folder = _folder_of(bench, one)
@@ -230,7 +230,7 @@ def test_an_attempt_cannot_give_itself_more_time(bench: Bench) -> None:
     backend.close()  # from here on nobody renews it
     sweeper = bench.backend()
     [leased] = sweeper.leased()
-    assert leased.until_ms <= time.time() * 1000 + 2_000 and not leased.note.endswith("kept after its failure")
+    assert leased.until_ms <= time.time() * 1000 + 5_000 and not leased.note.endswith("kept after its failure")
     until(lambda: bool(sweep({"container": sweeper}, int(time.time() * 1000)).over), WAIT_S)
     assert containers(bench.variables) == []
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -188,11 +187,15 @@ def test_with_nobody_alive_everything_ends_by_itself(project: Project) -> None:
 
 
 @pytest.mark.slow
-def test_what_hangs_past_its_lease_is_swept_by_another_process(project: Project) -> None:
+def test_what_hangs_past_its_lease_is_swept_by_another_process(
+    project: Project, request: pytest.FixtureRequest
+) -> None:
     project.write(BACKENDS, "15s")
     engine = project.start(BACKENDS)
-    for pid in _enders(project, engine):
-        os.kill(pid, signal.SIGSTOP)
+    enders = [psutil.Process(pid) for pid in _enders(project, engine)]
+    for ender in enders:
+        ender.suspend()
+    request.addfinalizer(lambda: _kill_all(enders))
     killed(engine)
     before = project.call("sweep", "--list")
     assert {one["backend"] for one in [*before["left"], *before["over"]]} == set(BACKENDS)
@@ -207,6 +210,12 @@ def test_what_hangs_past_its_lease_is_swept_by_another_process(project: Project)
     assert project.call("sweep", "--list") == {"swept": False, "over": [], "left": [], "troubles": []}
 
 
+def _kill_all(processes: list[psutil.Process]) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # most have ended, and psutil knows its own by the time they began
+            process.kill()
+
+
 def _enders(project: Project, engine: subprocess.Popen[bytes]) -> Iterator[int]:
     """Who would end what is left: the workers' guardian, the container's first process, the agent, Ray's keeper."""
     for child in psutil.Process(engine.pid).children():
@@ -215,7 +224,10 @@ def _enders(project: Project, engine: subprocess.Popen[bytes]) -> Iterator[int]:
     for name in containers(project.variables):
         yield int(podman(project.variables, "inspect", "--format", "{{.State.Pid}}", name))
     for process in project.processes():
-        words, parent = process.cmdline(), process.parent()
+        try:
+            words, parent = process.cmdline(), process.parent()
+        except psutil.Error:
+            continue
         program = any("compute.batch.agent" in word or "compute.ray.keeper" in word for word in words)
         if program and (parent is None or parent.cmdline() != words):  # a fork of one ends the rest once that is gone
             yield process.pid

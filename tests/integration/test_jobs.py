@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from skylift.config import load_config
 from skylift.ports.journal import RunRecord
 from skylift.runtime import Runtime
 from skylift.sdk.submission import document_submission
+from skylift.testing.backend_harness import until
 
 STATES = "arn:aws:states:::"
 PYTHON = sys.executable
@@ -55,7 +55,7 @@ def go(tmp_path: Path) -> Any:
     """Run one state with bindings; its record."""
     opened: list[Runtime] = []
 
-    def run(resource: str, arguments: dict[str, Any], jobs: str, timeout_s: float = 60) -> RunRecord:
+    def run(resource: str, arguments: dict[str, Any], jobs: str, timeout_s: float = 180) -> RunRecord:
         (tmp_path / "skylift.toml").write_text(jobs)
         (tmp_path / "programs.py").write_text(PROGRAMS)
         (tmp_path / "train.py").write_text(TRAIN)
@@ -259,14 +259,12 @@ def test_a_job_that_nothing_is_bound_to_goes_to_the_service(go: Any) -> None:
 
 def test_stopping_the_run_ends_the_program(go: Any, tmp_path: Path) -> None:
     mark = tmp_path / "pid"
-    script = f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(60)"
+    script = f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(600)"
     with pytest.raises(TimeoutError):
-        go("batch:submitJob.sync", batch(), bound("prepare", command=[PYTHON, "-c", script]), timeout_s=3)
+        go("batch:submitJob.sync", batch(), bound("prepare", command=[PYTHON, "-c", script]), timeout_s=0.1)
+    until(lambda: mark.exists() and mark.read_text() != "")
     pid = int(mark.read_text())
     runtime = go.runtime()
     record = runtime.journal.runs(limit=1)[0]
     runtime.ask(record, StopRequested())
-    end = time.monotonic() + 10
-    while psutil.pid_exists(pid) and time.monotonic() < end:
-        time.sleep(0.05)
-    assert not psutil.pid_exists(pid)
+    until(lambda: not psutil.pid_exists(pid))

@@ -48,7 +48,7 @@ def test_tasks_run_on_a_box_that_joined_and_it_leaves_in_order(box: Box, tmp_pat
     gate.touch()
     code, said = ended(worker)
     assert (code, "joined" in said) == (0, True), said
-    assert waiting.wait(60) == 0
+    assert waiting.wait(120) == 0
     other = box.begin("worker", "--pool", "--name", "two")
     big = box.run("run", "faces.py:big", "--count", "300000")
     assert (big.returncode, big.stdout.strip()) == (0, "300000"), big.stderr
@@ -78,7 +78,7 @@ def test_a_box_that_is_killed_is_missed_and_its_task_runs_elsewhere(box: Box, tm
     os.killpg(first.pid, signal.SIGKILL)
     gate.touch()
     second = box.begin("worker", "--pool", "--name", "two")
-    assert run.wait(120) == 0
+    assert run.wait(240) == 0
     second.send_signal(signal.SIGTERM)
     assert ended(second)[0] == 0
 

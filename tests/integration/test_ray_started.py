@@ -50,9 +50,10 @@ def test_one_command_starts_a_cluster_says_where_it_listens_and_leaves_nothing(
     assert re.findall(r"\d+", done.stdout)[-4:] == ["0", "1", "4", "9"]
     said = [line for line in done.stderr.splitlines() if "started a cluster" in line]
     assert len(said) == 1 and "127.0.0.1:" in said[0] and "token" in said[0]
-    assert _rays() == before
+    until(lambda: _rays() == before, WAIT_S)  # the command waits for it only so long, on a busy machine
     folders = set(re.findall(r"/tmp/skylift-ray-\w+", (tmp_path / "home/attempts/ray/keeper.log").read_text()))
-    assert folders and not any(Path(folder).exists() for folder in folders)
+    assert folders
+    until(lambda: not any(Path(folder).exists() for folder in folders), WAIT_S)
     assert (tmp_path / "home/attempts/ray/token").stat().st_mode & 0o077 == 0
 
 
@@ -71,7 +72,7 @@ def test_a_cluster_goes_on_with_what_runs_and_the_next_engine_ends_it(tmp_path: 
     assert isinstance(outcome, Succeeded) and (tmp_path / "runs").read_text() == "x"
     assert len(said) == 1
     following.close()
-    assert not _rays()
+    until(lambda: not _rays(), WAIT_S)
 
 
 @pytest.mark.slow
@@ -81,7 +82,7 @@ def test_a_cluster_ends_with_its_last_lease(tmp_path: Path, lonely: Namespace) -
     assert started
     cluster.renew(1_000)
     assert wait_gone(facts, WAIT_S) and cluster.facts() is None
-    assert not _rays()
+    until(lambda: not _rays(), WAIT_S)
 
 
 def test_a_cluster_whose_keeper_is_killed_is_ended_by_the_keepers_fork(tmp_path: Path, lonely: Namespace) -> None:
@@ -117,7 +118,8 @@ def test_what_is_left_when_keeper_and_fork_are_killed_is_listed_and_swept(tmp_pa
     assert sweep({"ray": sweeper}, 0).left and _rays(), "within its lease it stays"
     swept = sweep({"ray": sweeper}, sys.maxsize)
     assert [leased.id for leased in swept.over] == [f"remains:{temp}"] and not swept.troubles
-    assert not _rays() and not temp.exists() and not sweeper.leased()
+    until(lambda: not _rays(), WAIT_S)
+    assert not temp.exists() and not sweeper.leased()
     sweeper.close()
     assert not said, "a question started a cluster"
 
@@ -136,7 +138,7 @@ def test_the_sweeper_of_another_process_ends_a_cluster_that_is_in_use(tmp_path: 
     assert one.token in {leased.token for leased in found}
     sweeper.end(found)
     outcomes.wait(one.token, timeout=WAIT_S)
-    assert not _rays()
+    until(lambda: not _rays(), WAIT_S)
     assert not sweeper.leased()
     sweeper.close()
     backend.close()

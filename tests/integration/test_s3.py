@@ -62,10 +62,10 @@ def server() -> Iterator[None]:
 
 
 def _await(url: str, process: subprocess.Popen[bytes]) -> None:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < until:
         try:
-            urllib.request.urlopen(f"{url}/moto-api/", timeout=1).close()
+            urllib.request.urlopen(f"{url}/moto-api/", timeout=10).close()
             return
         except OSError:
             time.sleep(0.05)

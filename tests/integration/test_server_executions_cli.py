@@ -54,7 +54,7 @@ def created(aws: Aws, name: str, definition: dict[str, Any], **members: str) -> 
 
 
 def ended(aws: Aws, execution: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (found := aws("describe-execution", execution_arn=execution))["status"] not in ENDED:
         assert time.monotonic() < deadline
     return dict(found)

@@ -26,7 +26,7 @@ def _machine(resource: str, parameters: dict[str, Any], **more: Any) -> dict[str
 
 
 def _ended(client: Any, execution: str) -> dict[str, Any]:
-    until = time.monotonic() + 30
+    until = time.monotonic() + 90
     while time.monotonic() < until:
         found: dict[str, Any] = client.describe_execution(executionArn=execution)
         if found["status"] in ENDED:
