@@ -86,6 +86,17 @@ def next_open(answers: Mapping[str, Any]) -> Question | None:
     return None
 
 
+def before(asked: Question, answers: Mapping[str, Any]) -> Question | None:
+    """The one that is asked before it, answered or not; None before the first."""
+    earlier = questions()[: questions().index(asked)]
+    return next((one for one in reversed(earlier) if concerns(one.path, answers)), None)
+
+
+def answered(answers: Mapping[str, Any]) -> int:
+    """How many questions have an answer."""
+    return sum(get(answers, one.path) is not None for one in questions())
+
+
 def concerns(path: str, answers: Mapping[str, Any]) -> bool:
     """Nobody is asked about requests where nothing is served, nor how many GPUs where none is needed."""
     purpose = answers.get("purpose")
@@ -106,6 +117,22 @@ def get(answers: Mapping[str, Any], path: str) -> Any:
 def skip(answers: dict[str, Any], path: str) -> None:
     """Leave a question open on purpose: it is not asked again."""
     answers["skipped"] = [*(answers.get("skipped") or ()), path]
+
+
+def clear(answers: dict[str, Any], path: str) -> None:
+    """Neither answered nor skipped."""
+    section, _, field = path.partition(".")
+    held = answers.get(section)
+    if not field:
+        answers.pop(section, None)
+    elif isinstance(held, dict):
+        held.pop(field, None)
+        if not held:
+            del answers[section]
+    skipped = [one for one in answers.get("skipped") or () if one != path]
+    answers.pop("skipped", None)
+    if skipped:
+        answers["skipped"] = skipped
 
 
 def put(answers: dict[str, Any], path: str, value: Any) -> None:

@@ -42,6 +42,7 @@ def advise(
     from skylift.advice.advise import advise as give
     from skylift.advice.constraints import write
     from skylift.advice.reading import ProjectInvalid, parsed, placed, to_project
+    from skylift.cli.answer_files import text_of
     from skylift.pricing.catalogue import catalogue
 
     chosen = _format(format_, out, as_json)
@@ -51,7 +52,7 @@ def advise(
         from skylift.cli.questionnaire import ask
 
         project = ask(save or Path(ANSWERS), again=again)
-    answers, lines = parsed(_text(project), str(project))
+    answers, lines = parsed(text_of(project), str(project))
     found = to_project(answers, lines, str(project))
     try:
         report = give(found, catalogue())
@@ -71,17 +72,6 @@ def _format(given: str | None, out: Path | None, as_json: bool) -> str:
     if given is None and named is None:
         raise click.UsageError(f"--out {out} does not say which format: name it .md, .html or .json, or give --format")
     return given or named or "terminal"
-
-
-def _text(path: Path) -> str:
-    from skylift.advice.reading import MOST_CHARACTERS, ProjectInvalid
-
-    try:
-        with path.open(encoding="utf-8") as file:
-            return file.read(MOST_CHARACTERS + 1)
-    except UnicodeDecodeError as problem:
-        said = f"{path}: is no text in UTF-8 (byte {problem.start})"
-        raise ProjectInvalid(said, hint="save it as UTF-8: answers are YAML") from None
 
 
 def _show(report: Report, chosen: str, out: Path | None) -> None:
