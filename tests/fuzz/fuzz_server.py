@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import psutil
 from server_harness import RunningServer, until
 
-LONGEST_S = 5.0
+LONGEST_S = 20.0
 """Any answer comes within this time."""
 
 
@@ -112,7 +112,7 @@ def nothing_leaks(*, files: int = 15, threads: int = 20, memory: int = 120 * 102
     """After the block the process holds about what it held before, at the latest some seconds later."""
     before = Held()
     yield
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         now = Held()
         if now.files <= before.files + files and now.threads <= before.threads + threads:
@@ -122,7 +122,7 @@ def nothing_leaks(*, files: int = 15, threads: int = 20, memory: int = 120 * 102
     assert now.memory <= before.memory + memory, (vars(before), vars(now))
 
 
-def settled(server: Target, execution: str, within_s: float = 10) -> dict[str, Any]:
+def settled(server: Target, execution: str, within_s: float = 60) -> dict[str, Any]:
     """The description of an execution that has ended."""
 
     def look() -> dict[str, Any] | None:

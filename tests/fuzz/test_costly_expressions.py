@@ -68,7 +68,7 @@ def test_what_costs_too_much_fails(evaluators: Evaluators, name: str) -> None:
     began = time.monotonic()
     with pytest.raises(EvaluationFailed, match=r"D1012|D3012|D2015|D3130|D1011|too"):
         evaluate(COSTLY[name])
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024
     assert evaluate("$uppercase('é')") == "É"
 

@@ -34,19 +34,19 @@ def test_what_cannot_be_written_out_is_too_large() -> None:
     value: Any = ["x"]
     for _ in range(100):
         value = [value, {"a": value}]
-    began = time.monotonic()
+    began = time.thread_time()
     assert too_large(value, 262_144)
     assert too_large([WIDE] * 1_000_000, 262_144)
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def ended(states: dict[str, Any], given: Any, language: str = "JSONPath") -> VirtualRun:
     text = json.dumps({"StartAt": "A", "QueryLanguage": language, "States": states})
     parsed = parse(text)
     assert parsed.document is not None, parsed.errors
-    began = time.monotonic()
+    began = time.thread_time()
     run = VirtualRun(parsed.document, {}, limits=SERVICE).run(given)
-    assert time.monotonic() - began < 20
+    assert time.thread_time() - began < 20
     return run
 
 

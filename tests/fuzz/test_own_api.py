@@ -61,13 +61,13 @@ class Signed(requests.auth.AuthBase):
 
 def register(url: str, auth: Any) -> None:
     digest = hashlib.sha256(DOCUMENT.encode()).hexdigest()
-    put = requests.put(f"{url}/v1/documents/{digest}", data=DOCUMENT.encode(), auth=auth, timeout=5)
+    put = requests.put(f"{url}/v1/documents/{digest}", data=DOCUMENT.encode(), auth=auth, timeout=60)
     assert put.status_code == 201, put.text
     made = requests.put(
-        f"{url}/v1/pipelines/orders", json={"definition": digest, "parameters": PARAMETERS}, auth=auth, timeout=5
+        f"{url}/v1/pipelines/orders", json={"definition": digest, "parameters": PARAMETERS}, auth=auth, timeout=60
     )
     assert made.status_code == 201, made.text
-    started = requests.post(f"{url}/pipelines/orders/runs?wait=5", json={"count": 1}, auth=auth, timeout=10)
+    started = requests.post(f"{url}/pipelines/orders/runs?wait=60", json={"count": 1}, auth=auth, timeout=90)
     assert (started.status_code, started.json()["status"]) == (200, "SUCCEEDED")
 
 
@@ -80,7 +80,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 
 def check_all(server: Target, auth: Any, examples: int) -> int:
     """Every operation of the description; how many requests that were."""
-    description = requests.get(f"{server.url}/openapi.json", auth=auth, timeout=5).json()
+    description = requests.get(f"{server.url}/openapi.json", auth=auth, timeout=60).json()
     schema = schemathesis.openapi.from_dict(description)
     asked = 0
     for found in schema.get_all_operations():
@@ -117,7 +117,7 @@ def test_the_description_is_kept_for_signed_requests(tmp_path: Path, role: str) 
         register(server.url, Signed(server.key("111111111111")))
         key = server.key("111111111111", role)
         assert check_all(server, Signed(key), 3) > 40
-        refused = requests.get(f"{server.url}/v1/runs", timeout=5)
+        refused = requests.get(f"{server.url}/v1/runs", timeout=60)
         assert refused.status_code in (401, 403)
         server.healthy()
 
@@ -125,6 +125,6 @@ def test_the_description_is_kept_for_signed_requests(tmp_path: Path, role: str) 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics", "/openapi.json", "/v1/runs", "/", "/x"])
 def test_methods_that_are_not_there(server: Target, path: str) -> None:
     for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND", "POST"):
-        answer = requests.request(method, server.url + path, timeout=5)
+        answer = requests.request(method, server.url + path, timeout=60)
         assert answer.status_code < 500, (method, path)
         assert not urlsplit(answer.headers.get("location", "")).netloc

@@ -206,7 +206,7 @@ class Client(RuleBasedStateMachine):
         def look() -> list[str]:
             return [one for one in running if self.ask("DescribeExecution", executionArn=one)["status"] != "RUNNING"]
 
-        (ended,) = until(look, 5)
+        (ended,) = until(look, 60)
         self.status[ended] = "SUCCEEDED" if good else "FAILED"
 
     @invariant()
@@ -220,7 +220,7 @@ class Client(RuleBasedStateMachine):
     @invariant()
     def executions_stand_as_they_must(self) -> None:
         for arn, status in self.status.items():
-            found = until(lambda arn=arn, status=status: self.at(arn, status), 5)
+            found = until(lambda arn=arn, status=status: self.at(arn, status), 60)
             assert ("stopDate" in found) == (status != "RUNNING")
 
     def at(self, execution: str, status: str) -> dict[str, Any] | None:

@@ -52,7 +52,7 @@ class Place:
         """Where `work` and `total` run."""
         self._attributes = attributes
 
-    def run(self, pipeline: Pipeline[..., Any], *, timeout_s: float = 120, **values: Any) -> tuple[Ended, str]:
+    def run(self, pipeline: Pipeline[..., Any], *, timeout_s: float = 240, **values: Any) -> tuple[Ended, str]:
         """How it ended, and the run's id."""
         runtime = self.runtime
         submission = pipeline_submission(pipeline, runtime.blobs)

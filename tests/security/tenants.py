@@ -93,7 +93,7 @@ class Tenant:
         """A run of the own API once it has ended."""
         made = self.api("POST", "/v1/runs", request)
         assert made.status == 201, made.body
-        return self.api("GET", f"/v1/runs/{made.json['run_id']}/wait?timeout=30").json
+        return self.api("GET", f"/v1/runs/{made.json['run_id']}/wait?timeout=60").json
 
     def machine(self, name: str, definition: Any, **members: Any) -> str:
         made = self.act(
@@ -102,7 +102,7 @@ class Tenant:
         assert made.status == 200, made.body
         return str(made.json["stateMachineArn"])
 
-    def ended(self, execution: str, within_s: float = 30.0) -> Any:
+    def ended(self, execution: str, within_s: float = 90.0) -> Any:
         deadline = time.monotonic() + within_s
         while (found := self.act("DescribeExecution", {"executionArn": execution}).json)["status"] == "RUNNING":
             assert time.monotonic() < deadline, f"{execution} still runs"
@@ -118,7 +118,7 @@ class Tenant:
 def raw(url: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Answer:
     """Exactly these headers, Host among them unless they name one, and the length of the body."""
     where = urlsplit(url)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=40)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=90)
     try:
         given = dict(headers or {})
         connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)

@@ -188,7 +188,7 @@ def test_headers_that_come_twice(tenant: Tenant) -> None:
         for first in (True, False):
             given = list(tenant.signed("POST", "/", b"{}", TARGET).items())
             given.insert(0 if first else len(given), (name, value))
-            connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=20)
+            connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=90)
             connection.putrequest("POST", "/", skip_host=True, skip_accept_encoding=True)
             for one, said in given:
                 connection.putheader(one, said)
@@ -219,10 +219,11 @@ def test_signatures_of_others_and_of_keys_that_are_gone(tenant: Tenant, home: Pa
     store = open_store(None, home=home)
     Keys(store.resources, lambda: open_sealer(home)).revoke(other.key_id)
     store.close()
-    deadline = time.monotonic() + 1.5
+    revoked = asked = time.monotonic()
     while gone.send("POST", "/", b"{}", TARGET).status == 200:
-        assert time.monotonic() < deadline, "a revoked key still works"
+        assert asked - revoked < 1.5, "a revoked key still works"
         time.sleep(0.05)
+        asked = time.monotonic()
 
 
 def test_who_is_not_known_sends_no_long_bodies(tenant: Tenant) -> None:
@@ -233,7 +234,7 @@ def test_who_is_not_known_sends_no_long_bodies(tenant: Tenant) -> None:
         ["transfer-encoding: chunked"],
         ["content-length: 1000000", "authorization: AWS4-HMAC-SHA256 Credential=x"],
     ):
-        with socket.create_connection((where.hostname, where.port or 0), timeout=3) as connection:
+        with socket.create_connection((where.hostname, where.port or 0), timeout=15) as connection:
             head = "\r\n".join(["POST / HTTP/1.1", f"host: {where.netloc}", *lines, "", ""])
             connection.sendall(head.encode())
             assert b"400" in connection.recv(1_000).partition(b"\r\n")[0]
@@ -249,7 +250,7 @@ def test_two_lengths_are_no_request(tenant: Tenant) -> None:
         "content-length: -1",
         "content-length: +2",
     ):
-        with socket.create_connection((where.hostname, where.port or 0), timeout=8) as connection:
+        with socket.create_connection((where.hostname, where.port or 0), timeout=15) as connection:
             smuggled = "0\r\n\r\nGET /health/live HTTP/1.1\r\nhost: x\r\n\r\n"
             connection.sendall(f"POST / HTTP/1.1\r\nhost: {where.netloc}\r\n{lines}\r\n\r\n{smuggled}".encode())
             answer = connection.recv(10_000)
@@ -258,9 +259,9 @@ def test_two_lengths_are_no_request(tenant: Tenant) -> None:
 
 
 def test_a_long_header_does_not_take_long() -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     assert region_of("Credential=" * 6_000 + "/") is None
-    assert time.monotonic() - began < 1
+    assert time.thread_time() - began < 1
 
 
 def told(tenant: Tenant, **more: Any) -> set[str]:

@@ -101,12 +101,12 @@ def test_the_command_line_imports_nothing_of_the_server(tmp_path: Path, argument
 
 @pytest.mark.slow
 def test_import_time_budget() -> None:
-    code = "import time; start = time.perf_counter(); import skylift; print(time.perf_counter() - start)"
+    code = "import time; start = time.process_time(); import skylift; print(time.process_time() - start)"
     times = sorted(
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
         for _ in range(7)
     )
-    assert times[0] < 0.06
+    assert times[0] < 0.04  # of the processor: others use it too
 
 
 @pytest.mark.parametrize(

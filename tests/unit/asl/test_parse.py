@@ -270,6 +270,7 @@ def test_a_thousand_states_are_read_quickly() -> None:
 
 
 def _seconds(text: str) -> float:
-    start = time.perf_counter()
+    """Of the processor, for others use it too."""
+    start = time.thread_time()
     assert parse(text).diagnostics == ()
-    return time.perf_counter() - start
+    return time.thread_time() - start

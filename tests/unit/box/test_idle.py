@@ -215,7 +215,7 @@ def test_real_workers_are_seen() -> None:
     backend = ProcessBackend(lambda token, outcome: None, workers=1)
     try:
         backend.warm()
-        end = time.monotonic() + 20
+        end = time.monotonic() + 90
         while not Attempts().look(0).busy:
             assert time.monotonic() < end
             time.sleep(0.02)

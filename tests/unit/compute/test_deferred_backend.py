@@ -40,7 +40,7 @@ class Slow:
         self.backend = DeferredBackend("slow", self.make, self.report)
 
     def make(self) -> VirtualBackend:
-        self.go.wait(10)
+        self.go.wait(60)
         self.made += 1
         if self.problem is not None:
             raise self.problem
@@ -75,7 +75,7 @@ def test_calls_wait_until_it_is_there(slow: Slow) -> None:
     assert slow.told == [("b", Cancelled())]
     slow.go.set()
     assert slow.backend._making is not None
-    slow.backend._making.join(10)
+    slow.backend._making.join(60)
     assert slow.backend.poll(["a", "b"]) == {"a": "running"}
     slow.inner.step()
     assert slow.told[1:] == [("a", Succeeded(output=1))]
@@ -98,7 +98,7 @@ def test_one_that_cannot_be_made_fails_the_calls_and_is_tried_again(slow: Slow) 
     slow.problem = SetupError("boto3 is not installed", hint="pip install 'skylift[aws]'")
     slow.go.set()
     slow.backend.submit([call("a")])
-    assert slow.heard.wait(10)
+    assert slow.heard.wait(60)
     (token, outcome) = slow.told[0]
     assert isinstance(outcome, Failed)
     assert (token, outcome.error) == ("a", "Skylift.NoBackend")
@@ -106,5 +106,5 @@ def test_one_that_cannot_be_made_fails_the_calls_and_is_tried_again(slow: Slow) 
     slow.problem = None
     slow.backend.submit([call("b")])
     assert slow.backend._making is not None
-    slow.backend._making.join(10)
+    slow.backend._making.join(60)
     assert slow.backend.poll(["b"]) == {"b": "running"}

@@ -48,7 +48,7 @@ def _gone(process: psutil.Process) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_the_keepers_fork_ends_what_a_killed_keeper_leaves(tmp_path: Path) -> None:
     temp, kept = _killed_keeper(tmp_path, "with its second")
-    until(lambda: _gone(kept) and not temp.exists(), 20)
+    until(lambda: _gone(kept) and not temp.exists())
     assert left_behind(tmp_path) == []
 
 

@@ -95,7 +95,7 @@ def test_callbacks_and_progress(scene: Scene) -> None:
     scene.thread.callback(waiting.token, Succeeded(output="yes"))
     assert scene.thread.wait(run_id, 10).output == "yes"
     subscription.close()
-    listener.join(10)
+    listener.join(60)
     assert [type(progress.entry.event).__name__ for progress in seen] == ["RunStarted", "TaskSucceeded"]
 
 
@@ -136,7 +136,7 @@ def test_an_engine_that_dies_tells_everyone_who_waits() -> None:
     with pytest.raises(InternalError, match="stopped"):
         scene.thread.callback(waiting.token, Succeeded(output=1))
     with pytest.raises(InternalError, match="a bug in a store"):
-        watched.wait(10)
+        watched.wait(60)
     with pytest.raises(InternalError, match="stopped"):
         scene.thread.start(scene.start(SKYLIFT + "echo"))
     scene.thread.close()
@@ -188,5 +188,5 @@ def test_leaving_does_not_wait_for_a_journal_that_is_stuck() -> None:
     thread = Scene(StuckAtTheEnd()).thread
     closing = threading.Thread(target=thread.close, daemon=True)
     closing.start()
-    closing.join(10)
+    closing.join(60)
     assert not closing.is_alive()

@@ -139,17 +139,17 @@ def running(**options: Any) -> Iterator[Running]:
         yield it
     finally:
         it.worker.drain()
-        it.thread.join(20)
+        it.thread.join(90)
     assert not it.thread.is_alive() and it.backend.closed
 
 
 def test_a_foreign_task_is_run_and_answered() -> None:
     with running() as it:
         it.api.tasks.put(FOREIGN)
-        call = it.backend.calls.get(timeout=10)
+        call = it.backend.calls.get(timeout=60)
         assert (call.arguments, call.convention, call.code.target) == ({"n": 1}, "handler", "m:f")
         it.backend.report(call.token, Succeeded(output={"x": 2}))
-        assert it.api.told.get(timeout=10) == ("success", "AQC/1", '{"x":2}')
+        assert it.api.told.get(timeout=60) == ("success", "AQC/1", '{"x":2}')
     assert it.problem is None
     assert it.worker.stats.succeeded == it.worker.stats.taken == 1
 
@@ -157,13 +157,13 @@ def test_a_foreign_task_is_run_and_answered() -> None:
 def test_signs_of_life_and_a_task_that_nobody_wants_any_more() -> None:
     with running(beat_s=0.01) as it:
         it.api.tasks.put(given())
-        it.backend.calls.get(timeout=10)
-        assert it.api.beats.get(timeout=10) == "run:1-1"
+        it.backend.calls.get(timeout=60)
+        assert it.api.beats.get(timeout=60) == "run:1-1"
         it.api.troubles["heartbeat"] = [Away("a blink"), TaskGone("timed out")]
         it.api.tasks.put(FOREIGN)
-        assert it.backend.calls.get(timeout=10).token == "AQC/1"
+        assert it.backend.calls.get(timeout=60).token == "AQC/1"
         it.backend.report("AQC/1", Succeeded(output=None))
-        assert it.api.told.get(timeout=10)[:2] == ("success", "AQC/1")
+        assert it.api.told.get(timeout=60)[:2] == ("success", "AQC/1")
     assert it.worker.stats.dropped == 1
     assert it.api.told.empty()
 
@@ -173,9 +173,9 @@ def test_an_answer_is_given_until_it_is_taken() -> None:
         it.worker._pause = lambda seconds: None
         it.api.troubles["success"] = [Away("gone"), Away("gone")]
         it.api.tasks.put(given())
-        it.backend.calls.get(timeout=10)
+        it.backend.calls.get(timeout=60)
         it.backend.report("run:1-1", Failed(error="E", cause="c"))
-        _, token, output = it.api.told.get(timeout=10)
+        _, token, output = it.api.told.get(timeout=60)
         found = open_answer(json.loads(output))
         assert (token, found.delivery, found.outcome) == ("run:1-1", 1, Failed(error="E", cause="c"))
     assert it.said().count("away") == it.said().count("back") == 1
@@ -186,8 +186,8 @@ def test_an_answer_that_is_refused_or_too_late() -> None:
         it.api.troubles["success"] = [Refused("InvalidOutput: no", "InvalidOutput"), TaskGone("late")]
         for _ in range(2):
             it.api.tasks.put(FOREIGN)
-            it.backend.report(it.backend.calls.get(timeout=10).token, Succeeded(output=1))
-        assert it.api.told.get(timeout=10) == ("failure", "AQC/1", "Skylift.AnswerRefused", "InvalidOutput: no")
+            it.backend.report(it.backend.calls.get(timeout=60).token, Succeeded(output=1))
+        assert it.api.told.get(timeout=60) == ("failure", "AQC/1", "Skylift.AnswerRefused", "InvalidOutput: no")
     assert (it.worker.stats.failed, it.worker.stats.dropped) == (1, 1)
 
 
@@ -195,8 +195,8 @@ def test_an_answer_too_long_for_the_protocol_lies_elsewhere() -> None:
     stored: list[bytes] = []
     with running(store=lambda data: stored.append(data) or "digest") as it:
         it.api.tasks.put(given())
-        it.backend.report(it.backend.calls.get(timeout=10).token, Succeeded(output="x" * 300_000))
-        _, _, output = it.api.told.get(timeout=10)
+        it.backend.report(it.backend.calls.get(timeout=60).token, Succeeded(output="x" * 300_000))
+        _, _, output = it.api.told.get(timeout=60)
     assert open_elsewhere(json.loads(output)) == "digest"
     found = open_answer(json.loads(stored[0]))
     assert found is not None and found.outcome == Succeeded(output="x" * 300_000)
@@ -207,25 +207,25 @@ def test_the_server_goes_away_and_comes_back() -> None:
         for problem in (Away("away"), Away("away")):
             it.api.tasks.put(problem)
         it.api.tasks.put(FOREIGN)
-        it.backend.report(it.backend.calls.get(timeout=10).token, Succeeded(output=1))
-        it.api.told.get(timeout=10)
+        it.backend.report(it.backend.calls.get(timeout=60).token, Succeeded(output=1))
+        it.api.told.get(timeout=60)
     assert it.said().count("away") == it.said().count("back") == 1
 
 
 def test_a_key_that_is_refused_ends_the_worker() -> None:
     with running() as it:
         it.api.tasks.put(Refused("may not", "AccessDeniedException"))
-        it.thread.join(10)
+        it.thread.join(60)
     assert isinstance(it.problem, SetupError)
 
 
 def test_a_task_of_ours_that_comes_while_it_leaves_is_given_back() -> None:
     with running() as it:
         it.api.tasks.put(given("run:1-1"))
-        it.backend.calls.get(timeout=10)
+        it.backend.calls.get(timeout=60)
         it.worker.drain()
         it.backend.report("run:1-1", Succeeded(output=1))
-        it.api.told.get(timeout=10)
+        it.api.told.get(timeout=60)
     back = leaving(read(given(delivery=3), Rules()))
     assert back is not None
     found = open_answer(json.loads(back.output))
@@ -236,14 +236,14 @@ def test_a_task_of_ours_that_comes_while_it_leaves_is_given_back() -> None:
 def test_the_same_attempt_given_again_while_it_runs_here() -> None:
     with running(at_once=2) as it:
         it.api.tasks.put(given(delivery=1))
-        it.backend.calls.get(timeout=10)
+        it.backend.calls.get(timeout=60)
         it.api.tasks.put(given(delivery=2))
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while "runs_already" not in it.said():
             assert time.monotonic() < end
             time.sleep(0.005)
         it.backend.report("run:1-1", Lost(reason="gone"))
-        _, _, output = it.api.told.get(timeout=10)
+        _, _, output = it.api.told.get(timeout=60)
         assert open_answer(json.loads(output)).delivery == 2
 
 
@@ -251,7 +251,7 @@ def test_a_machine_without_room_says_so() -> None:
     with running() as it:
         it.backend.room = False
         it.api.tasks.put(given())
-        _, _, output = it.api.told.get(timeout=10)
+        _, _, output = it.api.told.get(timeout=60)
     assert "no room" in open_answer(json.loads(output)).outcome.reason
 
 

@@ -54,7 +54,7 @@ class Scripted:
     def close(self) -> None:
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
-        self._thread.join(5)
+        self._thread.join(60)
 
 
 def _request(connection: socket.socket) -> bytes:
@@ -129,7 +129,7 @@ def test_a_server_that_was_never_there(opened: list[ServerClient | Scripted]) ->
     began = time.monotonic()
     with pytest.raises(ServerUnreachable) as caught:
         client.request("GET", "/v1/runs")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30, "who answered before is waited for five minutes"
     assert "skylift server" in str(caught.value.hint)
 
 

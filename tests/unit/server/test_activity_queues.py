@@ -30,7 +30,7 @@ class Offers:
         offer = self.offers.popleft() if self.offers else None
         if offer is not None:
             self.taking.set()
-            assert self.gate.wait(10)
+            assert self.gate.wait(60)
         return offer
 
     def commit(self, batch: Batch) -> None:
@@ -55,7 +55,7 @@ def queues(journal: Offers) -> ActivityQueues:
 
 
 def run(scenario: Any) -> None:
-    asyncio.run(asyncio.wait_for(scenario, 20))
+    asyncio.run(asyncio.wait_for(scenario, 90))
 
 
 def test_who_has_waited_longest_gets_the_task() -> None:
