@@ -28,7 +28,7 @@ from postgres import PostgresServer
 
 Store = Literal["sqlite", "postgresql"]
 SERVERS = 3
-SETTLE_S = 60.0
+SETTLE_S = 180.0
 MOST_RSS_MIB = 500.0
 SHOWN = 5
 """Executions whose whole history is printed."""
@@ -167,7 +167,7 @@ class _Campaign:
             client.close()
 
         kinds = [(kind, variant) for kind, variants in machines.VARIANTS.items() for variant in variants]
-        await asyncio.wait_for(asyncio.gather(*(one(*each) for each in kinds)), 60)
+        await asyncio.wait_for(asyncio.gather(*(one(*each) for each in kinds)), 240)
         return shapes
 
     async def _settle(self, load: Load, mended: float) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-START_S = 60.0
+START_S = 180.0
 _SETTINGS = """
 [server]
 requests_per_second = 0

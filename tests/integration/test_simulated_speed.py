@@ -92,8 +92,8 @@ def test_a_worker_is_killed_when_the_trace_takes_its_machine(tmp_path: Path) -> 
     outcomes = Outcomes()
     traces = one_trace(tmp_path, first=1, runs=[1, 1000], gap_seconds=3600)
     settings = SimulatedSettings(traces=traces)
-    with SimulatedCloud(outcomes, settings=settings, speed=1800, cache_dir=str(tmp_path / "b"), workers=1) as cloud:
-        one = spot_call("note_and_nap", path=str(tmp_path / "pid"), ms=60_000)
+    with SimulatedCloud(outcomes, settings=settings, speed=600, cache_dir=str(tmp_path / "b"), workers=1) as cloud:
+        one = spot_call("note_and_nap", path=str(tmp_path / "pid"), ms=600_000)
         began = time.monotonic()
         cloud.backend.submit([one])
         [outcome] = outcomes.wait(one.token)
@@ -106,17 +106,17 @@ def test_a_worker_is_killed_when_the_trace_takes_its_machine(tmp_path: Path) -> 
     assert usage is not None and usage.startup_ms is not None and usage.duration_ms is not None
     assert (usage.started_ms or 0) + usage.duration_ms == START_MS + 3_600_000, "until the instant of the trace"
     assert usage.cost_usd_micro == pytest.approx((usage.startup_ms + usage.duration_ms) * 0.255, abs=260)
-    assert 1.9 < took < 10
+    assert 5.9 < took < 60
 
 
 def test_a_task_is_warned_and_leaves(tmp_path: Path) -> None:
     outcomes = Outcomes()
     settings = SimulatedSettings(traces=one_trace(tmp_path, first=1, runs=[1, 1000], gap_seconds=3600), warning="30m")
-    with SimulatedCloud(outcomes, settings=settings, speed=600, cache_dir=str(tmp_path / "b"), workers=1) as cloud:
-        one = spot_call("until_warned", longest_s=30)
+    with SimulatedCloud(outcomes, settings=settings, speed=400, cache_dir=str(tmp_path / "b"), workers=1) as cloud:
+        one = spot_call("until_warned", longest_s=60)
         cloud.backend.submit([one])
         [outcome] = outcomes.wait(one.token)
-    assert isinstance(outcome, Succeeded) and 0 < outcome.output <= 3.0
+    assert isinstance(outcome, Succeeded) and 0 < outcome.output <= 4.5
     assert outcome.usage is not None and outcome.usage.market == "spot"
 
 
@@ -148,12 +148,12 @@ def test_an_attempt_on_on_demand_is_taken_back_with_its_work_and_goes_on_on_spot
 
 def test_time_limits_are_those_of_the_clouds_time(tmp_path: Path) -> None:
     outcomes = Outcomes()
-    with SimulatedCloud(outcomes, speed=3600, cache_dir=str(tmp_path / "b"), workers=1) as cloud:
-        one = call("nap", ms=60_000, requirements=Requirements(timeout_ms=1_800_000))
+    with SimulatedCloud(outcomes, speed=360, cache_dir=str(tmp_path / "b"), workers=1) as cloud:
+        one = call("nap", ms=600_000, requirements=Requirements(timeout_ms=720_000))
         cloud.backend.submit([one])
         [outcome] = outcomes.wait(one.token)
     assert isinstance(outcome, TimedOut) and outcome.usage is not None
-    assert 1_800_000 <= (outcome.usage.duration_ms or 0) < 20_000_000
+    assert 720_000 <= (outcome.usage.duration_ms or 0) < 20_000_000
 
 
 # The command line ---------------------------------------------------------------------------------------------------
