@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--cloud", default="aws", show_default=True, metavar="NAME", help="Of that machine.")
 @click.option("--traces", metavar="FILE|DIR", type=click.Path(path_type=Path), help="Recorded markets to play.")
 @click.option("--match", metavar="SUBSTRING", help="Only traces whose name has this in it.")
-@click.option("--markets", default=300, show_default=True, type=click.IntRange(min=1), help="How many are played.")
+@click.option("--markets", default=300, show_default=True, type=click.IntRange(1, 100_000), help="How many are played.")
 @click.option("--seed", default=2024, show_default=True, type=int, help="Of the markets drawn without --traces.")
 @json_option
 def plan(
@@ -116,7 +116,7 @@ def _words(found: Outlook, job: Job, price: Price | None, origin: str) -> list[s
 
     last = f" for the last {found.fallback_hours:.1f} h" if found.fallback_chance else ""
     lines = [
-        f"{_saved(found.saving)}, {found.preemptions:.0f} preemptions,"
+        f"{_saved(found.saving)}, {counted(round(found.preemptions), 'preemption')},"
         f" {_share(found.fallback_chance)} chance of falling back to on-demand{last}",
         f"  job: {hours(job.work)} of work in {hours(job.deadline)}, {hours(job.changeover)} a launch, spot at"
         f" {float(job.ratio):.3g} of on-demand",

@@ -21,10 +21,11 @@ def show_zones(
 ) -> None:
     from skylift.pricing.spot.zones_evaluate import evaluate_zones
 
-    ratios = dict(_ratio(text, traces) for text in prices)
+    ratios = _ratios(prices, traces)
     found = evaluate_zones(traces, job, starts, ratios)
     if as_json:
-        print_json({"zones": found, "ratios": {one.name: float(ratios.get(one.name, job.ratio)) for one in traces}})
+        each = {one.name: float(ratios.get(one.name, job.ratio)) for one in traces}
+        print_json({"zones": found, "ratios": each, "starts": starts, "notes": notes})
         return
     print_table(("ZONES", "COST", "SPOT", "OVER THE CHOICE"), _rows(found), empty="no zone")
     saved = 1 - found.vs_best_alone
@@ -48,21 +49,31 @@ def _rows(found: ZonesResult) -> list[tuple[str, ...]]:
     ]
 
 
-def _ratio(text: str, traces: Sequence[Trace]) -> tuple[str, Fraction]:
-    """`us-west-2a=0.3`: a part of one trace's name, and the price there."""
+def _ratios(prices: Sequence[str], traces: Sequence[Trace]) -> dict[str, Fraction]:
     from skylift.pricing.spot.model import JobInvalid
 
-    name, sign, number = text.rpartition("=")
-    meant = [trace.name for trace in traces if name and name in trace.name]
+    found: dict[str, Fraction] = {}
+    for zone, ratio in (_ratio(text, traces) for text in prices):
+        if zone in found:
+            raise JobInvalid(f"--zone-ratio gives {zone} two prices", hint="give each zone one")
+        found[zone] = ratio
+    return found
+
+
+def _ratio(text: str, traces: Sequence[Trace]) -> tuple[str, Fraction]:
+    """`us-west-2a=0.3`: a part of one trace's name, and the price there."""
+    from skylift.pricing.spot.model import JobInvalid, ratio_of
+
+    name, _, number = text.rpartition("=")
     try:
-        ratio = Fraction(number)
-    except (ValueError, ZeroDivisionError):
-        ratio = Fraction(0)
-    if not sign or not 0 < ratio <= 1:
+        ratio = ratio_of(number)
+    except JobInvalid:
         raise JobInvalid(
             f"--zone-ratio {text!r} is no zone with a price", hint='write "us-west-2a=0.3": above 0, at most 1'
-        )
+        ) from None
+    names = [trace.name for trace in traces]
+    meant = [name] if name in names else [each for each in names if name and name in each]
     if len(meant) != 1:
         which = "no zone has" if not meant else f"{len(meant)} zones have"
-        raise JobInvalid(f"{which} {name!r} in the name", hint=f"zones: {', '.join(trace.name for trace in traces)}")
+        raise JobInvalid(f"{which} {name!r} in the name", hint=f"zones: {', '.join(names)}")
     return meant[0], ratio

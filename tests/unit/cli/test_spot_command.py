@@ -125,6 +125,8 @@ def test_bad_input(place: Path, words: tuple[str, str], said: str) -> None:
         pytest.param("[" + " " * 64 * 1024**2, "has more than 64 MiB", id="large"),
         ('{"metadata": {"gap_seconds": 120}, "data": [0, 2]}', "data must be a list of 0 and 1"),
         ('{"metadata": {"gap_seconds": NaN}, "data": [0]}', "gap_seconds is nan, not a number of seconds"),
+        ('{"metadata": {"gap_seconds": 600000}, "data": [0]}', "more than a day between two looks at the market"),
+        pytest.param('{"data": [' + "9" * 5_000 + "]}", "holds a number of thousands of digits", id="digits"),
         ('{"traces": {"n": {"first": 1, "rle": [3, 5], "gap_seconds": 9}}}', "n: runs must be whole numbers"),
         ('{"traces": {"n": {"kind": "price", "first": 1, "runs": [3], "gap_seconds": 9}}}', "kind is 'price', not one"),
     ],
@@ -133,3 +135,22 @@ def test_files_that_are_no_traces(tmp_path: Path, content: str, said: str) -> No
     path = tmp_path / "bad.json"
     path.write_text(content)
     assert said in refused("--traces", path, *JOB) and str(path) in refused("--traces", path, *JOB)
+
+
+def test_a_folder_may_hold_other_files(place: Path) -> None:
+    (place / "readme.json").write_text('{"about": "spot"}')
+    (place / "notes.txt").write_text("no JSON")
+    (place / "gone.json").symlink_to(place / "nowhere")
+    (place / "folder.json").mkdir()
+    answer = evaluate("--traces", place, *JOB, "--starts", 2, "--policy", "greedy")
+    assert answer["traces"] == ["east", "west/a", "west/b"]
+    (note,) = answer["notes"]
+    assert "1 file holds no spot traces" in note and "readme.json" in note
+
+
+def test_two_traces_of_one_name_are_not_taken_for_one(tmp_path: Path) -> None:
+    for name, first in (("one", 1), ("other", 0)):
+        trace = {"first": first, "runs": RUNS, "gap_seconds": 240}
+        (tmp_path / f"{name}.json").write_text(json.dumps({"traces": {"zone": trace}}))
+    said = refused("--traces", tmp_path, *JOB)
+    assert "two traces are named zone" in said and "one.json" in said and "other.json" in said

@@ -29,7 +29,7 @@ def expected(*words: str) -> dict[str, float]:
 def test_words_say_what_is_saved_and_where_that_is_from() -> None:
     code, text, _ = plan(*JOB, "--type", "p3.2xlarge", "--region", "us-west-2")
     first, *rest = text.splitlines()
-    assert code == 0 and "cheaper" in first and "preemptions" in first and "falling back to on-demand" in first
+    assert code == 0 and "cheaper, 1 preemption, " in first and "falling back to on-demand" in first
     assert "p3.2xlarge in us-west-2 at 3.06" in text and "20 markets drawn from" in rest[-1]
 
 
@@ -58,6 +58,16 @@ def test_a_market_that_is_always_there_costs_the_ratio_and_one_that_never_is_end
     assert never["cost"] == pytest.approx(1.0) and never["on_demand_chance"] == 1
 
 
+def test_more_markets_than_a_trace_has_starts(tmp_path: Path) -> None:
+    (tmp_path / "short.json").write_text(json.dumps({"metadata": {"gap_seconds": 600}, "data": [1] * 40}))
+    done = CliRunner().invoke(
+        cli, ["spot", "plan", *JOB, "--markets", "21", "--spot-ratio", "0.3", "--traces", str(tmp_path)]
+    )
+    assert isinstance(done.exception, SkyliftError)
+    assert "room for 20 different starts, not for 21" in done.exception.message
+    assert "--markets of a plan" in (done.exception.hint or "")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -69,6 +79,7 @@ def test_a_market_that_is_always_there_costs_the_ratio_and_one_that_never_is_end
         (["--spot-ratio", "0.3", "--deadline", "3h"], "cannot be met"),
         (["--spot-ratio", "0.3", "--work", "-3h"], "not negative"),
         (["--type", "p3.2xlarge", "--region", "mars"], "no prices of aws in region 'mars'"),
+        (["--spot-ratio", "0.3", "--deadline", "99999999h"], "too far away"),
     ],
 )
 def test_bad_input_is_named_with_its_mend(words: list[str], said: str) -> None:

@@ -141,6 +141,10 @@ def test_starts_are_evenly_spaced_and_the_last_leaves_one_quantum_more() -> None
         windows(trace, job(deadline=21), 1)
     with pytest.raises(TraceInvalid, match="room for 1 different starts, not for 2"):
         windows(trace, job(), 2)
+    assert windows(longer, job(), 2, within=22) == [
+        [(True, 5), (False, 10), (True, 5)],
+        [(True, 4), (False, 10), (True, 6)],
+    ]
 
 
 def test_times_are_rounded_so_that_no_promise_grows() -> None:
@@ -169,12 +173,22 @@ def test_times_are_rounded_so_that_no_promise_grows() -> None:
         (("48h", "60h", "6m", "nan"), "spot-ratio is 'nan', not a number"),
         (("48h", "60h", "6m", "1.2"), "spot-ratio is 1.2: it must be above 0 and at most 1"),
         (("48h", "60h", "6m", "0"), "spot-ratio is 0: it must be above 0"),
+        (("48h", "60h", "6m", "1e-400"), "spot-ratio is 1e-400: below a millionth of on-demand"),
+        (("48h", "60h", "6m", "1e99999999999"), "spot-ratio is '1e99999999999', not a number"),
+        (("48h", "60h", "6m", "1e-99999999999"), "not a number"),
+        (("48h", "9000h", "6m", "0.3"), "deadline 9000h is too far away"),
+        (("9" * 400 + "h", "60h", "6m", "0.3"), "no time is that long"),
     ],
 )
 def test_jobs_that_cannot_be(times: tuple[str, str, str, str], words: str) -> None:
     with pytest.raises(JobInvalid) as caught:
         job_of(*times)
     assert words in caught.value.message
+
+
+@pytest.mark.parametrize("nothing", ["0", "0h", "0.0h", "00", "0 min", "0s"])
+def test_no_changeover_may_be_written_as_people_do(nothing: str) -> None:
+    assert job_of("4h", "6h", nothing, "1/3")[0].changeover == 0
 
 
 def test_the_shortest_deadline_is_named() -> None:

@@ -76,6 +76,17 @@ def test_what_does_not_fit_together_is_said() -> None:
         simulate_zones(JOB, [UP, DOWN], [JOB.ratio], zones_policy(JOB, [JOB.ratio]))
 
 
+@pytest.mark.parametrize("gap_ms", [120_000, 70_000, 600_000, 86_400_000])
+def test_zones_that_were_looked_at_more_or_less_often_are_started_at_the_same_times(gap_ms: int) -> None:
+    """The longer trace was cut to whole ticks of its own, so its last starts lay earlier than those of the other."""
+    east = Trace(name="east", gap_ms=120_000, first=True, runs=(100, 63, 100))
+    ticks = -(-263 * 120_000 // gap_ms) + 3
+    west = Trace(name="west", gap_ms=gap_ms, first=True, runs=(ticks,))
+    found = evaluate_zones([east, west], JOB, 5, {})
+    assert found.alone["west"] == pytest.approx(0.3)
+    assert found.alone["east"] == evaluate_zones([east, east], JOB, 5, {}).alone["east"]
+
+
 def test_an_evaluation_compares_with_the_best_zone_alone() -> None:
     zones = [
         Trace(name="east", gap_ms=120_000, first=True, runs=(100, 200, 100)),

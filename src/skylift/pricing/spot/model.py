@@ -6,6 +6,7 @@ Every launch costs the changeover: quanta without progress, at the price of what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Literal
@@ -17,6 +18,14 @@ from skylift.units import parse_duration_ms
 
 QUANTUM_MS = 120_000
 """The step of the paper's simulator."""
+
+LONGEST_H = 8_784
+"""Of a deadline: a leap year. Beyond it markets cannot be played through in reasonable time."""
+LEAST_RATIO = Fraction(1, 1_000_000)
+"""Below it spot is as good as free, and nothing can be compared with the optimum, which costs nothing then."""
+_ZERO = re.compile(r"0+(\.0*)?\s*(ms|s|m|min|h|d)?", re.IGNORECASE)
+_NUMBER = re.compile(r"[^eE]{1,60}([eE][+-]?\d{1,3})?")
+"""What may be made a fraction: one of 1e99999999 has so many digits."""
 
 Mode = Literal["idle", "spot", "on-demand"]
 Run = tuple[bool, int]
@@ -119,15 +128,45 @@ def job_of(work: str, deadline: str, restart: str, ratio: str | float) -> tuple[
         work=_quanta("work", work, up=True, notes=notes),
         deadline=_quanta("deadline", deadline, up=False, notes=notes),
         changeover=_quanta("restart", restart, up=True, notes=notes),
-        ratio=_ratio(ratio),
+        ratio=ratio_of(ratio),
     )
+    if job.deadline * QUANTUM_MS > LONGEST_H * 3_600_000:
+        raise JobInvalid(
+            f"deadline {deadline} is too far away: markets are played through for a year at most",
+            hint="ask for a part of the job: what an hour of it costs hardly depends on how many there are",
+        )
     return job, notes
+
+
+def ratio_of(value: str | float) -> Fraction:
+    """The price of spot over that of on-demand, from what a person wrote: 0.3, 1/3. Raises JobInvalid."""
+    try:
+        text = str(value).strip()
+        ratio = Fraction(text) if _NUMBER.fullmatch(text) else None
+    except (ValueError, ZeroDivisionError):
+        ratio = None
+    if ratio is None:
+        raise JobInvalid(f"spot-ratio is {value!r}, not a number", hint="spot at 30 % of on-demand is 0.3")
+    if not 0 < ratio <= 1:
+        raise JobInvalid(
+            f"spot-ratio is {value}: it must be above 0 and at most 1",
+            hint="it is the price of spot over that of on-demand: spot at 30 % of on-demand is 0.3",
+        )
+    if ratio < LEAST_RATIO:
+        raise JobInvalid(
+            f"spot-ratio is {value}: below a millionth of on-demand it is as good as free, with nothing to compare",
+            hint="it is the price of spot over that of on-demand: spot at 30 % of on-demand is 0.3",
+        )
+    return ratio
 
 
 def _quanta(name: str, text: str, *, up: bool, notes: list[str]) -> int:
     if text.strip().startswith("-"):
         raise JobInvalid(f"{name} is {text}: a length of time is not negative", hint='write for example "48h" or "6m"')
-    ms = 0 if text.strip() in ("0", "0s", "0m", "0h") else parse_duration_ms(text, name)
+    try:
+        ms = 0 if _ZERO.fullmatch(text.strip()) else parse_duration_ms(text, name)
+    except OverflowError:
+        raise JobInvalid(f"{name} is {text[:20]}…: no time is that long", hint='write for example "48h"') from None
     whole, rest = divmod(ms, QUANTUM_MS)
     if not rest:
         return whole
@@ -135,19 +174,6 @@ def _quanta(name: str, text: str, *, up: bool, notes: list[str]) -> int:
     direction = "up" if up else "down"
     notes.append(f"{name} {text} is rounded {direction} to {hours(rounded)}: time passes in steps of 120 s")
     return rounded
-
-
-def _ratio(value: str | float) -> Fraction:
-    try:
-        ratio = Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        raise JobInvalid(f"spot-ratio is {value!r}, not a number", hint="spot at 30 % of on-demand is 0.3") from None
-    if not 0 < ratio <= 1:
-        raise JobInvalid(
-            f"spot-ratio is {value}: it must be above 0 and at most 1",
-            hint="it is the price of spot over that of on-demand: spot at 30 % of on-demand is 0.3",
-        )
-    return ratio
 
 
 def _check(job: Job) -> None:

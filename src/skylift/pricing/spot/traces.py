@@ -14,6 +14,9 @@ import msgspec
 from skylift.errors import SetupError
 
 KINDS = ("availability", "preemption")
+LONGEST_TICK_S = 86_400
+"""A market that was looked at less than once a day tells nothing about hours; more often the unit is wrong."""
+KNOWN = '{"traces": {NAME: {"first", "runs", …}}} and {"metadata": {"gap_seconds": …}, "data": [0, 1, …]}'
 LARGEST_BYTES = 64 * 1024**2
 """Of a file: a year in steps of ten seconds is a seventh of that."""
 
@@ -39,19 +42,43 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.runs) * self.gap_ms
 
 
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """What lies in a file or a folder."""
+
+    traces: dict[str, Trace]
+    others: list[Path]
+    """JSON files of a folder that hold something else."""
+
+
 def read_traces(place: Path) -> dict[str, Trace]:
     """All traces of a file, or of the JSON files in a folder and those below it. Raises TraceInvalid."""
+    return read_place(place).traces
+
+
+def read_place(place: Path) -> Place:
+    """The same, and what was left out: in a folder a JSON file may be about something else. Raises TraceInvalid."""
     if not place.exists():
         raise TraceInvalid(
             f"there are no spot traces at {place}", hint="name a JSON file of traces, or a folder of them"
         )
-    paths = sorted(place.rglob("*.json")) if place.is_dir() else [place]
-    found: dict[str, Trace] = {}
-    for path in paths:
-        name = str(path.relative_to(place).with_suffix("")) if place.is_dir() else path.stem
-        found.update(_read_file(path, name))
-    if not found:
-        raise TraceInvalid(f"there are no spot traces in {place}", hint="traces are files that end in .json")
+    folder = place.is_dir()
+    found = Place(traces={}, others=[])
+    owner: dict[str, Path] = {}
+    for path in sorted(path for path in place.rglob("*.json") if path.is_file()) if folder else [place]:
+        content = _parsed(path)
+        if folder and not _has_traces(content):
+            found.others.append(path)
+            continue
+        name = str(path.relative_to(place).with_suffix("")) if folder else path.stem
+        for key, trace in _traces(path, name, content).items():
+            if key in owner:
+                raise TraceInvalid(
+                    f"two traces are named {key}: one in {owner[key]}, one in {path}",
+                    hint="name one of the files instead of the folder, or give one of the traces another name",
+                )
+            found.traces[key], owner[key] = trace, path
+    if not found.traces:
+        raise TraceInvalid(f"there are no spot traces in {place}", hint=f"traces are files that end in .json: {KNOWN}")
     return found
 
 
@@ -60,16 +87,16 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _read_file(path: Path, name: str) -> dict[str, Trace]:
-    content = _parsed(path)
-    if isinstance(content, dict) and isinstance(content.get("traces"), dict):
+def _has_traces(content: Any) -> bool:
+    return isinstance(content, dict) and (isinstance(content.get("traces"), dict) or "data" in content)
+
+
+def _traces(path: Path, name: str, content: Any) -> dict[str, Trace]:
+    if not _has_traces(content):
+        raise TraceInvalid(f"{path} holds no spot traces", hint=f"known: {KNOWN}")
+    if isinstance(content.get("traces"), dict):
         return {key: _encoded(path, key, value) for key, value in content["traces"].items()}
-    if isinstance(content, dict) and "data" in content:
-        return {name: _published(path, name, content)}
-    raise TraceInvalid(
-        f"{path} holds no spot traces",
-        hint='known: {"traces": {NAME: {"first", "runs", …}}} and {"metadata": {"gap_seconds": …}, "data": [0, 1, …]}',
-    )
+    return {name: _published(path, name, content)}
 
 
 def _parsed(path: Path) -> Any:
@@ -81,8 +108,10 @@ def _parsed(path: Path) -> Any:
         return json.loads(raw)
     except RecursionError:
         raise TraceInvalid(f"{path} cannot be read: its JSON is nested too deeply") from None
-    except (OSError, ValueError) as problem:
-        raise TraceInvalid(f"{path} cannot be read: {problem}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as problem:
+        raise TraceInvalid(f"{path} cannot be read: {problem}", hint="traces are JSON files") from None
+    except ValueError:
+        raise TraceInvalid(f"{path} holds a number of thousands of digits: it is no file of spot traces") from None
 
 
 def _encoded(path: Path, name: str, value: Any) -> Trace:
@@ -114,5 +143,13 @@ def _published(path: Path, name: str, content: dict[str, Any]) -> Trace:
 
 def _gap_ms(path: Path, name: str, gap: Any) -> int:
     if not isinstance(gap, (int, float)) or isinstance(gap, bool) or not 1 <= gap * 1000 < math.inf:
-        raise TraceInvalid(f"{path}: {name}: gap_seconds is {gap!r}, not a number of seconds")
+        raise TraceInvalid(
+            f"{path}: {name}: gap_seconds is {gap!r}, not a number of seconds",
+            hint='write for example "gap_seconds": 600',
+        )
+    if gap > LONGEST_TICK_S:
+        raise TraceInvalid(
+            f"{path}: {name}: gap_seconds is {gap!r}, more than a day between two looks at the market",
+            hint='the unit is seconds: for ten minutes "gap_seconds": 600',
+        )
     return round(gap * 1000)

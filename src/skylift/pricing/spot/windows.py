@@ -10,22 +10,29 @@ from skylift.pricing.spot.model import QUANTUM_MS, Job, Run, hours
 from skylift.pricing.spot.traces import Trace, TraceInvalid
 
 
-def windows(trace: Trace, job: Job, count: int) -> list[list[Run]]:
-    """What the job meets at each start: runs of quanta until its deadline. Raises TraceInvalid for a trace that is too
-    short."""
+def windows(trace: Trace, job: Job, count: int, within: int | None = None) -> list[list[Run]]:
+    """What the job meets at each start: runs of quanta until its deadline. Starts are spread over the first `within`
+    quanta of the trace, or over all. Raises TraceInvalid for a trace that is too short."""
     market = sampled(trace)
     ends = list(itertools.accumulate(quanta for _, quanta in market))
-    room = ends[-1] - job.deadline
+    length = ends[-1] if within is None else min(ends[-1], within)
+    room = length - job.deadline
     if room < 1:
         raise TraceInvalid(
-            f"the trace {trace.name} is {hours(ends[-1])} long: a job of {hours(job.deadline)} does not fit in",
+            f"the trace {trace.name} is {hours(length)} long: a job of {hours(job.deadline)} does not fit in",
             hint="choose longer traces with --match, or a shorter deadline",
         )
     if count > room:
         raise TraceInvalid(
-            f"the trace {trace.name} has room for {room} different starts, not for {count}", hint="lower --starts"
+            f"the trace {trace.name} has room for {room} different starts, not for {count}",
+            hint="ask for fewer: --starts of an evaluation, --markets of a plan",
         )
-    return [_cut(market, ends, start, start + job.deadline) for start in starts(ends[-1], job, count)]
+    return [_cut(market, ends, start, start + job.deadline) for start in starts(length, job, count)]
+
+
+def quanta_of(trace: Trace) -> int:
+    """Quanta that begin within the trace."""
+    return -(-trace.length_ms // QUANTUM_MS)
 
 
 def sampled(trace: Trace) -> list[Run]:

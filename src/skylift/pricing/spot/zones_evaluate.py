@@ -13,7 +13,7 @@ from skylift.pricing.spot.model import Job, JobInvalid, Run
 from skylift.pricing.spot.simulate import simulate
 from skylift.pricing.spot.skylift_policy import with_prior
 from skylift.pricing.spot.traces import Trace, TraceInvalid
-from skylift.pricing.spot.windows import windows
+from skylift.pricing.spot.windows import quanta_of, windows
 from skylift.pricing.spot.zones import simulate_zones, zones_policy
 
 
@@ -44,8 +44,8 @@ def evaluate_zones(
     prior = prior or shipped_prior()
     _check(traces, ratios)
     each = [ratios.get(trace.name, job.ratio) for trace in traces]
-    shortest = min(trace.length_ms for trace in traces)
-    markets = [windows(_cut(trace, shortest), job, starts) for trace in traces]
+    shortest = min(quanta_of(trace) for trace in traces)  # so that starts mean the same time in each zone
+    markets = [windows(trace, job, starts, shortest) for trace in traces]
     alone = [_alone(msgspec.structs.replace(job, ratio=ratio), market, prior)
              for ratio, market in zip(each, markets, strict=True)]  # fmt: skip
     outcomes = [
@@ -87,14 +87,3 @@ def _check(traces: Sequence[Trace], ratios: Mapping[str, Fraction]) -> None:
             f"a price is given for {unknown[0]}, which is not among the zones",
             hint=f"zones: {', '.join(trace.name for trace in traces)}",
         )
-
-
-def _cut(trace: Trace, length_ms: int) -> Trace:
-    """Without what lies beyond the shortest, so that starts mean the same time in each zone."""
-    left, kept = length_ms // trace.gap_ms, list[int]()
-    for ticks in trace.runs:
-        if left <= 0:
-            break
-        kept.append(min(ticks, left))
-        left -= kept[-1]
-    return msgspec.structs.replace(trace, runs=tuple(kept))
