@@ -14,6 +14,8 @@ from skylift.pricing.charge import rate_price
 from skylift.pricing.ledger import Ledger
 
 if TYPE_CHECKING:
+    from skylift.asl.events import BudgetReached
+    from skylift.engine.views import RunView
     from skylift.ports.journal import Journal, RunRecord
     from skylift.pricing.deliveries import Delivery
     from skylift.reader import RunReader
@@ -94,6 +96,8 @@ class Accounts:
         self.quoted: Quoted | None = None
         """Of all runs together; None unless each of them has a quote."""
         self.runs = 0
+        self.alerts: list[BudgetReached] = []
+        """That budgets gave in these runs."""
         self.cancelled = 0
         """Attempts that were given up, and nobody told what they had used: free ones, and those that had not begun."""
         self.going_on = 0
@@ -115,7 +119,16 @@ class Accounts:
             self.quoted = None
         elif quoted is not None:
             self.quoted = quoted if self.quoted is None else _sum(self.quoted, quoted)
+        self.alerts += self._alerts(record, view)
         self.runs += 1
+
+    def _alerts(self, record: RunRecord, view: RunView) -> list[BudgetReached]:
+        """Its own, and those of the runs that it started."""
+        found = list(view.alerts)
+        if any("Execution" in attempt.resource for attempt in view.attempts):
+            for _, called in self._reader.called(record):
+                found += self._alerts(called, self._reader.view(called))
+        return found
 
     def _charge_transitions(self, count: int, by: By, record: RunRecord, given: Sequence[Delivery]) -> None:
         region = next((one.usage.region for one in given if one.usage and one.usage.region), DEFAULT_REGION)

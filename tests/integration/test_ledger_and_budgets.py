@@ -168,6 +168,38 @@ def test_csv_holds_no_formula_and_pictures_are_the_same_twice(project: Project) 
     assert pictures[0] == pictures[1] and b"inner/train" in pictures[0]
 
 
+def test_a_month_says_its_alerts_and_what_was_only_rehearsed(project: Project) -> None:
+    project.write("skylift.toml", f'{SETTINGS}[budget]\nmonth = "0.05 USD"\nalerts = [0.5]\n')
+    answer = run(project, "outer", "--parts", "1")
+    month = time.strftime("%Y-%m", time.gmtime())
+    found = ledger(project, "--month", month)
+    assert found["total"]["rehearsed_usd_micro"] == found["total"]["cost_usd_micro"] > 25_000
+    [alert] = found["alerts"]
+    assert (alert["scope"], alert["share"], alert["month"]) == ("rehearsal", "0.5", month)
+    said = project.call("ledger", "--month", month).stderr
+    assert f"budget of {month}, rehearsals: 50 % of $0.05 is spent" in said
+    assert f"budget of {month}: $0.000000 of $0.05 is spent" in said
+    assert "in rehearsals: nobody is sent a bill" in said
+    assert ledger(project, answer["run_id"])["alerts"] == found["alerts"]
+    assert ledger(project, "--month", "2020-01")["alerts"] == []
+
+
+def test_prices_of_a_day_or_none(project: Project) -> None:
+    answer = run(project, "failing")
+    own = project.call("run", "p.py:beside", *VIRTUAL, "--json")
+    run_id = json.loads(own.stdout)["run_id"]
+    now, then = ledger(project, run_id), ledger(project, run_id, "--as-of", "2021-12-31")
+    assert then["as_of"] == "2021-12-31" and now["as_of"] is None
+    assert all(price["as_of"] <= "2021-12-31" for price in then["total"]["prices"])
+    never = ledger(project, run_id, "--as-of", "2001")
+    assert never["total"]["cost_usd_micro"] == 0 and never["total"]["unpriced"] == never["total"]["deliveries"]
+    assert "prices as they were known on 2021-12" in project.call("ledger", run_id, "--as-of", "2021-12").stderr
+    wrong = project.call("ledger", run_id, "--as-of", "yesterday")
+    assert wrong.returncode == 2 and "--as-of 'yesterday' is no date" in wrong.stderr
+    both = project.call("ledger", answer["run_id"], "--as-of", "2021", "--compare", "aws")
+    assert both.returncode == 2 and "give one of them" in both.stderr
+
+
 def test_a_quote_that_was_printed_before_is_compared(project: Project) -> None:
     quoted = project.call("quote", "p.py:outer", "--parts", "1", "--on", "simulated", "--json")
     assert quoted.returncode == 0, quoted.stderr

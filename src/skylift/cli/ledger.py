@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import click
 
 from skylift.cli.compare import CompareInvalid, comparison_document, comparison_of, places_of, print_comparison
-from skylift.cli.ledger_output import csv_lines, document, plot, print_notes, print_table_of
+from skylift.cli.ledger_output import Shown, csv_lines, document, plot, print_notes, print_table_of
 from skylift.cli.output import print_json
 from skylift.cli.parts import open_runtime
 from skylift.errors import SetupError
@@ -48,6 +48,7 @@ class LedgerInvalid(SetupError):
 )
 @click.option("--quote", "quote_file", type=click.Path(path_type=Path), help="Compare with this: skylift quote --json.")
 @click.option("--transitions", is_flag=True, help="Charge state transitions, as the cloud's orchestrator would.")
+@click.option("--as-of", metavar="DATE", help="Prices as they were known on a day (2020-12-01), not the newest.")
 def ledger(
     run: str | None,
     month: str | None,
@@ -62,21 +63,21 @@ def ledger(
     compare: str | None,
     quote_file: Path | None,
     transitions: bool,
+    as_of: str | None,
 ) -> None:
     """What RUN cost, or all runs of a month or a pipeline: exact amounts by the catalogue, with waste named.
 
     Derived from the journal alone. Own machines are free, and what has no price is counted and in no amount.
     """
     from skylift.accounting import Accounts
-    from skylift.pricing.catalogue import catalogue
-    from skylift.pricing.charge import Moved
     from skylift.pricing.ledger import Ledger
+    from skylift.pricing.transfer import Moved
 
     form = _form(form, as_json)
-    clouds = None if compare is None else _clouds(compare, run, form)
+    clouds = None if compare is None else _clouds(compare, run, form, as_of)
     window = _window(run, month, pipeline, since)
     by = by or ("step" if run is not None else "run")
-    known = catalogue()
+    known = _catalogue(as_of)
     for name, region in (("--artifacts", artifacts), ("--own-as", own_as)):
         _check_region(name, region, known)
     if plot is not None:
@@ -85,15 +86,30 @@ def ledger(
     quoted = None if quote_file is None else _quoted(quote_file, run)
     with open_runtime() as runtime:
         accounts = Accounts(runtime.reader, known, given, transitions=transitions, quoted=quoted)
-        for record in _records(runtime, run, window, pipeline):
+        records = _records(runtime, run, window, pipeline)
+        for record in records if artifacts is None else reversed(list(records)):  # tiers are used up in order of time
             accounts.add(record, by, window)
+        budget = None if month is None or pipeline is not None else runtime.config.budget.month
         elsewhere = None if clouds is None else comparison_of(runtime.reader, runtime.reader.record(run or ""), clouds)
-    _print(accounts, by, form, elsewhere)
+    _print(accounts, Shown(by=by, run=run, month=month, budget=budget, as_of=as_of), form, elsewhere)
     if plot is not None:
         _draw(accounts, by, plot, run or month or pipeline or "all runs")
 
 
-def _clouds(compare: str, run: str | None, form: Format) -> dict[str, str]:
+def _catalogue(as_of: str | None) -> Catalogue:
+    from skylift.pricing.catalogue import catalogue
+
+    if as_of is None:
+        return catalogue()
+    from skylift.pricing.dated import Dated
+    from skylift.pricing.dates import last_day
+
+    return Dated(catalogue(), last_day(as_of, "--as-of"))
+
+
+def _clouds(compare: str, run: str | None, form: Format, as_of: str | None) -> dict[str, str]:
+    if as_of is not None:
+        raise CompareInvalid("--compare is by today's prices, and --as-of by those of a day", hint="give one of them")
     if run is None:
         raise CompareInvalid("--compare is of one run, and none is named", hint="skylift ledger RUN --compare aws,gcp")
     if form == "csv":
@@ -101,16 +117,16 @@ def _clouds(compare: str, run: str | None, form: Format) -> dict[str, str]:
     return places_of(compare)
 
 
-def _print(accounts: Accounts, by: str, form: Format, elsewhere: Comparison | None) -> None:
+def _print(accounts: Accounts, shown: Shown, form: Format, elsewhere: Comparison | None) -> None:
     if form == "json":
         beside = {} if elsewhere is None else {"elsewhere": comparison_document(elsewhere)}
-        print_json({**document(accounts, by), **beside})
+        print_json({**document(accounts, shown), **beside})
     elif form == "csv":
-        for line in csv_lines(accounts, by):
+        for line in csv_lines(accounts, shown.by):
             click.echo(line, nl=False)
     else:
-        print_table_of(accounts, by)
-        print_notes(accounts)
+        print_table_of(accounts, shown.by)
+        print_notes(accounts, shown)
         if elsewhere is not None:
             print_comparison(elsewhere)
 
@@ -192,7 +208,8 @@ def _since_ms(since: str) -> int:
 def _check_region(option: str, region: str | None, known: Catalogue) -> None:
     import difflib
 
-    regions = known.regions()
+    clouds = known.clouds if option == "--artifacts" else ("aws",)
+    regions = list(dict.fromkeys(region for cloud in clouds for region in known.regions(cloud)))
     if region is None or region in regions or (option == "--artifacts" and region == "internet"):
         return
     near = difflib.get_close_matches(region, regions, n=1)

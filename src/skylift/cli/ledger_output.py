@@ -5,15 +5,18 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import msgspec
 
 from skylift.cli.output import counted, duration, print_table, size
 
 if TYPE_CHECKING:
     from skylift.accounting import Accounts, Quoted
+    from skylift.asl.events import BudgetReached
     from skylift.pricing.ledger import Line
 
 WORDS = {
@@ -21,17 +24,34 @@ WORDS = {
     "idle": "idle",
     "failed": "failed attempts",
     "lost": "lost to preemption",
-    "given_up": "given up",
     "transfer": "transfer",
     "memory": "over-sized memory",
+    "given_up": "given up",
 }
 PARTS = ("work", "requests", *WORDS)
 _RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
 """With one of these at its beginning a cell is a formula to some spreadsheet, whatever its quotes."""
 _COUNTS = (
-    "runs", "attempts", "deliveries", "preemptions", "lost", "out_of_memory", "failed", "given_up", "unpriced", "free",
-    "requests", "in_bytes", "out_bytes",
+    "runs", "attempts", "deliveries", "preemptions", "lost", "out_of_memory", "failed", "unpriced", "free", "requests",
+    "in_bytes", "out_bytes",
 )  # fmt: skip
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """What a ledger was asked for."""
+
+    by: str
+    run: str | None = None
+    month: str | None = None
+    budget: str | float | None = None
+    """Of that month, where all of it is shown."""
+    as_of: str | None = None
+
+    def alerts(self, accounts: Accounts) -> list[BudgetReached]:
+        """Those of what is shown: a run's own budget is its own business."""
+        if self.month is not None:
+            return [one for one in accounts.alerts if one.month == self.month]
+        return accounts.alerts if self.run is not None else []
 
 
 def print_table_of(accounts: Accounts, by: str) -> None:
@@ -52,7 +72,7 @@ def print_table_of(accounts: Accounts, by: str) -> None:
 def _row(line: Line) -> tuple[str, ...]:
     from skylift.pricing.bill import usd
 
-    own = line.free and line.free == line.deliveries
+    own = line.free and line.free == line.deliveries and not line.cost
     amounts = [usd(getattr(line.parts, name)) for name in ("work", *WORDS)]
     return (
         line.name,
@@ -64,12 +84,19 @@ def _row(line: Line) -> tuple[str, ...]:
     )
 
 
-def print_notes(accounts: Accounts) -> None:
+def print_notes(accounts: Accounts, shown: Shown) -> None:
     """What the amounts rest on, and what is not in them."""
+    from skylift.pricing.bill import usd
 
     total = accounts.ledger.total
     for price in total.prices:
         click.echo(f"price: {price.what}: ${price.usd} per {price.unit}, {price.source}", err=True)
+    if shown.as_of is not None:
+        click.echo(f"prices as they were known on {shown.as_of}", err=True)
+    if total.rehearsed:
+        click.echo(
+            f"{usd(total.rehearsed)} of it in rehearsals: nobody is sent a bill for the simulated cloud", err=True
+        )
     if total.unpriced:
         click.echo(f"{total.unpriced} without a price: in no amount", err=True)
     if total.unpriced_bytes:
@@ -80,6 +107,20 @@ def print_notes(accounts: Accounts) -> None:
         click.echo(f"{counted(accounts.cancelled, 'attempt')} given up, of which nobody told what they used", err=True)
     if accounts.quoted is not None:
         _print_quote(accounts, accounts.quoted)
+    _print_budget(accounts, shown)
+
+
+def _print_budget(accounts: Accounts, shown: Shown) -> None:
+    from skylift.cli.progress import budget_line
+    from skylift.pricing.bill import usd
+    from skylift.units import dollars, parse_usd
+
+    for alert in shown.alerts(accounts):
+        click.echo(budget_line(alert), err=True)
+    if shown.budget is not None:
+        spent = accounts.ledger.total.cost - accounts.ledger.total.rehearsed
+        limit = dollars(round(Fraction(parse_usd(shown.budget, "month")) * 1_000_000))
+        click.echo(f"budget of {shown.month}: {usd(spent)} of {limit} is spent", err=True)
 
 
 def _print_quote(accounts: Accounts, quoted: Quoted) -> None:
@@ -104,19 +145,21 @@ def _usd(micro: float) -> str:
     return dollars(round(micro))
 
 
-def document(accounts: Accounts, by: str) -> dict[str, Any]:
+def document(accounts: Accounts, shown: Shown) -> dict[str, Any]:
     """For programs: amounts in whole micro-dollars, each rounded once from an exact one."""
     from skylift.pricing.charge import FORMULAS
 
     given = accounts.ledger
     return {
-        "by": by,
+        "by": shown.by,
+        "as_of": shown.as_of,
         "runs": accounts.runs,
         "lines": [_line(line) for line in given.lines.values()],
         "total": _line(given.total),
         "cancelled_attempts": accounts.cancelled,
         "open_attempts": accounts.going_on,
         "quoted_usd_micro": accounts.quoted,
+        "alerts": shown.alerts(accounts),
         "formulas": FORMULAS,
     }
 
@@ -126,13 +169,14 @@ def _line(line: Line) -> dict[str, Any]:
 
     return {
         "name": line.name,
-        **{name: getattr(line, name) for name in _COUNTS},
+        **{name: getattr(line, name) for name in (*_COUNTS, "given_up")},
         "startup_ms": round(line.startup_ms, 3),
         "run_ms": round(line.run_ms, 3),
         "memory_gib_seconds": round(line.gib_seconds, 6),
         "unpriced_bytes": line.unpriced_bytes,
         "cost_usd_micro": whole_micro(line.cost),
         "cost_usd_micro_exact": str(line.cost),
+        "rehearsed_usd_micro": whole_micro(line.rehearsed),
         "waste_usd_micro": whole_micro(line.waste),
         "parts_usd_micro": {name: whole_micro(getattr(line.parts, name)) for name in PARTS},
         "parts_usd_micro_exact": {name: str(getattr(line.parts, name)) for name in PARTS},
@@ -148,18 +192,24 @@ def csv_lines(accounts: Accounts, by: str) -> Iterator[str]:
     """A head, a line each, and the total; micro-dollars as decimals of a dollar."""
     from skylift.pricing.places import whole_micro
 
-    yield _csv([by, *_COUNTS, "startup_ms", "run_ms", "cost_usd", *(f"{name}_usd" for name in PARTS)])
+    names = (*PARTS, "rehearsed")  # what came later stands last: columns keep their places
+    yield _csv([by, *_COUNTS, "startup_ms", "run_ms", "cost_usd", *(f"{name}_usd" for name in names), "given_up"])
     for line in (*accounts.ledger.lines.values(), accounts.ledger.total):
-        amounts = [line.cost, *(getattr(line.parts, name) for name in PARTS)]
+        amounts = [line.cost, *(getattr(line.parts, name) for name in PARTS), line.rehearsed]
         yield _csv(
             [
                 safe_cell(line.name),
                 *(getattr(line, name) for name in _COUNTS),
                 round(line.startup_ms),
                 round(line.run_ms),
-                *(f"{whole_micro(amount) / 1_000_000:.6f}" for amount in amounts),
+                *(_decimal(whole_micro(amount)) for amount in amounts),
+                line.given_up,
             ]
         )
+
+
+def _decimal(micro: int) -> str:
+    return f"{micro // 1_000_000}.{micro % 1_000_000:06d}"
 
 
 def safe_cell(text: str) -> str:

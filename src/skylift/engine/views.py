@@ -93,6 +93,8 @@ class RunView(msgspec.Struct, kw_only=True):
     """What the run waits for."""
     status: str
     started_ms: int | None
+    alerts: list[e.BudgetReached] = []
+    """As they came."""
 
 
 PRINT_COMMENT = "skylift:print"
@@ -170,6 +172,7 @@ class Fold:
             pending=pending,
             status=status,
             started_ms=self.started_ms,
+            alerts=self.alerts,
         )
 
     def _start_attempt(self, command: c.StartTask) -> None:

@@ -15,13 +15,13 @@ import msgspec
 
 from skylift.asl.events import Usage
 from skylift.pricing.catalogue import Catalogue, MachinePrice, Rate
+from skylift.pricing.dated import Dated
 from skylift.pricing.deliveries import Delivery
 from skylift.pricing.places import GIB, HOUR_MS, MICRO, Place, billed_ms, cost, hourly
+from skylift.pricing.transfer import Moved, Volumes, transfer
 
 OWN = ("process", None)
 """Service classes of places that nobody sends a bill for."""
-GB = 10**9
-"""Bytes, as transfer is sold."""
 LOST = ("lost", "preempted")
 """Ends through no fault of the task; what else is no success has failed."""
 
@@ -56,7 +56,8 @@ class Parts(msgspec.Struct, kw_only=True, frozen=True):
 
 FORMULAS = {
     "requests": "price of a request, for each delivery",
-    "transfer": "bytes read and written across a boundary that is charged / 10^9 x price of a GB",
+    "transfer": "bytes read and written across a boundary that is charged / 10^9 x price of a GB, in tiers of what was"
+    " moved so in the month",
     "startup": "price of the place x time from when it was asked for until the code began, where that is billed",
     "idle": "price of the place x (time billed - start-up billed - time the code ran): minimums and increments",
     "failed": "price of the place x (time - work that a checkpoint kept) of what failed, timed out or lacked memory",
@@ -96,36 +97,47 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
         return self.parts.amount
 
 
-class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the artifacts lie, for what moving them costs: a region of the same cloud, or `internet` for a place of
-    one's own."""
-
-    artifacts: str
-
-
-def charge(delivery: Delivery, kept_before_ms: float, catalogue: Catalogue, moved: Moved | None = None) -> Charge:
-    """`kept_before_ms` is the work that checkpoints had kept when the delivery was given out."""
+def charge(
+    delivery: Delivery,
+    kept_before_ms: float,
+    catalogue: Catalogue,
+    moved: Moved | None = None,
+    volumes: Volumes | None = None,
+) -> Charge:
+    """`kept_before_ms` is the work that checkpoints had kept when the delivery was given out, `volumes` what was moved
+    before it."""
     usage = delivery.usage
     if usage is None:
         return Charge(delivery=delivery, known="unpriced")
+    found = _placed(delivery, usage, kept_before_ms, catalogue)
+    region = None if found.known == "own" else usage.region
+    way = transfer(usage, region, delivery.ended_ms, catalogue, moved, volumes or Volumes())
+    return msgspec.structs.replace(
+        found,
+        parts=found.parts + Parts(transfer=way.amount) if way.amount else found.parts,
+        prices=(*found.prices, *(rate_price(rate, catalogue) for rate in way.rates)),
+        unpriced_bytes=way.unpriced,
+    )
+
+
+def _placed(delivery: Delivery, usage: Usage, kept_before_ms: float, catalogue: Catalogue) -> Charge:
+    """What its place costs."""
     if usage.service in OWN and usage.cost_usd_micro is None:
         return Charge(delivery=delivery, known="own")
     place = place_of(usage)
     exact = None if place is None else cost(place, usage.startup_ms or 0.0, usage.duration_ms or 0.0, catalogue)
     if place is None or exact is None:
-        if usage.cost_usd_micro is None:
+        if usage.cost_usd_micro is None or isinstance(catalogue, Dated):  # it was told at the prices of another day
             return Charge(delivery=delivery, known="unpriced", place=place)
         parts = _told(delivery, usage, Fraction(usage.cost_usd_micro), kept_before_ms)
         return Charge(delivery=delivery, known="told", place=place, parts=parts)
-    transfer, further, unpriced = _transfer(usage, place, catalogue, moved)
     return Charge(
         delivery=delivery,
         known="priced",
         place=place,
-        parts=_priced(delivery, usage, place, exact, kept_before_ms, catalogue) + Parts(transfer=transfer),
-        prices=(*prices_of(place, catalogue), *further),
+        parts=_priced(delivery, usage, place, exact, kept_before_ms, catalogue),
+        prices=prices_of(place, catalogue),
         requests=int(place.service == "function"),
-        unpriced_bytes=unpriced,
     )
 
 
@@ -225,28 +237,6 @@ def _needed_mib(usage: Usage, place: Place, catalogue: Catalogue) -> int:
         if needed <= size.most_mib
     )
     return min(sizes, default=place.memory_mib)
-
-
-def _transfer(
-    usage: Usage, place: Place, catalogue: Catalogue, moved: Moved | None
-) -> tuple[Fraction, tuple[Price, ...], int]:
-    """What leaves a region is charged there. What comes in from outside of the cloud is free."""
-    if moved is None or moved.artifacts == place.region:
-        return Fraction(0), (), 0
-    outside = moved.artifacts == "internet"
-    ways = [(usage.out_bytes or 0, place.region, "internet" if outside else "region")]
-    ways += [] if outside else [(usage.in_bytes or 0, moved.artifacts, "region")]
-    amount, prices, unpriced = Fraction(0), [], 0
-    for moving, origin, item in ways:
-        rate = catalogue.rate("transfer", item, origin, "on-demand", cloud=place.cloud)
-        if not moving:
-            continue
-        if rate is None:
-            unpriced += moving
-            continue
-        amount += Fraction(moving, GB) * Fraction(rate.usd) * MICRO
-        prices.append(rate_price(rate, catalogue))
-    return amount, tuple(prices), unpriced
 
 
 # The rows ------------------------------------------------------------------------------------------------------------

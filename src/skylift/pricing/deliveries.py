@@ -35,6 +35,11 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     ended_ms: int | None = None
     """When its end was taken in, UTC."""
 
+    @property
+    def rehearsed(self) -> bool:
+        """Whether nobody is sent a bill for it, though it has a price."""
+        return is_rehearsal(self.usage)
+
 
 def deliveries(steps: Mapping[str, str], entries: Iterable[Entry]) -> list[Delivery]:
     """In the order in which they ended. `steps` names the step of each token; what ended without one is left out, and

@@ -9,11 +9,12 @@ import msgspec
 
 from skylift.ports.compute import Requirements
 from skylift.pricing.catalogue import Catalogue
-from skylift.pricing.charge import Charge, Moved, Parts, Price, charge, place_of
+from skylift.pricing.charge import Charge, Parts, Price, charge, place_of
 from skylift.pricing.deliveries import Delivery
 from skylift.pricing.places import GIB, MICRO, cost, places, typical_startup_ms
+from skylift.pricing.transfer import Moved, Volumes
 
-WASTE = ("startup", "idle", "failed", "lost", "given_up", "transfer", "memory")
+WASTE = ("startup", "idle", "failed", "lost", "transfer", "memory", "given_up")
 """Parts of an amount that no result came of, in the order in which they are shown."""
 MOST_PRICES = 50
 """Price rows that a line names."""
@@ -49,6 +50,8 @@ class Line(msgspec.Struct, kw_only=True):
     """Deliveries that have no price here: they are in no amount."""
     free: int = 0
     """Deliveries on machines of one's own."""
+    rehearsed: Fraction = Fraction(0)
+    """How much of the amount is of the simulated cloud: nobody is sent a bill for it."""
     own_on_demand: Fraction = Fraction(0)
     """What these would have cost on demand, where that was asked."""
     own_unknown: int = 0
@@ -74,6 +77,7 @@ class Ledger:
         tell what work on own machines would have cost, if that is asked."""
         self._catalogue = catalogue
         self._moved = moved
+        self._volumes = Volumes()
         self._own_in = own_in
         self.lines: dict[str, Line] = {}
         self.total = Line(name="total", places=[], prices=[])
@@ -81,7 +85,7 @@ class Ledger:
     def add(self, given: Sequence[Delivery], name_of: Callable[[Delivery], str]) -> list[Line]:
         """One run's deliveries, in the order in which they ended; the lines that they are in."""
         touched: dict[str, Line] = {}
-        for one in charges(given, self._catalogue, self._moved):
+        for one in charges(given, self._catalogue, self._moved, self._volumes):
             line = self._line(name_of(one.delivery), touched)
             for each in (line, self.total):
                 _add(each, one)
@@ -120,14 +124,17 @@ class Ledger:
             line.own_on_demand += found
 
 
-def charges(given: Iterable[Delivery], catalogue: Catalogue, moved: Moved | None = None) -> Iterator[Charge]:
+def charges(
+    given: Iterable[Delivery], catalogue: Catalogue, moved: Moved | None = None, volumes: Volumes | None = None
+) -> Iterator[Charge]:
     """Each delivery's, with what checkpoints had kept before it: the attempts of one visit of a step go on from each
     other's checkpoints."""
     kept: dict[tuple[str, str], float] = {}
+    volumes = volumes or Volumes()
     for delivery in given:
         visit = (delivery.step, delivery.token.rpartition("-")[0] or delivery.token)
         before = kept.get(visit, 0.0)
-        yield charge(delivery, before, catalogue, moved)
+        yield charge(delivery, before, catalogue, moved, volumes)
         saved = 0.0 if delivery.usage is None else delivery.usage.saved_ms or 0.0
         kept[visit] = 0.0 if delivery.ended == "succeeded" else max(before, saved)
 
@@ -182,6 +189,7 @@ def _add(line: Line, one: Charge) -> None:
     line.given_up += delivery.ended == "given-up"
     line.unpriced += one.known == "unpriced"
     line.free += one.known == "own"
+    line.rehearsed += one.amount if delivery.rehearsed else 0
     line.requests += one.requests
     line.unpriced_bytes += one.unpriced_bytes
     line.parts += one.parts

@@ -6,15 +6,18 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import msgspec
 import pytest
 
 from skylift.asl.events import Usage
 from skylift.pricing.bill import bill
 from skylift.pricing.catalogue import catalogue
-from skylift.pricing.charge import FORMULAS, Charge, Moved, Parts, charge
+from skylift.pricing.charge import FORMULAS, Charge, Parts, charge
+from skylift.pricing.dated import Dated
 from skylift.pricing.deliveries import Delivery, Ended
 from skylift.pricing.ledger import WASTE, Ledger, charges, elsewhere
 from skylift.pricing.places import GIB
+from skylift.pricing.transfer import Moved
 
 HOUR_MS = 3_600_000
 V100 = 3_060_000
@@ -170,6 +173,53 @@ def test_bytes_are_charged_where_they_leave() -> None:
     home = of(delivery, moved=Moved(artifacts="internet"))
     assert home.parts.transfer == 2 * 90_000 and home.unpriced_bytes == 0
     assert home.amount - home.parts.transfer == V100
+
+
+def test_bytes_are_charged_in_tiers_of_the_months_volume() -> None:
+    """Out of us-east-1: 10,240 GB at $0.09, then 40,960 at $0.085, then at $0.07."""
+    lots = machine("succeeded", 0, HOUR_MS, out_bytes=20_000 * 10**9)
+    first = of(lots, moved=Moved(artifacts="internet"))
+    assert first.parts.transfer == (10_240 * 90_000 + 9_760 * 85_000)
+    assert [price.usd for price in first.prices[1:]] == [Decimal("0.09"), Decimal("0.085")]
+    ledger = Ledger(catalogue(), moved=Moved(artifacts="internet"))
+    november, december = 1_795_000_000_000, 1_797_000_000_000
+    for at_ms in (november, november, november + 1, december):
+        ledger.add([msgspec.structs.replace(lots, ended_ms=at_ms)], lambda one: str(one.ended_ms))
+    second = (20_000 * 85_000, 11_200 * 85_000 + 8_800 * 70_000)
+    assert ledger.lines[str(november)].parts.transfer == first.parts.transfer + second[0]
+    assert ledger.lines[str(november + 1)].parts.transfer == second[1]
+    assert ledger.lines[str(december)].parts.transfer == first.parts.transfer  # a month begins anew
+    assert ledger.total.cost == sum((line.cost for line in ledger.lines.values()), Fraction(0))
+
+
+def test_bytes_between_clouds_and_own_machines_leave_over_the_internet() -> None:
+    own = Usage(service="process", duration_ms=1.0, in_bytes=10**9, out_bytes=10**9)
+    read = of(Delivery(step="s", token="1-1", ended="succeeded", usage=own), moved=Moved(artifacts="us-east-1"))
+    assert (read.known, read.amount) == ("own", 90_000)  # what is written costs nothing
+    google = Usage(
+        service="batch",
+        cloud="gcp",
+        instance_type="n1-standard-1",
+        region="us-central1",
+        duration_ms=0.0,
+        in_bytes=10**9,
+        out_bytes=10**9,
+    )
+    both = of(Delivery(step="s", token="1-1", ended="succeeded", usage=google), moved=Moved(artifacts="us-east-1"))
+    assert both.parts.transfer == 90_000 + 120_000
+    neighbour = machine("succeeded", 0, HOUR_MS, out_bytes=10**9)
+    assert of(neighbour, moved=Moved(artifacts="us-east-2")).parts.transfer == 10_000
+    assert of(neighbour, moved=Moved(artifacts="eu-west-1")).parts.transfer == 20_000
+
+
+def test_prices_of_a_day() -> None:
+    """The machine cost as much in 2021; nobody knows what it cost in 2010, whatever its backend says of today."""
+    delivery = machine("succeeded", 0, HOUR_MS, cost_usd_micro=3_060_000)
+    then = charge(delivery, 0.0, Dated(catalogue(), "2021-12-31"))
+    assert then.known == "priced" and then.prices[0].as_of <= "2021-12-31"
+    before = charge(delivery, 0.0, Dated(catalogue(), "2010-01-01"))
+    assert (before.known, before.amount, before.prices) == ("unpriced", 0, ())
+    assert Dated(catalogue(), "2010-01-01").rate("container", "memory", "us-east-1") is None
 
 
 def test_each_amount_names_the_row_it_was_computed_with() -> None:
