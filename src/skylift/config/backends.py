@@ -41,6 +41,8 @@ class MachineType(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """`V100` or `V100:4`."""
     market: Literal["on-demand", "spot"] = "on-demand"
     most: Annotated[int, Meta(ge=1)] | None = None
+    price: str | Annotated[float, Meta(gt=0)] | None = None
+    """US dollars an hour, `"3.06"`: what the ledger counts, and by which spot is weighed against on-demand."""
 
 
 class QueueSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

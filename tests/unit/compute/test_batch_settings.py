@@ -8,13 +8,15 @@ import msgspec
 import pytest
 
 from skylift.compute.batch.make import make_provider, offers
+from skylift.compute.batch.offers import sight_of
 from skylift.compute.batch.provider import Kind
 from skylift.compute.batch.settings import kinds_of, policy_of, queue_names
+from skylift.compute.batch.simulated import SimulatedProvider, Stock, TimedRunner
 from skylift.compute.parts import Parts
 from skylift.config import Config
 from skylift.config.backends import BackendsSettings, BatchSettings
 from skylift.errors import SkyliftError
-from skylift.ports.compute import Requirements
+from skylift.ports.compute import Cancelled, Requirements
 
 
 def settings(**fields: object) -> BatchSettings:
@@ -95,3 +97,48 @@ def test_offers_are_those_machines_that_a_task_fits(tmp_path: Path) -> None:
     assert names(Requirements(gpu="v100")) == ["gpu"]
     assert names(Requirements(memory_mib=8192)) == ["gpu"]
     assert names(Requirements(image="python")) == names(Requirements(cpus=9)) == names(Requirements(nodes=99)) == []
+
+
+PRICED = settings(
+    machines=[
+        {"name": "steady", "vcpus": 4, "memory": "16 GiB", "price": "0.192"},
+        {"name": "taken", "vcpus": 4, "memory": "16 GiB", "price": 0.0576, "market": "spot"},
+        {"name": "larger", "vcpus": 8, "memory": "32 GiB", "price": "0.384 USD"},
+    ]
+)
+
+
+def test_prices_are_exact_and_spot_is_weighed_by_them(tmp_path: Path) -> None:
+    policy = policy_of(PRICED, make_provider(parts(tmp_path, PRICED), PRICED))
+    assert [kind.usd_micro_per_hour for kind in policy.kinds] == [192_000, 57_600, 384_000]
+    needs = Requirements(cpus=4, spot=True)
+    sight = sight_of(needs, policy, lambda kind: True)
+    assert sight is not None and sight.available and sight.ratio == pytest.approx(0.3)
+    none_left = sight_of(needs, policy, lambda kind: False)
+    assert none_left is not None and not none_left.available
+    assert sight_of(needs, policy, lambda kind: None) is None
+    assert sight_of(Requirements(cpus=8, spot=True), policy, lambda kind: True) is None  # there is no spot so large
+
+
+def test_without_prices_there_is_nothing_to_weigh(tmp_path: Path) -> None:
+    policy = policy_of(FULL, make_provider(parts(tmp_path, FULL), FULL))
+    assert sight_of(Requirements(spot=True), policy, lambda kind: True) is None
+
+
+@pytest.mark.parametrize("price", ["free", "-1", "0", "1e3"])
+def test_a_price_that_is_none_names_the_machine(price: str) -> None:
+    wrong = settings(machines=[{"name": "m5", "vcpus": 1, "memory": "1 GiB", "price": price}])
+    with pytest.raises(SkyliftError, match=r"machines\]\] m5: price="):
+        kinds_of(wrong)
+
+
+def test_what_is_simulated_is_in_stock_until_all_are_in_use(tmp_path: Path) -> None:
+    kind = Kind(name="few", vcpus=1, memory_mib=1024, market="spot")
+    provider = SimulatedProvider(
+        [kind], lambda: 0, TimedRunner(lambda call: (1, Cancelled())), stock={"few": Stock(most=1)}
+    )
+    assert provider.in_stock(kind)
+    machine = provider.start(kind, "me", 1_000)
+    assert not provider.in_stock(kind)
+    provider.stop([machine])
+    assert provider.in_stock(kind)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ from skylift.compute.worker.solo_files import (
     KEPT,
     LEASE,
     ORDER,
+    SAVED,
     STOP,
     WARNED,
     SoloOrder,
@@ -108,6 +110,15 @@ class AttemptFolder:
     def warned(self) -> bool:
         """Whether the attempt was told that its machine is about to be taken away."""
         return there(self._folder, WARNED)
+
+    @property
+    def saved_ms(self) -> int:
+        """Work that its checkpoints keep, as its machine has noted so far."""
+        return read_moment(self._folder, SAVED) or 0
+
+    def note_saved(self, saved_ms: float) -> None:
+        """In whole milliseconds; a first checkpoint that keeps less is there all the same."""
+        write_moment(self._folder, SAVED, math.ceil(saved_ms))
 
     @property
     def started(self) -> bool:

@@ -22,10 +22,12 @@ from skylift.compute.attempts.folders import AttemptFolder
 from skylift.compute.batch.billing import place_usage
 from skylift.compute.batch.local_files import (
     GONE,
+    LEAVE,
     ON,
     READY,
     STOP,
     WARNED,
+    WISHES,
     AgentOrder,
     Assignment,
     Farewell,
@@ -68,6 +70,8 @@ class Agent:
         self._here: dict[str, tuple[str, Assignment]] = {}
         """By token: the name of the assignment, and what it says."""
         self._stopped: set[str] = set()
+        self._saved_ms: dict[str, float] = {}
+        """By token, what was last told."""
         self._lock = threading.Lock()
         self._ending: Farewell | None = None
         self._warned_at: float | None = None
@@ -88,6 +92,7 @@ class Agent:
             if now >= lease_at:
                 lease_at = now + _LEASE_S
                 self._check_lease()
+                self._tell_saved()
             if self._warned_at is not None:
                 told = told or self._tell_warning()
                 self._check_warning(self._warned_at, now)
@@ -125,6 +130,8 @@ class Agent:
         for name in names:
             if name.endswith(STOP):
                 self._stop(name.removesuffix(STOP))
+            elif name.endswith(LEAVE):
+                self._release(name.removesuffix(LEAVE))
             elif name not in here:
                 self._begin(name)
         return bool(names)
@@ -152,6 +159,21 @@ class Agent:
         self._stopped.add(name)
         self._pool.cancel(tokens)
 
+    def _release(self, name: str) -> None:
+        """Once: whoever is told twice that his machine goes has no more time for that."""
+        self._machine.remove(f"{ON}/{name}{LEAVE}")
+        self._pool.release([token for token, (here, _) in list(self._here.items()) if here == name])
+
+    def _tell_saved(self) -> None:
+        """What checkpoints keep of what is here, beside its order."""
+        with self._lock:
+            here = {token: assignment.folder for token, (_, assignment) in self._here.items()}
+        for token, standing in self._pool.standings(list(here)).items():
+            if standing.saved_ms and self._saved_ms.get(token) != standing.saved_ms:
+                self._saved_ms[token] = standing.saved_ms
+                with contextlib.suppress(OSError):
+                    AttemptFolder(Path(here[token])).note_saved(standing.saved_ms)
+
     # Outcomes out -----------------------------------------------------------------------------------------------
 
     def report(self, token: str, outcome: Outcome | Submitted) -> None:
@@ -164,10 +186,12 @@ class Agent:
         with contextlib.suppress(OSError):  # its folder was taken away: nobody waits for it
             AttemptFolder(Path(assignment.folder)).give_outcome(outcome)
         self._machine.remove(f"{ON}/{name}")
-        self._machine.remove(f"{ON}/{name}{STOP}")
+        for wish in WISHES:
+            self._machine.remove(f"{ON}/{name}{wish}")
         with self._lock:
             del self._here[token]
             self._stopped.discard(name)
+            self._saved_ms.pop(token, None)
 
     def _make_pool(self) -> ProcessBackend:
         order, worker = self._order, self._order.worker

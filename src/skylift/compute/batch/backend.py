@@ -14,7 +14,7 @@ from skylift.compute.batch.adopting import adopt
 from skylift.compute.batch.entries import Entry, by_machine
 from skylift.compute.batch.explaining import explain
 from skylift.compute.batch.nodes import attempt_token
-from skylift.compute.batch.offers import held_of, misfit, offers_of, work_of
+from skylift.compute.batch.offers import held_of, misfit, offers_of, sight_of, work_of
 from skylift.compute.batch.provider import Machine, NoCapacity, Provider
 from skylift.compute.batch.scheduler import (
     Effect,
@@ -38,7 +38,19 @@ from skylift.compute.batch.work import Work
 from skylift.compute.ended import EndedCalls
 from skylift.compute.gangs import member_calls
 from skylift.compute.process.machine import infeasible, unsendable
-from skylift.ports.compute import Cancelled, Leased, Lost, Offer, Outcome, OutOfMemory, Report, Requirements, TaskCall
+from skylift.ports.compute import (
+    Cancelled,
+    Leased,
+    Lost,
+    Offer,
+    Outcome,
+    OutOfMemory,
+    Report,
+    Requirements,
+    SpotSight,
+    Standing,
+    TaskCall,
+)
 
 _LOOK_S = 0.05
 """Between two looks at the machines; outcomes are looked for more often."""
@@ -128,6 +140,28 @@ class BatchBackend(Basics):
                 if entry is not None and not self._closing:
                     self._cancel(token, entry)
         self._wake.set()
+
+    def sight(self, requirements: Requirements) -> SpotSight | None:
+        return sight_of(requirements, self._scheduler.policy, self._provider.in_stock)
+
+    def standings(self, tokens: Collection[str]) -> Mapping[str, Standing]:
+        with self._lock:
+            held = [entry for token in tokens if (entry := self._entries.get(token)) is not None]
+            first = {entry.work.token: entry.tokens[0] for entry in held if entry.tokens}
+        saved = self._provider.saved_ms(list(first.values()))
+        return {
+            entry.work.token: Standing(
+                market=entry.work.needs.market, saved_ms=saved.get(first.get(entry.work.token, ""), 0.0)
+            )
+            for entry in held
+        }
+
+    def release(self, tokens: Collection[str]) -> None:
+        with self._lock:
+            held = [entry for token in tokens if (entry := self._entries.get(token)) is not None]
+            told = by_machine(held)
+        for machine, members in told.items():
+            self._provider.release(machine, members)
 
     def sweep(self, live: Collection[str]) -> None:
         alive = set(live)

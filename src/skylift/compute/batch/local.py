@@ -21,6 +21,7 @@ from skylift.compute.batch.local_files import (
     CRASH,
     HOLDER,
     LEASE,
+    LEAVE,
     LOCK,
     ON,
     ORDER,
@@ -114,6 +115,10 @@ class LocalProvider:
 
     def kinds(self) -> Sequence[Kind]:
         return self._kinds
+
+    def in_stock(self, kind: Kind) -> bool | None:
+        """A machine is a process of this box, which can always be started."""
+        return True
 
     # Machines ---------------------------------------------------------------------------------------------------
 
@@ -284,12 +289,21 @@ class LocalProvider:
             machine.write(_on(attempt), Assignment(held=held, folder=str(attempt.path), asked_ms=now_ms))
 
     def cancel(self, machine: str, tokens: Collection[str]) -> None:
+        self._ask(machine, tokens, STOP)
+
+    def release(self, machine: str, tokens: Collection[str]) -> None:
+        self._ask(machine, tokens, LEAVE)
+
+    def _ask(self, machine: str, tokens: Collection[str], wish: str) -> None:
         folder = MachineFolder(self._machines / machine)
         for token in tokens:
             found = self._folder_of(token)
             if found is not None and folder.has(_on(found)):
                 with contextlib.suppress(FileNotFoundError):
-                    folder.write_text(_on(found) + STOP, "")
+                    folder.write_text(_on(found) + wish, "")
+
+    def saved_ms(self, tokens: Collection[str]) -> Mapping[str, float]:
+        return {token: float(folder.saved_ms) for token in tokens if (folder := self._folder_of(token)) is not None}
 
     def outcomes(self, tokens: Collection[str]) -> Mapping[str, Outcome]:
         ended = {}

@@ -7,6 +7,7 @@
 | `pid`, `lock` | pool | its process; locked for as long as that lives, from before it starts |
 | `on/NAME` | pool, removed by the agent | an attempt that is on the machine (`Assignment`) |
 | `on/NAME.stop` | pool, removed by the agent | it is to be cancelled |
+| `on/NAME.leave` | pool, removed by the agent | it may save its state and leave |
 | `ready` | agent | it takes attempts |
 | `warned` | agent | it will be taken away soon |
 | `gone` | agent | why it has ended (`Farewell`) |
@@ -33,6 +34,9 @@ PID: Final = "pid"
 LOCK: Final = "lock"
 ON: Final = "on"
 STOP: Final = ".stop"
+LEAVE: Final = ".leave"
+WISHES: Final = (STOP, LEAVE)
+"""What is asked of an attempt stands beside it, under its name and one of these."""
 READY: Final = "ready"
 WARNED: Final = "warned"
 GONE: Final = "gone"
@@ -116,7 +120,7 @@ class MachineFolder:
         """What is on it, by name."""
         found = {}
         for name in self.names():
-            if not name.endswith(STOP):
+            if not name.endswith(WISHES):
                 assignment = self.read(f"{ON}/{name}", Assignment)
                 if assignment is not None:
                     found[name] = assignment
@@ -126,7 +130,7 @@ class MachineFolder:
         """What lies in `on`, drafts left out."""
         with contextlib.suppress(OSError):
             names = [path.name for path in (self.path / ON).iterdir()]
-            return [name for name in names if "." not in name or name.endswith(STOP)]
+            return [name for name in names if "." not in name or name.endswith(WISHES)]
         return []
 
     def read(self, name: str, kind: Any) -> Any:

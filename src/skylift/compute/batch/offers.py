@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from skylift.blocks.keys import block_keys
-from skylift.compute.batch.provider import Held
+from skylift.compute.batch.provider import Held, Kind
 from skylift.compute.batch.queues import DEFAULT
 from skylift.compute.batch.refusing import why_never
 from skylift.compute.batch.scheduler import PoolPolicy
 from skylift.compute.batch.work import Work, eligible, needs_of
-from skylift.ports.compute import Offer, Requirements, TaskCall
+from skylift.ports.compute import Offer, Requirements, SpotSight, TaskCall
 
 
 def offers_of(backend: str, requirements: Requirements, policy: PoolPolicy) -> Sequence[Offer]:
@@ -36,6 +36,19 @@ def offers_of(backend: str, requirements: Requirements, policy: PoolPolicy) -> S
         )
         for kind in eligible(needs, policy.kinds)
     ]
+
+
+def sight_of(
+    requirements: Requirements, policy: PoolPolicy, in_stock: Callable[[Kind], bool | None]
+) -> SpotSight | None:
+    """The least price of each market is what would be bought; without prices there is nothing to weigh."""
+    spot = [kind for kind in eligible(needs_of(requirements, "spot"), policy.kinds) if kind.market == "spot"]
+    steady = [kind for kind in eligible(needs_of(requirements), policy.kinds) if kind.market != "spot"]
+    least = [min((kind.usd_micro_per_hour for kind in kinds), default=0) for kinds in (spot, steady)]
+    stock = [in_stock(kind) for kind in spot]
+    if not all(least) or None in stock:
+        return None
+    return SpotSight(available=any(stock), ratio=least[0] / least[1], startup_ms=max(kind.startup_ms for kind in spot))
 
 
 def _later(backend: str, requirements: Requirements) -> Sequence[Offer]:

@@ -102,6 +102,10 @@ class Provider(Protocol):
         """Ask for a machine; its id. It carries holder and lease from the first moment. Raises NoCapacity."""
         ...
 
+    def in_stock(self, kind: Kind) -> bool | None:
+        """Whether one more could be had now; None where that is not known before it is asked for."""
+        ...
+
     def look(self) -> Sequence[Machine]:
         """All machines of the project, whoever started them. What is gone may be listed as `gone` with its reason for a
         while; what is not listed at all is gone as well."""
@@ -126,6 +130,14 @@ class Provider(Protocol):
 
     def cancel(self, machine: str, tokens: Collection[str]) -> None:
         """Each ends in an outcome, Cancelled unless it ended by itself first."""
+        ...
+
+    def release(self, machine: str, tokens: Collection[str]) -> None:
+        """Tell these that their machine is about to be taken away, so that they may save their state and leave."""
+        ...
+
+    def saved_ms(self, tokens: Collection[str]) -> Mapping[str, float]:
+        """Work that checkpoints of these keep, where it is known."""
         ...
 
     def outcomes(self, tokens: Collection[str]) -> Mapping[str, Outcome]:

@@ -40,6 +40,13 @@ class RealRunner:
     def stop(self, token: str, now_ms: int) -> None:
         self._processes().cancel([token])
 
+    def release(self, token: str) -> None:
+        self._processes().release([token])
+
+    def saved_ms(self, token: str) -> float:
+        standing = self._processes().standings([token]).get(token)
+        return 0.0 if standing is None else standing.saved_ms
+
     def ended(self, now_ms: int) -> Mapping[str, Outcome]:
         with self._lock:
             ended, self._ended = self._ended, {}

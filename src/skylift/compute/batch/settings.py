@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from skylift.compute.batch.provider import Kind, Provider
 from skylift.compute.batch.queues import DEFAULT, QueuePolicy
@@ -10,7 +11,7 @@ from skylift.compute.batch.scheduler import PoolPolicy
 from skylift.compute.batch.work import gpu_of, mcpus_of
 from skylift.config import InvalidConfig
 from skylift.config.backends import BatchSettings, MachineType
-from skylift.units import parse_duration_ms, parse_memory_mib
+from skylift.units import parse_duration_ms, parse_memory_mib, parse_usd
 
 
 def kinds_of(settings: BatchSettings) -> tuple[Kind, ...]:
@@ -35,6 +36,9 @@ def _kind(machine: MachineType) -> Kind:
         gpus=gpus,
         market=machine.market,
         most=machine.most,
+        usd_micro_per_hour=0
+        if machine.price is None
+        else round(Decimal(parse_usd(machine.price, f"{where}: price")) * 10**6),
     )
 
 

@@ -27,6 +27,14 @@ class Runner(Protocol):
         """Ends in an outcome."""
         ...
 
+    def release(self, token: str) -> None:
+        """It may save its state and leave."""
+        ...
+
+    def saved_ms(self, token: str) -> float:
+        """Work that its checkpoints keep."""
+        ...
+
     def ended(self, now_ms: int) -> Mapping[str, Outcome]:
         """Since this was last asked."""
         ...
@@ -54,6 +62,12 @@ class TimedRunner:
     def stop(self, token: str, now_ms: int) -> None:
         if token in self._ends:
             self._ends[token] = now_ms, Cancelled()
+
+    def release(self, token: str) -> None:
+        """What only takes time saves nothing, and goes on."""
+
+    def saved_ms(self, token: str) -> float:
+        return 0.0
 
     def ended(self, now_ms: int) -> Mapping[str, Outcome]:
         over = {token: outcome for token, (at_ms, outcome) in self._ends.items() if at_ms <= now_ms}
@@ -139,12 +153,17 @@ class SimulatedProvider:
 
     # Machines ---------------------------------------------------------------------------------------------------
 
+    def in_stock(self, kind: Kind) -> bool | None:
+        most = self._stock.get(kind.name, Stock()).most
+        with self._lock:
+            there = sum(each.kind.name == kind.name and each.gone_ms is None for each in self._machines.values())
+        return most is None or there < most
+
     def start(self, kind: Kind, holder: str, until_ms: int) -> str:
         with self._lock:
             now_ms = self._advance()
             stock = self._stock.get(kind.name, Stock())
-            there = sum(each.kind.name == kind.name and each.gone_ms is None for each in self._machines.values())
-            if stock.most is not None and there >= stock.most:
+            if not self.in_stock(kind):
                 raise NoCapacity(f"all {stock.most} {kind.name} are in use")
             number = self._started.get(kind.name, 0)
             self._started[kind.name] = number + 1
@@ -225,6 +244,18 @@ class SimulatedProvider:
             for token in tokens:
                 if known is not None and token in known.calls:
                     self._runner.stop(token, now_ms)
+
+    def release(self, machine: str, tokens: Collection[str]) -> None:
+        with self._lock:
+            known = self._machines.get(machine)
+            for token in tokens:
+                if known is not None and token in known.calls:
+                    self._runner.release(token)
+
+    def saved_ms(self, tokens: Collection[str]) -> Mapping[str, float]:
+        with self._lock:
+            running = {token for machine in self._machines.values() for token in machine.calls}
+            return {token: self._runner.saved_ms(token) for token in tokens if token in running}
 
     def outcomes(self, tokens: Collection[str]) -> Mapping[str, Outcome]:
         with self._lock:

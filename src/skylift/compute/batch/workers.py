@@ -34,6 +34,9 @@ class WorkersProvider:
     def start(self, kind: Kind, holder: str, until_ms: int) -> str:
         raise NoCapacity("boxes join by themselves: skylift worker --pool")
 
+    def in_stock(self, kind: Kind) -> bool | None:
+        return None
+
     def look(self) -> Sequence[Machine]:
         now = self._clock()
         return [_machine(box, now) for box in self._boxes.all(now)]
@@ -56,6 +59,12 @@ class WorkersProvider:
     def cancel(self, machine: str, tokens: Collection[str]) -> None:
         for token in tokens:
             self._boxes.stop(token)
+
+    def release(self, machine: str, tokens: Collection[str]) -> None:
+        """Boxes are told to stop something, never to let it leave."""
+
+    def saved_ms(self, tokens: Collection[str]) -> Mapping[str, float]:
+        return {}
 
     def outcomes(self, tokens: Collection[str]) -> Mapping[str, Outcome]:
         found = {token: self._boxes.attempt(token) for token in tokens}

@@ -10,6 +10,7 @@
 | `ear` | holder | a pipe that wakes the supervisor to look at what is asked of it |
 | `alive` | supervisor | its process and when that started; locked for as long as it lives |
 | `warned` | supervisor | the machine is about to be taken away |
+| `saved` | machine's agent | milliseconds of work that the attempt's checkpoints keep so far |
 | `kept` | supervisor | the attempt failed, and its place is kept until then |
 | `outcome` | supervisor | how it ended (`SoloEnd`); appears whole, and last |
 
@@ -44,6 +45,7 @@ BELL: Final = "bell"
 EAR: Final = "ear"
 ALIVE: Final = "alive"
 WARNED: Final = "warned"
+SAVED: Final = "saved"
 KEPT: Final = "kept"
 OUTCOME: Final = "outcome"
 CRASH: Final = "crash"
