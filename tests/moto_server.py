@@ -5,7 +5,6 @@ Tests take the fixture `aws`. One server serves the whole session; tests keep ap
 
 from __future__ import annotations
 
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from free_ports import free_port
 
 REGION = "us-east-1"
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": REGION}
@@ -42,9 +42,7 @@ def unique(name: str) -> str:
 def _aws() -> Iterator[Aws]:
     pytest.importorskip("boto3", reason="needs the extra `aws`")
     pytest.importorskip("moto.server", reason="needs moto's server; `make setup` installs it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL,

@@ -9,7 +9,6 @@ import http.client
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
+from free_ports import free_port
 
 START_S = 180.0
 _SETTINGS = """
@@ -35,12 +35,6 @@ def double(event, context):
     return {"doubled": event["x"] * 2}
 """
 _FAULT = re.compile(r"Traceback|^\S+ (error|critical) |error\[INTERNAL|InternalFailure")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(slots=True)

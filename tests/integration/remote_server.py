@@ -6,11 +6,12 @@ import http.client
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from free_ports import free_port
 
 from skylift.server.auth.keys import Keys
 from skylift.server.auth.sealing import open_sealer
@@ -38,7 +39,7 @@ class ApiServer:
         self.folder = folder
         (folder / "skylift.toml").write_text(SETTINGS.format(allowed=allowed))
         (folder / "handlers.py").write_text(HANDLER)
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._keys: dict[tuple[str, str], tuple[str, str]] = {}
         self._process: subprocess.Popen[bytes] | None = None
@@ -98,10 +99,3 @@ class ApiServer:
 
 def new_account() -> str:
     return f"{random.randrange(10**11, 10**12)}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
