@@ -58,6 +58,30 @@ def until(limit: int) -> int:
     return total
 """
 
+BESIDE = """
+from skylift import parallel, pipeline, task
+
+
+@task(cpus=8, memory="8 GiB", work="1h")
+def one(x: int) -> int:
+    return x
+
+
+@task(cpus=8, memory="8 GiB", work="1h")
+def two(x: int) -> int:
+    return x
+
+
+@task(cpus=8, memory="8 GiB", work="1h")
+def three(x: int) -> int:
+    return x
+
+
+@pipeline
+def beside(x: int) -> list[int]:
+    return list(parallel(one(x), two(x), three(x)))
+"""
+
 RATES = ("--rates", "0.1", "0.2", "0.3")
 
 
@@ -218,6 +242,29 @@ def test_ones_own_machine_may_compete(project: Project) -> None:
     assert (load["offer"]["backend"], load["cost_usd_micro"]) == ("process", 0)
     assert plan["steps"][1]["offer"]["backend"] == "simulated"
     assert billed(project, "training.py", *RATES, "--plan", "plan.json") > 0
+
+
+def test_steps_side_by_side_share_quotas(project: Project) -> None:
+    """A machine and a container of 8 processors at once, no more: the third step waits for one of them."""
+    pytest.importorskip("highspy")
+    project.write("beside.py", BESIDE)
+    project.write("skylift.toml", "[backends.simulated]\nmachine_vcpus = 12\ncontainer_vcpus = 8\n")
+    plan = asked(project, "plan", "beside.py", "--x", "1", "--deadline", "3h", "--objective", "time", "--out", "p.json")
+    assert 2 * 3600 <= plan["totals"]["time_s"] <= plan["totals"]["time_high_s"] < 2.2 * 3600
+    (wait,) = plan["waits"]
+    assert wait["quota"].startswith("processors of")
+    assert plan["gap"] == 0
+    assert any(limit["limit"] == "quotas" and "sooner" in limit["says"] for limit in plan["limits_cost"])
+    done = asked(project, "run", "beside.py", "--x", "1", "--plan", "p.json", "--speed", "max", "--name", "beside")
+    steps = asked(project, "show", "beside")["steps"]
+    took = max(step["last_ms"] for step in steps) - min(step["first_ms"] for step in steps)
+    assert done["status"] == "SUCCEEDED" and took <= plan["totals"]["time_high_s"] * 1000
+    late = asked(project, "plan", "beside.py", "--x", "1", "--deadline", "100m", status=1)
+    assert "within the quotas no plan keeps the deadline" in late["reason"] and "of 12 processors" in late["reason"]
+    assert {near["what"] for near in late["nearest"]} == {
+        "quickest found within the quotas",
+        "cheapest within the quotas",
+    }
 
 
 def test_data_is_moved_at_a_price(project: Project) -> None:

@@ -211,6 +211,10 @@ def _print(found: Planned, result: Plan, *, explain: bool) -> None:
             if moved.cost or moved.time_s
         ),
     )
+    listed(
+        "one after the other, for a quota has no room for both:",
+        tuple(f"{wait.step} after {wait.waits_for}: {wait.quota}" for wait in result.waits),
+    )
     _print_explanation(result)
     quote = found.quote
     if quote is not None and quote.cost.high is not None:
@@ -317,6 +321,7 @@ def document(found: Planned, result: Plan) -> dict[str, Any]:
             }
             for move in result.moves
         ],
+        "waits": [{"step": one.step, "for": one.waits_for, "quota": one.quota} for one in result.waits],
         "runners_up": [
             {
                 "step": one.step,

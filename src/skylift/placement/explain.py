@@ -18,6 +18,7 @@ from skylift.placement.model import (
     Offers,
     Plan,
     Priced,
+    Quotas,
     RunnerUp,
     Shadow,
     Step,
@@ -27,8 +28,13 @@ from skylift.placement.model import (
 from skylift.placement.optimise import dollars, duration, high_of, moved, rows_of, time_of, totals_of, without
 from skylift.placement.problem import MICRO_S, Problem, micros, problem_of
 from skylift.placement.pruning import FACETS, allowed
+from skylift.placement.quotas import capacity, heaviest, in_parts
 from skylift.placement.search import SECONDS, best
+from skylift.placement.sharing import IN_TURN, IN_TURN_STOPPED, NO_WAIT, with_waits
 
+QUOTAS = "quotas"
+EXACTLY = 100
+"""Steps of a graph in which other offers are held against quotas exactly."""
 LOOKED_AT = 50
 """Of each step's offers, beside those that nothing beats: the cheapest and the quickest."""
 
@@ -40,16 +46,30 @@ def explained(
     edges: Sequence[Edge] = (),
     deadlines: int = DEADLINES,
     seconds: float = SECONDS,
+    quotas: Quotas | None = None,
 ) -> Plan:
     """The plan with its explanation. `seconds` is what the solver may take for each question; a point of the front
-    gets a third of it."""
-    problem = problem_of(steps, plan.limits, edges)
+    gets a third of it. What limits cost and the front are without quotas."""
+    free = problem_of(steps, plan.limits, edges)
+    ordered = with_waits(steps, plan.waits)
+    problem = problem_of(ordered, plan.limits, edges) if plan.waits else free
+    prices = list(shadows(plan, steps, edges, seconds, free))
+    shown = front(steps, plan.limits, edges=edges, deadlines=deadlines, seconds=seconds / 3, problem=free)
+    if plan.waits or plan.method in (NO_WAIT, IN_TURN, IN_TURN_STOPPED):
+        prices.append(_of_quotas(plan, steps, edges, free, seconds))
+        shown = msgspec.structs.replace(shown, says=f"{shown.says}; without the quotas")
     explanation = Explanation(
-        runners_up=tuple(runners_up(plan, steps, edges, problem)),
-        shadows=tuple(shadows(plan, steps, edges, seconds, problem)),
-        front=front(steps, plan.limits, edges=edges, deadlines=deadlines, seconds=seconds / 3, problem=problem),
+        runners_up=tuple(runners_up(plan, ordered, edges, problem, quotas)), shadows=tuple(prices), front=shown
     )
     return msgspec.structs.replace(plan, explanation=explanation)
+
+
+def _of_quotas(plan: Plan, steps: Sequence[Step], edges: Sequence[Edge], free: Problem, seconds: float) -> Shadow:
+    found = _shadow(plan, steps, edges, QUOTAS, free, seconds)
+    words = [f"{dollars(found.costs)} cheaper"] if found.costs > 0 else []
+    words += [f"{duration(found.takes_s)} sooner"] if found.takes_s > 0 else []
+    said = " and ".join(words) or "neither cheaper nor sooner"
+    return msgspec.structs.replace(found, says=f"quotas of what runs at once: without them the plan would be {said}")
 
 
 class _Other(NamedTuple):
@@ -61,15 +81,21 @@ class _Other(NamedTuple):
     high: Fraction
     through: int
     """The longest path through the step with it, in microseconds."""
+    quota: str | None
+    """Of which it would take too much."""
 
 
 def runners_up(
-    plan: Plan, steps: Sequence[Step], edges: Sequence[Edge] = (), problem: Problem | None = None
+    plan: Plan,
+    steps: Sequence[Step],
+    edges: Sequence[Edge] = (),
+    problem: Problem | None = None,
+    quotas: Quotas | None = None,
 ) -> list[RunnerUp]:
     """Of each step the best offer that the plan could have instead, and where there is one that would be better if it
     kept the limits, that too."""
     problem = problem or problem_of(steps, plan.limits, edges)
-    around, shelf = _Around(plan, problem, edges), _Shelf(plan.limits)
+    around, shelf = _Around(plan, problem, edges, quotas or {}), _Shelf(plan.limits)
     found: list[RunnerUp] = []
     for number, step in enumerate(steps):
         others = [
@@ -132,7 +158,9 @@ def _best_of(plan: Plan, step: Step, others: Iterable[_Other], around: _Around) 
 class _Around:
     """A plan, to see what another offer of one step would change."""
 
-    def __init__(self, plan: Plan, problem: Problem, edges: Sequence[Edge]) -> None:
+    def __init__(self, plan: Plan, problem: Problem, edges: Sequence[Edge], quotas: Quotas) -> None:
+        self.quotas = quotas
+        self.takes = [in_parts(choice.priced) for choice in plan.choices] if quotas else []
         self.plan, self.problem, self.limits = plan, problem, plan.limits
         self.priced = [choice.priced for choice in plan.choices]
         self.times = [time_of(one, plan.limits) for one in self.priced]
@@ -184,10 +212,26 @@ class _Around:
             cost=Fraction(priced.cost) - Fraction(now_priced.cost) + hauling,
             high=high_of(priced, self.limits) - high_of(now_priced, self.limits) + hauling,
             through=start + time_of(priced, self.limits) + tail,
+            quota=self._overdrawn(step, priced),
         )
 
+    def _overdrawn(self, step: int, priced: Priced) -> str | None:
+        """A quota of which it would take too much; on large graphs, one of which it might."""
+        if not self.quotas:
+            return None
+        new, now = in_parts(priced), self.takes[step]
+        for name, want in new.items():
+            if want <= now.get(name, 0) or name not in self.quotas:
+                continue
+            wants = [one.get(name, 0) for one in self.takes]
+            wants[step], most = want, capacity(self.quotas[name])
+            graph = self.problem.graph
+            if sum(wants) > most and (len(graph) > EXACTLY or heaviest(graph, wants)[0] > most):
+                return name
+        return None
+
     def keeps(self, other: _Other) -> bool:
-        return self._late(other) <= 0 and self._over(other) <= 0
+        return self._late(other) <= 0 and self._over(other) <= 0 and other.quota is None
 
     def _late(self, other: _Other) -> int:
         deadline = self.limits.deadline_s
@@ -226,7 +270,9 @@ class _Around:
             words.append(f"all would end {duration(later / MICRO_S)} later")
         if over:
             words.append(f"the budget would be exceeded by {dollars(over)}")
-        if not late and not over and not other.cost and not slower:
+        if other.quota is not None:
+            words.append(f"too much of {self.quotas[other.quota]:g} {other.quota} with what may run at the same time")
+        if not late and not over and not other.cost and not slower and other.quota is None:
             words.append("equal: the first by name is taken")
         return "; ".join(words)
 
@@ -269,7 +315,7 @@ def _shadow(
     assert chosen is not None, "the plan itself keeps the other limits"
     priced = rows_of(steps, chosen)
     totals = totals_of(free, priced, moved(steps, priced, edges), limits)
-    limit, value = name.removesuffix("_s"), _shown(limits, name)
+    limit, value = name.removesuffix("_s"), "of what runs at once" if name == QUOTAS else _shown(limits, name)
     costs, takes = plan.totals.cost - totals.cost, plan.totals.time_high_s - totals.time_high_s
     return Shadow(
         limit=limit,

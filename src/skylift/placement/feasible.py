@@ -12,6 +12,7 @@ SURE = 0.95
 """With which probability a step must keep a limit that ends it: a function that is cut off has cost for nothing."""
 SHORT = 0.5
 """A place on which more than that run out of memory is too small."""
+FUNCTIONS, CONTAINERS, MACHINES, GPUS = "functions", "processors of containers", "processors of machines", "GPUs"
 
 
 class Quotas(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +33,28 @@ class Quotas(msgspec.Struct, frozen=True, kw_only=True):
         by_gpus = _fit(self.gpus, place.gpus * place.nodes) if place.gpus else None
         known = [limit for limit in (by_cpus, by_gpus) if limit is not None]
         return min(known, default=None)
+
+    def takes(self, place: Place) -> dict[str, float]:
+        """Of the limits that somebody says, what one such place takes, as the simulated cloud counts it."""
+        if place.service == "function":
+            wants: dict[str, float] = {FUNCTIONS: 1.0}
+        elif place.service == "container":
+            wants = {CONTAINERS: place.vcpus}
+        else:
+            wants = {f"{MACHINES}, {place.market}": place.vcpus * place.nodes, GPUS: float(place.gpus * place.nodes)}
+        return {name: amount for name, amount in wants.items() if amount and name in self.most}
+
+    @property
+    def most(self) -> dict[str, float]:
+        """By name."""
+        found = {
+            FUNCTIONS: self.functions,
+            CONTAINERS: self.container_vcpus,
+            f"{MACHINES}, on-demand": self.machine_vcpus,
+            f"{MACHINES}, spot": self.machine_vcpus,
+            GPUS: self.gpus,
+        }
+        return {name: float(most) for name, most in found.items() if most is not None}
 
 
 def _fit(most: float | None, each: float) -> int | None:

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from skylift.errors import SetupError
 from skylift.placement.problem import Option, Problem, worth
-from skylift.placement.program import Program, Relaxed, Solved, kept_of, value_of
+from skylift.placement.program import Pool, Program, Relaxed, Solved, kept_of, value_of
 from skylift.placement.rounding import followed, improved, rounded
 from skylift.placement.sweep import least_delays
 from skylift.placement.within_budget import least_time
@@ -50,6 +51,20 @@ def solve(problem: Problem, aim: Literal["cost", "time"], seconds: float, hint: 
         return Solved(best, min(relaxed.bound, value_of(aim, worth(problem, best))), False)
     program = Program(core, aim, highspy, np, best)
     return program.searched(problem, best, relaxed.bound, until)
+
+
+def solve_within(
+    problem: Problem,
+    aim: Literal["cost", "time"],
+    seconds: float,
+    pools: Sequence[Pool],
+    allowed: Callable[[list[Option]], bool],
+) -> Solved:
+    """The best plan in which steps that may run at once never take more of a pool than there is."""
+    highspy, np = solver()
+    until = time.monotonic() + seconds
+    program = Program(problem, aim, highspy, np, None, pools)
+    return program.searched(problem, None, 0.0, until, allowed)
 
 
 def solver() -> tuple[Any, Any]:

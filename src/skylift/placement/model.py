@@ -86,6 +86,8 @@ class Priced(msgspec.Struct, frozen=True, kw_only=True):
     """At the asked-for confidence; None where only the expectation is asked for."""
     cost_high: Fraction | None = None
     parts: tuple[Part, ...] = ()
+    takes: Mapping[str, float] = {}
+    """Of quotas by name, at once, while it runs."""
 
 
 class Table:
@@ -201,6 +203,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     backends: tuple[str, ...] = ()
 
 
+Quotas = Mapping[str, float]
+"""By name, how much there is at once for all steps together."""
+
+
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """Of a whole plan, exact sums of its rows."""
 
@@ -233,6 +239,14 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True):
     cost: Fraction
     time_s: float
     formula: str = ""
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """A step that cannot begin before another has ended, for a quota has no room for both."""
+
+    step: str
+    waits_for: str
+    quota: str
 
 
 class RunnerUp(msgspec.Struct, frozen=True, kw_only=True):
@@ -302,6 +316,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What found and proved it."""
     rule: str
     """How times and costs at the asked-for confidence were added up."""
+    waits: tuple[Wait, ...] = ()
+    """Steps that are planned one after the other for the sake of quotas."""
     explanation: Explanation | None = None
     version: int = VERSION
 

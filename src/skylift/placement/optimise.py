@@ -23,12 +23,15 @@ from skylift.placement.model import (
     Objective,
     Plan,
     Priced,
+    Quotas,
     Step,
     Totals,
+    Wait,
 )
 from skylift.placement.problem import MICRO_S, Option, Problem, micros, problem_of
 from skylift.placement.pruning import FACETS
 from skylift.placement.search import SECONDS, Found, best, patience
+from skylift.placement.sharing import IN_TURN, Shared, share
 
 EXPECTED = "expected times and costs, added up along the critical path and over all steps"
 
@@ -40,8 +43,10 @@ def optimise(
     *,
     edges: Sequence[Edge] = (),
     seconds: float | None = None,
+    quotas: Quotas | None = None,
 ) -> Plan | Impossible:
-    """The cheapest plan, or the quickest and of those the cheapest. `seconds` is what a solver may take, where one is
+    """The cheapest plan, or the quickest and of those the cheapest. Steps that may run at once take no more of `quotas`
+    than there is, or one waits for the other (`Plan.waits`). `seconds` is what a solver may take, where one is
     needed: five unless given; from 300 steps on so much that all takes less than two for a thousand. A plan that
     was not proven best in it says its gap."""
     limits, begun = limits or Limits(), monotonic()
@@ -50,7 +55,10 @@ def optimise(
     found = best(problem, objective, seconds)
     if found.chosen is None:
         return _impossible(steps, limits, objective, edges, problem, min(seconds, SECONDS))
-    return _plan(steps, limits, objective, edges, problem, found)
+    shared = share(steps, limits, objective, edges, quotas or {}, problem, found, seconds)
+    if shared.found.chosen is None:
+        return _too_little(steps, limits, objective, edges, quotas or {}, shared, seconds)
+    return _plan(shared.steps, limits, objective, edges, shared.problem, shared.found, shared.waits)
 
 
 def rule_of(limits: Limits) -> str:
@@ -63,7 +71,13 @@ def rule_of(limits: Limits) -> str:
 
 
 def _plan(
-    steps: Sequence[Step], limits: Limits, objective: Objective, edges: Sequence[Edge], problem: Problem, found: Found
+    steps: Sequence[Step],
+    limits: Limits,
+    objective: Objective,
+    edges: Sequence[Edge],
+    problem: Problem,
+    found: Found,
+    waits: tuple[Wait, ...] = (),
 ) -> Plan:
     assert found.chosen is not None
     priced = rows_of(steps, found.chosen)
@@ -82,6 +96,7 @@ def _plan(
         gap=gap if gap > 1e-9 else 0.0,
         method=found.method,
         rule=rule_of(limits),
+        waits=waits,
     )
 
 
@@ -185,6 +200,33 @@ def _impossible(
     return Impossible(
         objective=objective, limits=limits, reason=_reason(steps, limits, problem, nearest), nearest=tuple(nearest)
     )
+
+
+def _too_little(
+    steps: Sequence[Step],
+    limits: Limits,
+    objective: Objective,
+    edges: Sequence[Edge],
+    quotas: Quotas,
+    shared: Shared,
+    seconds: float,
+) -> Impossible:
+    """The limits could be kept if it were not for the quotas."""
+    nearest = []
+    for what, aim in (("quickest found within the quotas", "time"), ("cheapest within the quotas", "cost")):
+        plan = optimise(steps, without(limits, "deadline_s"), aim, edges=edges, seconds=seconds, quotas=quotas)  # type: ignore[arg-type]
+        if isinstance(plan, Plan):
+            ways = tuple(f"{choice.step}: {choice.priced.offer}" for choice in plan.choices)
+            says = f"{what}: {dollars(plan.totals.cost_high)} and {duration(plan.totals.time_high_s)}"
+            nearest.append(Nearest(what=what, totals=plan.totals, ways=ways, says=says))
+    short = shared.short[0]
+    names = ", ".join(steps[number].name for number in short.steps[:5]) + (", …" if len(short.steps) > 5 else "")
+    none = "no plan keeps" if shared.found.method == IN_TURN else "no plan was found that keeps"
+    reason = (
+        f"within the quotas {none} the deadline of {duration(limits.deadline_s or 0.0)}: without them {names} would "
+        f"take {short.takes:g} of {short.most:g} {short.quota} at once"
+    )
+    return Impossible(objective=objective, limits=limits, reason=reason, nearest=tuple(nearest))
 
 
 def without_facets(limits: Limits) -> Limits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -70,28 +70,14 @@ class Problem:
 
     def with_limits(self, deadline: int | None, budget: int | None) -> Problem:
         """The same offers under other limits of time and money."""
-        return Problem(
-            graph=self.graph,
-            options=self.options,
-            links=self.links,
-            unit=self.unit,
-            deadline=deadline,
-            budget=budget,
-            into=self.into,
-            out_of=self.out_of,
-        )
+        return replace(self, deadline=deadline, budget=budget)
+
+    def of_graph(self, graph: Graph) -> Problem:
+        """The same steps in another order."""
+        return replace(self, graph=graph)
 
     def restricted(self, options: list[list[Option]]) -> Problem:
-        return Problem(
-            graph=self.graph,
-            options=options,
-            links=self.links,
-            unit=self.unit,
-            deadline=self.deadline,
-            budget=self.budget,
-            into=self.into,
-            out_of=self.out_of,
-        )
+        return replace(self, options=options)
 
 
 class Worth(NamedTuple):
@@ -130,8 +116,9 @@ def micros(seconds: float) -> int:
     return round(seconds * MICRO_S)
 
 
-def problem_of(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge] = ()) -> Problem:
-    """What can matter of the steps' offers. Raises AuthorError and SetupError for what cannot be meant."""
+def problem_of(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge] = (), *, by_takes: bool = False) -> Problem:
+    """What can matter of the steps' offers; with `by_takes` also those that take less of a quota. Raises AuthorError
+    and SetupError for what cannot be meant."""
     check_limits(limits)
     graph = graph_of(steps, edges)
     numbers = {step.name: number for number, step in enumerate(steps)}
@@ -141,7 +128,7 @@ def problem_of(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge] = ()
     for number, step in enumerate(steps):
         key = (id(step.offers), number in sited)
         if key not in known:
-            known[key] = survivors(step, limits, by_site=number in sited, with_high=with_high)
+            known[key] = survivors(step, limits, by_site=number in sited, with_high=with_high, by_takes=by_takes)
     kept = [known[id(step.offers), number in sited] for number, step in enumerate(steps)]
     sites: dict[Site, int] = {}
     for number in sorted(sited):

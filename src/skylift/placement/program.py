@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from skylift.placement.problem import Option, Problem, Worth, keeps, worth
@@ -25,6 +25,14 @@ class Solved(NamedTuple):
     bound: float
     """No plan is better than that, in the units of the problem; infinite if there is no plan."""
     proven: bool
+
+
+class Pool(NamedTuple):
+    """A quota that no steps that may run at once may take more of."""
+
+    most: int
+    takes: list[list[int]]
+    """Of each option of each step."""
 
 
 class Relaxed(NamedTuple):
@@ -50,9 +58,20 @@ def kept_of(problem: Problem, aim: str, tried: Sequence[list[Option] | None]) ->
 
 
 class Program:
-    """The problem in the solver's terms: columns of offers, then of begins, then the end of all, then of pairs."""
+    """The problem in the solver's terms: columns of offers, then of begins, then the end of all, then of pairs, then of
+    what of each pool goes from where to where."""
 
-    def __init__(self, problem: Problem, aim: str, highspy: Any, np: Any, best: list[Option] | None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        aim: str,
+        highspy: Any,
+        np: Any,
+        best: list[Option] | None,
+        pools: Sequence[Pool] = (),
+    ) -> None:
+        self.integers: list[int] = []
+        """Columns that are whole beside those of offers."""
         self.problem, self.aim, self.highspy, self.np = problem, aim, highspy, np
         self.first = [0]
         for options in problem.options:
@@ -74,6 +93,8 @@ class Program:
             self.between.setdefault((link.source, link.target), []).append(number)
         self.columns = self._columns()
         self._build()
+        for pool in pools:
+            self._build_pool(pool, {})
 
     def _columns(self) -> int:
         at = self.offers + self.steps + 1
@@ -163,6 +184,34 @@ class Program:
                     values.append(1.0)
                 self.rows += [(0.0, 0.0, columns, values) for columns, values in rows.values()]
 
+    def _build_pool(self, pool: Pool, turns: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
+        """Units go from step to step along the graph, and from one step to another where the column of that turn
+        allows it; each step is passed by as many as it takes, and all together are no more than there are (see
+        `quotas`). In shares of the pool. Answers with the columns of what is handed on in each turn."""
+        graph, most = self.problem.graph, max(pool.most, 1)
+        into = [[self.columns + step] for step in range(self.steps)]
+        onward: list[list[int]] = [[] for _ in range(self.steps)]
+        wanting = [any(takes) for takes in pool.takes]
+        along = [(step, one) for step, later in enumerate(graph.after) for one in later]
+        in_turn = [pair for pair in turns if wanting[pair[0]] and wanting[pair[1]]]
+        at = self.columns + self.steps
+        self.rows.append((-math.inf, 1.0, list(range(self.columns, at)), [1.0] * self.steps))
+        for column, (one, other) in enumerate((*along, *in_turn), start=at):
+            onward[one].append(column)
+            into[other].append(column)
+        handed = {pair: at + len(along) + number for number, pair in enumerate(in_turn)}
+        self.columns = at + len(along) + len(in_turn)
+        self.rows += [(-math.inf, 0.0, [column, turns[pair]], [1.0, -1.0]) for pair, column in handed.items()]
+        for step, takes in enumerate(pool.takes):
+            passed, ones = into[step], [1.0] * len(into[step])
+            if onward[step]:
+                self.rows.append((0.0, math.inf, [*passed, *onward[step]], [*ones, *[-1.0] * len(onward[step])]))
+            wanted = [(self.first[step] + number, -take / most) for number, take in enumerate(takes) if take]
+            if wanted:
+                columns, values = zip(*wanted, strict=True)
+                self.rows.append((0.0, math.inf, [*passed, *columns], [*ones, *values]))
+        return handed
+
     def _costs(self) -> Any:
         np, problem = self.np, self.problem
         costs = np.zeros(self.columns)
@@ -191,7 +240,10 @@ class Program:
         lp.a_matrix_.value_ = np.array([value for row in self.rows for value in row[3]])
         if whole:
             kinds = [highspy.HighsVarType.kInteger] * self.offers
-            lp.integrality_ = kinds + [highspy.HighsVarType.kContinuous] * (self.columns - self.offers)
+            kinds += [highspy.HighsVarType.kContinuous] * (self.columns - self.offers)
+            for column in self.integers:
+                kinds[column] = highspy.HighsVarType.kInteger
+            lp.integrality_ = kinds
         return lp
 
     def _solver(self, seconds: float) -> Any:
@@ -250,8 +302,15 @@ class Program:
         duals = np.asarray(solution.col_dual[: self.offers]) / self.by_cost
         return cost, slope, Relaxed(np.asarray(solution.col_value[: self.offers]), duals, cost, False)
 
-    def searched(self, problem: Problem, best: list[Option] | None, bound: float, until: float) -> Solved:
-        """Branch and bound; `problem` has all limits exactly."""
+    def searched(
+        self,
+        problem: Problem,
+        best: list[Option] | None,
+        bound: float,
+        until: float,
+        allowed: Callable[[list[Option]], bool] = lambda chosen: True,
+    ) -> Solved:
+        """Branch and bound; `problem` has all limits exactly, and `allowed` says what else must hold exactly."""
         solver = self._solver(until - time.monotonic())
         solver.passModel(self._model(whole=True))
         if best is not None:
@@ -264,7 +323,7 @@ class Program:
                 return self._ended(problem, best, math.inf if best is None else bound, True)
             found = self._chosen(solver)
             total = None if found is None else worth(problem, found)
-            if found is not None and (total is None or not keeps(problem, total)):
+            if found is not None and (total is None or not keeps(problem, total) or not allowed(found)):
                 if status != kinds.kOptimal:
                     break
                 self._forbid(solver, found)

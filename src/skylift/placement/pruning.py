@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,9 +43,9 @@ class Survivor(NamedTuple):
     site: Site
 
 
-def survivors(step: Step, limits: Limits, *, by_site: bool, with_high: bool) -> list[Survivor]:
+def survivors(step: Step, limits: Limits, *, by_site: bool, with_high: bool, by_takes: bool = False) -> list[Survivor]:
     """The cheapest first. With `by_site` those of each site, for what an edge costs depends on it; with `with_high`
-    what is dearer but surer counts too."""
+    what is dearer but surer counts too; with `by_takes` what takes less of a quota."""
     if not len(step.offers):
         raise AuthorError(f"step {step.name} has no offers: nothing can run it")
     if isinstance(step.offers, Table):
@@ -54,11 +54,12 @@ def survivors(step: Step, limits: Limits, *, by_site: bool, with_high: bool) -> 
             return found
         ways = {one.row: step.offers.ways[one.row] for one in found}
     else:
-        found = _of_rows(step, step.offers, limits, by_site, with_high)
+        found = _of_rows(step, step.offers, limits, by_site, with_high, by_takes)
         ways = {one.row: step.offers[one.row].offer for one in found}
-    groups: dict[Site | None, list[Survivor]] = {}
+    groups: dict[Hashable, list[Survivor]] = {}
     for one in found:
-        groups.setdefault(one.site if by_site else None, []).append(one)
+        takes = _takes(step.offers[one.row]) if by_takes else ()
+        groups.setdefault((one.site if by_site else None, takes), []).append(one)
     kept = [one for group in groups.values() for one in unbeaten(group, with_high)]
     return sorted(kept, key=lambda one: (*one[1:4], ways[one.row].key, one.row))
 
@@ -95,11 +96,17 @@ def _kept_by(way: Way, asked: Asked) -> bool:
     return all(any(fnmatchcase(of(way), pattern) for pattern in patterns) for of, patterns in asked)
 
 
-def _of_rows(step: Step, offers: Sequence[Priced], limits: Limits, by_site: bool, with_high: bool) -> list[Survivor]:
+def _takes(priced: Priced) -> tuple[tuple[str, float], ...]:
+    return tuple(sorted(priced.takes.items()))
+
+
+def _of_rows(
+    step: Step, offers: Sequence[Priced], limits: Limits, by_site: bool, with_high: bool, by_takes: bool = False
+) -> list[Survivor]:
     """Roughly pruned: floating-point numbers drop what is clearly beaten, the rest is for exact ones."""
     sure = limits.confidence is not None
     asked = _facets(limits)
-    groups: dict[Site | None, list[tuple[float, float, float, int]]] = {}
+    groups: dict[Hashable, list[tuple[float, float, float, int]]] = {}
     for row, priced in enumerate(offers):
         cost, time = float(priced.cost), priced.time_s
         high = cost if priced.cost_high is None else float(priced.cost_high)
@@ -109,7 +116,8 @@ def _of_rows(step: Step, offers: Sequence[Priced], limits: Limits, by_site: bool
         if asked and not _kept_by(priced.offer, asked):
             continue
         one = (cost, max(time, longer), max(cost, high), row) if sure else (cost, time, cost, row)
-        groups.setdefault(priced.offer.site if by_site else None, []).append(one)
+        key = (priced.offer.site if by_site else None, _takes(priced) if by_takes else ())
+        groups.setdefault(key, []).append(one)
     clear = _clearly_surer if with_high else _clearly
     return [_exact(row, offers[row], sure) for rows in groups.values() for row in clear(rows)]
 

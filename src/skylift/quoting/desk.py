@@ -26,6 +26,9 @@ from skylift.quoting.quote import SIMULATED, Placed, around_of, at_offer, elsewh
 from skylift.quoting.walk import Kind
 
 TRANSFER = "transfer"
+PROCESSORS = "processors of this machine"
+OF_THIS_MACHINE = ("process", "container")
+"""Backends that share its processors."""
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +58,8 @@ class Desk:
     def __init__(self, project: Project, order: Order) -> None:
         self._project = project
         self._order = order
+        self.quotas: dict[str, float] = {}
+        """That steps share while they run at once."""
         self._why: dict[str, Counter[str]] = {}
         self._reads: dict[str, float] = {}
         self._loads: dict[str, Load] = {}
@@ -90,11 +95,12 @@ class Desk:
     def _of_backend(self, step: str, kind: Kind, spec: TaskSpec, backend: str, load: Load) -> list[Choice]:
         known = self._evidence(step, kind, spec.requirements, backend)
         if not known.work.known:  # what it says names the step
-            ways, why = self._asked(step, spec, backend, known, load)
+            ways, why = self._asked(step, kind, spec, backend, known, load)
         else:
-            key = msgspec.msgpack.encode((backend, spec.requirements, known, load))
+            crowd = kind.task if spec.requirements.concurrency is not None else None
+            key = msgspec.msgpack.encode((backend, spec.requirements, known, load, crowd))
             if key not in self._priced:
-                self._priced[key] = self._asked(step, spec, backend, known, load)
+                self._priced[key] = self._asked(step, kind, spec, backend, known, load)
             ways, why = self._priced[key]
         self._why[step].update(why)
         return ways
@@ -106,12 +112,30 @@ class Desk:
         )
 
     def _asked(
-        self, step: str, spec: TaskSpec, backend: str, known: Evidence, load: Load
+        self, step: str, kind: Kind, spec: TaskSpec, backend: str, known: Evidence, load: Load
     ) -> tuple[list[Choice], Counter[str]]:
         why: Counter[str] = Counter()
         if backend == SIMULATED:
-            return self._bought(spec.requirements, known, load, why), why
-        return self._offered(step, spec.requirements, backend, known, load, why), why
+            ways = self._bought(spec.requirements, known, load, why)
+        else:
+            ways = self._offered(step, spec.requirements, backend, known, load, why)
+        return [self._taking(way, kind, spec.requirements, load) for way in ways], why
+
+    def _taking(self, way: Choice, kind: Kind, needs: Requirements, load: Load) -> Choice:
+        """With what it takes of quotas while it runs."""
+        place, at_once = way.placed.place, waves_of(load, way.placed.slots)[1]
+        takes: dict[str, float] = {}
+        if way.placed.backend == SIMULATED and place is not None:
+            quotas = quotas_of(self._project.config.backends.simulated)
+            takes = {name: amount * at_once for name, amount in quotas.takes(place).items()}
+            self.quotas.update(quotas.most)
+        elif way.placed.backend in OF_THIS_MACHINE and place is not None and place.vcpus and needs.cpus:
+            takes = {PROCESSORS: min(needs.cpus * at_once, place.vcpus)}
+            self.quotas[PROCESSORS] = place.vcpus
+        if needs.concurrency is not None:
+            takes[f"attempts of {kind.task}"] = float(at_once)
+            self.quotas[f"attempts of {kind.task}"] = float(needs.concurrency)
+        return Choice(way.placed, msgspec.structs.replace(way.priced, takes=takes))
 
     def _bought(self, needs: Requirements, known: Evidence, load: Load, why: Counter[str]) -> list[Choice]:
         project = self._project

@@ -62,10 +62,10 @@ def plan(subject: Subject, project: Project, order: Order) -> Planned:
     ]
     edges = desk.edges(steps, found)
     notes = (*prepared.notes, *desk.notes(), *pauses)
-    result = optimise(steps, limits, order.objective, edges=edges)
+    result = optimise(steps, limits, order.objective, edges=edges, quotas=desk.quotas)
     if isinstance(result, Impossible):
         return Planned(result=result, assumptions=notes)
-    result = explained(result, steps, edges=edges)
+    result = explained(result, steps, edges=edges, quotas=desk.quotas)
     chosen = {
         choice.step: next(way for way in found[choice.step] if way.priced.offer == choice.priced.offer).placed
         for choice in result.choices
@@ -75,7 +75,7 @@ def plan(subject: Subject, project: Project, order: Order) -> Planned:
         result=result,
         steps={step: _bought(one) for step, one in chosen.items() if one.backend is not None},
         quote=quote,
-        assumptions=tuple(dict.fromkeys((*notes, *quote.assumptions))),
+        assumptions=tuple(dict.fromkeys((*notes, *_of_waits(result), *quote.assumptions))),
     )
 
 
@@ -103,6 +103,15 @@ def _of_pauses(limits: Limits, paused_ms: float) -> tuple[str, ...]:
     if limits.deadline_s is None or not paused_ms:
         return ()
     return (f"{paused_ms / 1000:g} s of the deadline are for what the pipeline itself waits; the steps keep the rest",)
+
+
+def _of_waits(result: Plan) -> tuple[str, ...]:
+    if not result.waits:
+        return ()
+    return (
+        "what waits for a quota is planned in one order; a run serves whoever is ready first. Times played by chance "
+        "are without such waits",
+    )
 
 
 def _less_pauses(limits: Limits, paused_ms: float) -> Limits:
