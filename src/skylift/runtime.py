@@ -30,6 +30,8 @@ POLL_S = 0.05
 SPEED_ATTRIBUTE = "speed"
 """Of a run that was begun in virtual time."""
 SIMULATED = "simulated"
+NESTED = "nested run "
+"""What a run waits for that has called another one, before that one's id: see `skylift.engine.waiting`."""
 ASK_S = 10.0
 """How long to wait until another process has carried out a request."""
 
@@ -93,9 +95,9 @@ class Runtime(Assembly):
         JournalUnavailable.
         """
         start = self._start(submission, value, name, attributes)  # before there is an engine: it may set its pace
-        run_id = self.engine.start(start)
-        record = self._must(run_id)
-        return self.resume(record) if name is not None else record
+        known = name is not None and self.journal.run_named(start.pipeline, name) is not None
+        record = self._must(self.engine.start(start))
+        return self.resume(record) if known else record  # a new one may be paused already, for its budget
 
     def execute(self, submission: Submission, value: Any) -> RunRecord:
         """Start a run and wait for its end, with one trip to the engine; its record."""
@@ -227,12 +229,20 @@ class Runtime(Assembly):
         return record.status == "RUNNING" and not self.reader.is_driven(record)
 
     def is_quiet(self, record: RunRecord) -> bool:
-        """Paused, and no task of it is running here."""
+        """Paused, and no task of it, or of a run that it called, is running here."""
         if record.status != "PAUSED":
             return False
         if self._engine is None or not self.drives(record):
             return True
-        return not any(w.what in ("running", "queued") for w in self._engine.in_flight(record.run_id))
+        return not self._has_tasks(record.run_id)
+
+    def _has_tasks(self, run_id: str) -> bool:
+        assert self._engine is not None  # it drives the run
+        for one in self._engine.in_flight(run_id):
+            called = one.what.removeprefix(NESTED)
+            if one.what in ("running", "queued") or (called != one.what and self._has_tasks(called)):
+                return True
+        return False
 
     def reasons(self, record: RunRecord) -> dict[str, str]:
         """Why attempts of a run that this process drives are not running yet, or what they are doing, as their backends

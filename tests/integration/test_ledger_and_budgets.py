@@ -49,6 +49,10 @@ def outer(parts: list[int]) -> int:
         total = total + inner(part)
     return total + train(7)
 
+@pipeline(budget="0.1 USD")
+def wide(parts: int = 30) -> list[int]:
+    return [inner(part) for part in range(parts)]
+
 @pipeline(budget="0.03 USD")
 def held() -> int:
     first = train(1)
@@ -264,6 +268,18 @@ def test_a_spent_budget_is_told_and_explained_and_can_be_raised(project: Project
     wrong = project.call("resume", run_id, "--budget", "lots")
     assert wrong.returncode == 2 and "no amount of US dollars" in wrong.stderr
     assert project.call("resume", run_id, "--budget", "5 USD", "--json").returncode == 0
+
+
+def test_a_wide_map_of_called_pipelines_stops_at_its_budget_and_what_runs_is_waited_for(project: Project) -> None:
+    """Half an hour of a spot c5.xlarge each, $0.0332: four begin, and end before the command does."""
+    done = project.call("run", "p.py:wide", *VIRTUAL, "--name", "wide")
+    assert done.returncode == 130, done.stderr
+    total = ledger(project, "wide")["total"]
+    assert (total["attempts"], total["runs"]) == (4, 1) and total["cost_usd_micro"] < 200_000
+    going_on = project.call("resume", "wide", "--budget", "5", "--json")
+    assert json.loads(going_on.stdout)["output"] == list(range(30)), going_on.stderr
+    total = ledger(project, "wide")["total"]
+    assert (total["attempts"], total["deliveries"], total["parts_usd_micro"]["lost"]) == (30, 30, 0)
 
 
 def test_a_killed_engine_forgets_nothing_of_a_budget(project: Project) -> None:

@@ -4,9 +4,10 @@ What is spent is derived from the journal and goes on with each event that is ap
 by the ledger's prices. Running ones count by estimate: what the first offer of their backend would be billed if they
 ended now, minimums and fees included. An alert is an event in the run's journal, in the batch with what led to it, so
 that it is given once whoever drives the run. A budget that is spent pauses runs before their next attempt; one that
-is committed, to attempts that cost at least so much, pauses them too. Rehearsals have a month of their own. Until it is
-known what the month has cost, attempts that cost something wait. Several engines on one store see each other's spending
-every `LOOK_MS`: together they may spend more than the budget by what they spend in that time.
+is committed, to attempts that will cost so much by their declared work or by what is billed at least, pauses them too.
+Rehearsals have a month of their own. Until it is known what the month has cost, attempts that cost something wait.
+Several engines on one store see each other's spending every `LOOK_MS`: together they may spend more than the budget by
+what they spend in that time.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ class Budgets:
     def _count(self, purse: Purse, attempt: Attempt, since_ms: int) -> None:
         tariff = self._tariff(attempt)
         if tariff != FREE and self._is_of(purse, attempt):
-            purse.given(attempt, tariff, max(since_ms, attempt.command.scheduled_ms))
+            purse.given(attempt, tariff, max(since_ms, attempt.command.scheduled_ms), _work_ms(attempt))
 
     def _count_all(self, purse: Purse, runs: Iterable[LiveRun]) -> None:
         """What backends have of them. When it was given out is not known any more: when it was asked for counts."""
@@ -259,7 +260,7 @@ class Budgets:
                 return True
         if tariff != FREE:
             for purse in purses:
-                purse.promised(attempt, tariff)
+                purse.promised(attempt, tariff, _work_ms(attempt))
         return False
 
     def _holds(self, purse: Purse, attempt: Attempt) -> bool:
@@ -335,7 +336,7 @@ class Budgets:
         running, spent = purse.running(now_ms, self._poll), purse.account.spent
         what = "by running attempts, estimated"
         if spent + running < limit:
-            running, what = purse.committed(now_ms, self._poll), "the least that attempts will cost that are out"
+            running, what = purse.committed(now_ms, self._poll), "expected of attempts that are out"
         estimated = f", {dollars(_whole(running))} of it {what}" if running else ""
         month = f"the project's budget for {month_of(now_ms)}"
         whose = {"run": "its budget", "month": month, "rehearsal": f"{month}, of rehearsals alone,"}[purse.scope]
@@ -420,6 +421,13 @@ def _way_on(scope: str, run_id: str) -> str:
 
 def _whole(amount: Fraction) -> int:
     return int((amount * 2 + 1) // 2)
+
+
+def _work_ms(attempt: Attempt) -> float:
+    """Declared work that no checkpoint keeps."""
+    route = attempt.route
+    work_ms = route.spec.requirements.work_ms if type(route) is WorkerRoute else None
+    return 0.0 if work_ms is None else max(0.0, work_ms - deliveries_of(attempt).saved_ms)
 
 
 def _pot_of(attempt: Attempt) -> Pot:

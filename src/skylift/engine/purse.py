@@ -24,6 +24,13 @@ class Out(msgspec.Struct):
     tariff: Tariff
     since_ms: int | None
     """When its backend got it, or when that still had it queued; None while it is on its way there."""
+    expected: Fraction
+    """What it will cost at least; with declared work what that costs."""
+
+    def cost(self, now_ms: int) -> Fraction:
+        """If it ended now."""
+        elapsed_ms = 0 if self.since_ms is None else max(0, now_ms - self.since_ms)
+        return Fraction(self.tariff.hour * self.tariff.billed_ms(elapsed_ms), HOUR_MS) + self.tariff.request
 
 
 class Purse:
@@ -36,8 +43,8 @@ class Purse:
         """By token."""
         self._queued: set[str] = set()
         self._asked_ms: int | None = None
-        self._on_its_way = Fraction(0)
-        """The least that everything will cost that is promised."""
+        self._expected = Fraction(0)
+        """Of everything that is out."""
         self._full: tuple[Any, ...] | None = None
         """When, and with what, everything was found to be committed."""
         self._slope = 0
@@ -46,12 +53,12 @@ class Purse:
 
     # -- what is out ---------------------------------------------------------------------------------------------------
 
-    def promised(self, attempt: Attempt, tariff: Tariff) -> None:
-        """It will be given to its backend."""
-        self._put(Out(attempt, tariff, None))
+    def promised(self, attempt: Attempt, tariff: Tariff, work_ms: float = 0.0) -> None:
+        """It will be given to its backend; so much declared work is left of it."""
+        self._put(Out(attempt, tariff, None, tariff.expected(work_ms)))
 
-    def given(self, attempt: Attempt, tariff: Tariff, since_ms: int) -> None:
-        self._put(Out(attempt, tariff, since_ms))
+    def given(self, attempt: Attempt, tariff: Tariff, since_ms: int, work_ms: float = 0.0) -> None:
+        self._put(Out(attempt, tariff, since_ms, tariff.expected(work_ms)))
 
     def ended(self, attempt: Attempt) -> None:
         known = self.out.pop(attempt.token, None)
@@ -70,8 +77,8 @@ class Purse:
         self._add(one, 1)
 
     def _add(self, one: Out, sign: int) -> None:
+        self._expected += sign * one.expected
         if one.since_ms is None:
-            self._on_its_way += sign * one.tariff.least
             return
         hour = sign * one.tariff.hour
         self._slope += hour
@@ -90,11 +97,11 @@ class Purse:
         return self._sum(now_ms, (one for token, one in self.out.items() if token not in self._queued))
 
     def committed(self, now_ms: int, poll: Poll) -> Fraction:
-        """The same, with the least that everything will cost that is queued, or on its way."""
+        """What everything that is out will have cost: what is expected of it, or what it has cost by now if that is
+        more. What is queued, or on its way, is in it."""
         self._drop_closed()
-        running = self.running(now_ms, poll)
-        waiting = (one for token, one in self.out.items() if token in self._queued or one.since_ms is None)
-        return running + sum((one.tariff.least for one in waiting), Fraction(0))
+        self._ask(now_ms, poll)
+        return sum((max(one.expected, one.cost(now_ms)) for one in self.out.values()), Fraction(0))
 
     def reached(self, mark: Fraction, now_ms: int, poll: Poll) -> bool:
         """Whether so much is spent."""
@@ -104,9 +111,9 @@ class Purse:
         return spent + self.most(now_ms) >= mark and spent + self.running(now_ms, poll) >= mark
 
     def is_committed(self, now_ms: int, poll: Poll) -> bool:
-        """Whether what is spent and the least that what is out will cost have reached the limit."""
+        """Whether what is spent and what is out will have cost reach the limit."""
         limit, spent = self.account.limit, self.account.spent
-        if limit is None or spent + self.most(now_ms) + self._on_its_way < limit:
+        if limit is None or spent + self.most(now_ms) + self._expected < limit:
             return False
         mark = (now_ms, limit, spent, len(self.out))
         if self._full != mark:  # of a wide map each attempt asks
@@ -132,7 +139,7 @@ class Purse:
         self._queued.clear()
         for token in poll(held):
             one = self.out[token]
-            self.given(one.attempt, one.tariff, now_ms)
+            self._put(msgspec.structs.replace(one, since_ms=now_ms))
             self._queued.add(token)
 
     def _drop_closed(self) -> None:

@@ -27,9 +27,10 @@ class Tariff(msgspec.Struct, frozen=True):
         """What is billed of the shortest attempt."""
         return max(self.minimum_ms, self.increment_ms)
 
-    @property
-    def least(self) -> Fraction:
-        return Fraction(self.hour * self.least_ms, HOUR_MS) + self.request
+    def expected(self, work_ms: float) -> Fraction:
+        """Of an attempt with so much declared work, which is none where nobody knows."""
+        work = Fraction(self.hour * self.billed_ms(round(work_ms)), HOUR_MS)
+        return work + self.request
 
     def billed_ms(self, elapsed_ms: int) -> int:
         """Of an attempt that has run so long, if it ended now."""

@@ -148,7 +148,7 @@ def test_a_wide_map_gets_no_more_attempts_than_the_budget_pays_for() -> None:
     run_id = begin(world, WIDE, budget=f"{float(MINUTE * 7 / 2) / 1e6:.6f}")
     assert len(world.backend.calls) == 4 and world.record(run_id).status == "PAUSED"
     (cause,) = causes(world, run_id)
-    assert "its budget of $0.00" in cause and "the least that attempts will cost that are out" in cause
+    assert "its budget of $0.00" in cause and "expected of attempts that are out" in cause
     held = [one for one in world.engine.in_flight(run_id) if one.what == "held"]
     assert len(held) == 6
     world.restart()
@@ -336,3 +336,19 @@ def test_a_kept_account_that_lies_is_not_believed(tmp_path: Any) -> None:
         account = MonthAccount(world.journal, month, catalogue_price, kept=tmp_path)
         account.look()
         assert account.spent["month"] == 85_000
+
+
+def test_declared_work_of_what_is_out_is_counted_before_more_begins() -> None:
+    """Half an hour each, and money for an hour and a quarter: three begin. What has ended cheaper lets more go."""
+    world = world_of()
+    needs = Requirements(work_ms=1_800_000)
+    world.tasks = {"work": TaskSpec(name="work", target="m:work", on="cloud", requirements=needs)}
+    run_id = begin(world, WIDE, budget=f"{0.085 * 1.25:.6f}")
+    assert len(world.backend.calls) == 3 and world.record(run_id).status == "PAUSED"
+    assert "$0.1275 of it expected of attempts that are out" in causes(world, run_id)[0]
+    assert told(world, run_id) == []  # nothing of it is spent
+    for _ in range(3):
+        world.answer(used(900))
+    assert [alert.share for alert in told(world, run_id)] == ["0.5"]  # 45 minutes of 75
+    ask(world, run_id, ResumeRequested())
+    assert len(world.backend.calls) == 1 and world.record(run_id).status == "PAUSED"
