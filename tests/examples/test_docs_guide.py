@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [*sorted((ROOT / "docs" / "guide").glob("*.md")), ROOT / "docs" / "reference" / "backend.md"]
 BLOCK = re.compile(r"^(?:[^\n]*`([\w./-]+)`:\n\n)?```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 MARK = "=== command {} ==="
-SECONDS = 60
+SECONDS = 300
 KILLED = re.compile(r"^bash: line \d+: +\d+ Killed .*\n", re.MULTILINE)
 """What a shell that runs a script says of a job, and a shell that a person types into says later."""
 

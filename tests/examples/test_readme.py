@@ -34,7 +34,7 @@ def _typed(folder: Path, command: list[str]) -> str:
         env={key: value for key, value in os.environ.items() if not key.startswith("SKYLIFT_")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert done.returncode == 0, done.stderr

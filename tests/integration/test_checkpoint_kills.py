@@ -24,7 +24,7 @@ from skylift.testing.backends import Outcomes
 HERE = Path(__file__).parent
 SOURCES = HERE.parents[1] / "src"
 KILLS = 4
-_UNHURRIED_S = 0.005
+_UNHURRIED_S = 0.02
 """Between the steps of a training that is to be killed after its first save, and before its end, on a busy machine."""
 
 

@@ -120,6 +120,7 @@ def test_a_server_that_dribbles_is_cut_off(services: Services) -> None:
     over = threading.Event()
 
     def dribble(listener: socket.socket) -> None:
+        listener.settimeout(60)
         connection, _ = listener.accept()
         with connection:
             while not over.wait(0.02):
