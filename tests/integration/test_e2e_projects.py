@@ -77,7 +77,7 @@ def test_a_journal_that_stays_locked_is_reported(folder: Any) -> None:
     other = sqlite3.connect(folder.folder / ".skylift" / "journal.db", isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
-        done = folder.call("run", "flow.py", timeout=60)
+        done = folder.call("run", "flow.py", timeout=120)
     finally:
         other.close()
     assert done.returncode == 2

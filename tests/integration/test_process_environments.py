@@ -82,7 +82,7 @@ def order(target: str, environment: str | None = None, **arguments: Any) -> Task
 
 def ran(backend: ProcessBackend, outcomes: Outcomes, *calls: TaskCall) -> list[Any]:
     backend.submit(calls)
-    found = outcomes.wait(*(call.token for call in calls), timeout=60)
+    found = outcomes.wait(*(call.token for call in calls), timeout=180)
     return [outcome.output if isinstance(outcome, Succeeded) else outcome for outcome in found]
 
 
@@ -115,7 +115,7 @@ def test_other_calls_go_on_while_an_environment_is_made(make: Make, tmp_path: Pa
     build = environments.environment_python
 
     def slow(*args: Any, **options: Any) -> Path:
-        gate.wait(20)
+        gate.wait(90)
         return build(*args, **options)
 
     monkeypatch.setattr(environments, "environment_python", slow)
@@ -178,7 +178,7 @@ def flow(number: int) -> float:
 def skylift(folder: Path, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "skylift.cli", *words]
     variables = {**os.environ, "SKYLIFT_HOME": str(folder / "home")}
-    return subprocess.run(command, cwd=folder, env=variables, input=given, capture_output=True, text=True, timeout=120)
+    return subprocess.run(command, cwd=folder, env=variables, input=given, capture_output=True, text=True, timeout=300)
 
 
 def test_a_run_and_its_replay_use_the_packages_it_began_with(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def services(aws: Aws) -> Iterator[Services]:
 
 def _post(url: str, body: Any) -> None:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    urllib.request.urlopen(request, timeout=10).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 def _slow(aws: Aws, model: str, looks: int) -> None:
