@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 from skylift.advice import breakeven, constraints, published, transfer
 from skylift.advice.book import Book
+from skylift.advice.constraints import Constraints
 from skylift.advice.curves import curves
 from skylift.advice.facts import Facts, facts, shown
 from skylift.advice.figures import Figure
 from skylift.advice.names import check_names
+from skylift.advice.networks import Network, networks
 from skylift.advice.open_questions import questions
 from skylift.advice.options import options, services
 from skylift.advice.places import place_of
@@ -49,6 +51,7 @@ def advise(project: Project, catalogue: Catalogue) -> Report:
         figures=tuple(shown_figures),
         curves=curves({one.id: one for one in shown_figures}),
         constraints=bound,
+        networks=_networks(bound, place.cloud),
         lock_in=_lock_in(_first(ranked, fired)),
         questions=asked,
         assumptions=_assumptions(book, shown_figures),
@@ -134,6 +137,19 @@ def _relevant(project: Project, figures: Sequence[Figure]) -> list[Figure]:
 
 def _published(project: Project, catalogue: Catalogue) -> list[Figure]:
     return published.figures(catalogue) if "inference" in (project.purpose or ()) else []
+
+
+def _networks(bound: Constraints, cloud: str) -> tuple[Network, ...]:
+    """None where nothing is bought. Raises ProjectInvalid for a cloud in which nothing can be private."""
+    if not bound.private_network or bound.own_machines_only:
+        return ()
+    there = tuple(one for one in networks() if one.cloud == cloud and one.service not in bound.without)
+    if there and all(one.none for one in there):
+        raise ProjectInvalid(
+            f"cloud is {cloud}, but {bound.because['private_network'][0]}: {there[0].none} ({there[0].source})",
+            hint=f"name another cloud: {', '.join(dict.fromkeys(one.cloud for one in networks() if one.how))}",
+        )
+    return there
 
 
 def _lock_in(recommended: str | None) -> tuple[Binding, ...]:

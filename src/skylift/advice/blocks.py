@@ -150,7 +150,19 @@ def _constraints(report: Report) -> tuple[Block, ...]:
         ("own machines only", "yes" if bound.own_machines_only else "no", _reasons(report, "own_machines_only")),
         ("service classes not to be used", ", ".join(bound.without) or "none", _reasons(report, "without")),
     )
-    return (Table(("constraint", "value", "because"), rows), Code(write(bound)))
+    return (Table(("constraint", "value", "because"), rows), *_networks(report), Code(write(bound)))
+
+
+def _networks(report: Report) -> tuple[Block, ...]:
+    """What `plan` keeps of a private network, and what it cannot."""
+    if not report.networks:
+        return ()
+    rows = tuple(
+        (f"{one.cloud} {one.service}", f"cannot be had: {one.none}" if one.none else one.how, one.source)
+        for one in report.networks
+    )
+    said = "A plan leaves out what cannot run in a private network; it sets none up: whoever makes the account must."
+    return (Text(said), Table(("where", "what has to be set", "source"), rows, title="The private network"))
 
 
 def _reasons(report: Report, field: str) -> str:

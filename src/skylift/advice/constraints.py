@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from skylift.advice.networks import can_be_private
 from skylift.advice.places import laws
 from skylift.advice.project import Project
 from skylift.advice.reading import ProjectInvalid
@@ -44,7 +45,8 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     spot: bool = True
     """Whether spot machines may be bought."""
     private_network: bool = False
-    """Machines get no address on the internet."""
+    """Machines get no address on the internet. A plan buys nothing that cannot do without (`networks.toml`); to set it
+    up is for whoever makes the account."""
     own_machines_only: bool = False
     """Nothing leaves the house."""
     without: tuple[ServiceClass, ...] = ()
@@ -60,6 +62,8 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             return f"only machines of your own may be used{self._why('own_machines_only')}"
         if service in self.without:
             return f"{service} may not be used{self._why('without')}"
+        if self.private_network and not can_be_private(cloud, service):
+            return f"{service} of {cloud} cannot run without an address on the internet{self._why('private_network')}"
         if market == "spot" and not self.spot:
             return f"spot machines may not be used{self._why('spot')}"
         if self.regions is not None and not any(fnmatch.fnmatchcase(region, one) for one in self.regions):

@@ -22,6 +22,7 @@ def document(report: Report) -> dict[str, Any]:
         "ranking": [_ranked(one) for one in report.ranking],
         "figures": [_figure(one) for one in report.figures],
         "constraints": msgspec.to_builtins(report.constraints),
+        "networks": msgspec.to_builtins(report.networks),
         "lock_in": msgspec.to_builtins(report.lock_in),
         "questions": msgspec.to_builtins(report.questions),
         "assumptions": list(report.assumptions),

@@ -6,6 +6,7 @@ import msgspec
 
 from skylift.advice.constraints import Constraints
 from skylift.advice.figures import Figure
+from skylift.advice.networks import Network
 from skylift.advice.options import Option
 
 
@@ -88,6 +89,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     figures: tuple[Figure, ...]
     curves: tuple[Curve, ...]
     constraints: Constraints
+    networks: tuple[Network, ...]
+    """Where machines may have no address on the internet: what has to be set for each service class."""
     lock_in: tuple[Binding, ...]
     questions: tuple[Asked, ...]
     assumptions: tuple[str, ...]

@@ -312,6 +312,17 @@ def test_a_region_outside_the_territory_contradicts_it() -> None:
     assert "eu-west-3" in (found.constraints.regions or ())
 
 
+def test_a_cloud_without_private_networks_contradicts_the_wish_for_one() -> None:
+    held = {"security.private_network": True, "cloud": "lambda"}
+    with pytest.raises(ProjectInvalid, match=r"cloud is lambda, but the work may have no address") as one:
+        advise(to_project(answered(held), {}, "case"), catalogue())
+    assert one.value.hint == "name another cloud: aws, gcp, azure"
+    found = advise(to_project(answered({**held, "cloud": "azure"}), {}, "case"), catalogue())
+    assert [one.service for one in found.networks if one.how] == ["batch", "managed-training"]
+    alone = advise(to_project(answered({**held, "organisation.cloud": "forbidden"}), {}, "case"), catalogue())
+    assert alone.networks == ()  # nothing is bought
+
+
 def test_rules_name_factors_options_and_laws_that_there_are() -> None:
     for one in (*rules(), *contradictions()):
         for factor in factors(one.when):

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from skylift.advice.constraints import Constraints, ConstraintsInvalid
-from skylift.advice.narrowing import Asked, narrow, notes
+from skylift.advice.narrowing import SERVICES, Asked, narrow, notes
+from skylift.advice.networks import network
 from skylift.cli.main import run_cli
 from skylift.pricing.catalogue import catalogue
 
@@ -56,14 +57,51 @@ def test_what_is_left_is_what_is_asked_for_and_allowed() -> None:
     assert set(some.regions) == {"eu-west-1", "eu-west-2", "eu-west-3"}
     assert some.services == ("batch",)
     assert narrow(BOUND, Asked(regions=("eu-wst-1",)), catalogue()).regions == ("eu-wst-1",)
-    assert notes(BOUND) == ["machines may have no address on the internet"]
+    assert free.clouds == ()  # the usual one has private networks for all that is asked for
     assert narrow(OWN, Asked(), catalogue()).backends == ("process",)
     assert narrow(OWN, Asked(backends=("ray",)), catalogue()).backends == ("ray",)
+
+
+PRIVATE = Constraints(version=1, private_network=True, because={"private_network": ("health data",)})
+
+
+def test_a_private_network_is_kept_to_where_it_can_be_and_told_where_not() -> None:
+    both = narrow(PRIVATE, Asked(clouds=("aws,lambda",)), catalogue())
+    assert (both.clouds, both.services) == (("aws",), ())
+    azure = narrow(PRIVATE, Asked(clouds=("azure",), services=("function,batch",)), catalogue())
+    assert (azure.clouds, azure.services) == (("azure",), ("batch",))
+    assert narrow(PRIVATE, Asked(clouds=("gcp",)), catalogue()).services == ("function", "container", "batch")
+    assert PRIVATE.refuses(service="batch", region="us-east-1", market="on-demand", cloud="lambda") == (
+        "batch of lambda cannot run without an address on the internet: health data"
+    )
+    assert PRIVATE.refuses(service="function", region="eastus", market="on-demand", cloud="azure") is not None
+    assert PRIVATE.refuses(service="batch", region="us-east-1", market="on-demand") is None
+    assert PRIVATE.refuses(service="batch", region="cellar", market="on-demand", own=True) is None
+
+
+def test_what_has_to_be_set_for_a_private_network_is_said() -> None:
+    [first] = notes(PRIVATE)
+    assert first.startswith("machines may have no address on the internet: health data; a plan leaves out")
+    said = notes(PRIVATE, Asked(clouds=("gcp",), services=("batch",)))
+    assert len(said) == 2 and said[1].startswith("gcp batch: noExternalIpAddress")
+    assert len(notes(PRIVATE, Asked())) == 5  # four classes of aws
+    assert notes(Constraints(version=1, private_network=True, own_machines_only=True)) == []
+
+
+def test_of_each_class_with_a_price_it_is_known_whether_it_can_be_private() -> None:
+    for cloud in catalogue().clouds:
+        for service in catalogue().rules_of(cloud):
+            if service in SERVICES:
+                found = network(cloud, service)
+                assert found is not None and bool(found.how) != bool(found.none) and found.source, (cloud, service)
 
 
 @pytest.mark.parametrize(
     ("bound", "asked", "says", "hint"),
     [
+        (PRIVATE, Asked(clouds=("lambda",)), "--clouds lambda: nothing there can run without an address", "aws, gcp"),
+        (PRIVATE, Asked(clouds=("lambda",)), "internet: health data (a machine is launched without", "azure"),
+        (PRIVATE, Asked(clouds=("azure",), services=("function",)), "the consumption plan has neither", "aws, gcp"),
         (BOUND, Asked(regions=("us-*",)), "--regions us-*: none of these regions is allowed: the law", "eu-west-1"),
         (BOUND, Asked(clouds=("gcp",)), "--clouds gcp: none of these regions is allowed", "eu-*"),
         (BOUND, Asked(markets=("spot",)), "--markets spot: not allowed: it must not be taken away", "on-demand"),
