@@ -33,7 +33,7 @@ def skylift(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         env={**kept, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

@@ -37,7 +37,7 @@ class BackendAbilities:
     def test_an_outcome_that_came_while_nobody_listened_is_told(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.outlives_engine, "outlives its engine")
         mark = harness.folder / "runs"
-        one = call("append_after", path=str(mark), text="x", ms=700)
+        one = call("append_after", path=str(mark), text="x", ms=2_500)
         harness.backend.submit([one])
         _runs(harness, one)
         (harness.abandon or harness.backend.close)()
@@ -153,7 +153,7 @@ class BackendAbilities:
 
     def test_what_saves_nothing_goes_on_when_asked_to_leave(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.releases, "releases attempts")
-        one = call("nap", ms=700)
+        one = call("nap", ms=3_000)
         harness.backend.submit([one])
         _runs(harness, one)
         assert _saved_ms(harness, one) == 0
