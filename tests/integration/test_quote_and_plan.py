@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -298,12 +299,27 @@ def test_moving_data_takes_time_too(project: Project) -> None:
         assert again["time_ms"] == far["quote"]["time_ms"]
 
 
+def test_the_front_is_compared_by_the_time_at_the_confidence(project: Project) -> None:
+    """Expected times of its plans need not be in order: what is shown first is what limits are held against."""
+    given = ("plan", "training.py", *RATES, "--confidence", "0.995")
+    plan = asked(project, *given)
+    points = [(point["time_high_s"], point["cost_usd_micro"]) for point in plan["front"]]
+    assert points == sorted(points, key=lambda point: (-point[0], point[1]))
+    assert all(slow[0] > quick[0] and slow[1] < quick[1] for slow, quick in itertools.pairwise(points))
+    shown = project.call(*given).stdout
+    assert "compared by the time that is kept with 99.5%, the second column):" in shown
+    assert "with 99.5%: each step" in shown, "not 100%"
+    rows = shown.partition("the second column):\n")[2].partition("\n\n")[0].splitlines()
+    assert len(rows) == len(points) and all(len(row.split("\t")) == 3 for row in rows)
+
+
 def test_the_picture_of_the_front(project: Project) -> None:
     pytest.importorskip("matplotlib")
     done = project.call("plan", "steady.py", *RATES, "--plot", "front.svg")
     assert done.returncode == 0, done.stderr
     assert (project.folder / "front.svg").read_text().startswith("<?xml")
-    assert "trials" in (project.folder / "front.svg").read_text()
+    drawn = (project.folder / "front.svg").read_text()
+    assert "trials" in drawn and "time kept with 90%" in drawn and "expected times" in drawn
 
 
 # The plan file -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from skylift.cli.run import Loaded, RunCommand
 
 if TYPE_CHECKING:
     from skylift.advice.narrowing import Asked
+    from skylift.cli.plots import Point
     from skylift.placement.model import Plan, Priced, Totals
     from skylift.pricing.catalogue import Catalogue
     from skylift.quoting.planning import Planned
@@ -174,14 +175,29 @@ def _draw(result: Plan, pipeline: str, plot: Path) -> None:
     from skylift.cli.plots import front
 
     shown = result.explanation.front if result.explanation is not None else None
-    points = [_point(point.totals) for point in (shown.points if shown is not None else ())]
-    front(points, plot, title=f"Cost and time of {pipeline}", chosen=_point(result.totals, "this plan"))
+    totals = [point.totals for point in shown.points] if shown is not None else []
+    confidence = result.limits.confidence
+    front(
+        [_point(one) for one in totals],
+        plot,
+        title=f"Cost and time of {pipeline}",
+        chosen=_point(result.totals, "this plan"),
+        time="time" if confidence is None else f"time kept with {100 * confidence:g}%",
+        beside=None if confidence is None else ("expected times", [_expected(one) for one in totals]),
+    )
 
 
-def _point(totals: Totals, label: str = "") -> Any:
+def _point(totals: Totals, label: str = "") -> Point:
+    """By the time that plans are compared by: the one at the asked-for confidence."""
     from skylift.cli.plots import Point
 
-    return Point(seconds=totals.time_s, usd=float(totals.cost) / 1e6, label=label)
+    return Point(seconds=totals.time_high_s, usd=float(totals.cost) / 1e6, label=label)
+
+
+def _expected(totals: Totals) -> Point:
+    from skylift.cli.plots import Point
+
+    return Point(seconds=totals.time_s, usd=float(totals.cost) / 1e6)
 
 
 # -- for people --------------------------------------------------------------------------------------------------------
@@ -196,7 +212,7 @@ def _print(found: Planned, result: Plan, *, explain: bool) -> None:
     rows.append(("total", "", _seconds(totals.time_s), _seconds(totals.time_high_s), usd(float(totals.cost))))
     print_table(("STEP", "OFFER", "TAKES", "AT MOST", "COST"), rows, empty="the pipeline has no steps")
     limits = result.limits
-    sure = "" if limits.confidence is None else f" with {limits.confidence:.0%}: {result.rule}"
+    sure = "" if limits.confidence is None else f" with {100 * limits.confidence:g}%: {result.rule}"
     click.echo(f"\nat most {usd(float(totals.cost_high))}{sure}")
     click.echo(f"gap {result.gap:.2%} ({result.method})")
     for one in result.choices if explain else ():
@@ -234,9 +250,14 @@ def _print_explanation(result: Plan) -> None:
     listed("what the limits cost:", tuple(one.says for one in explanation.shadows))
     front = explanation.front
     if front is not None and front.points:
-        click.echo(f"\nthe front ({front.says}):")
-        rows = [(_seconds(point.totals.time_s), usd(float(point.totals.cost))) for point in front.points]
-        print_table(("TAKES", "COST"), rows, empty="")
+        at = result.limits.confidence
+        by = "" if at is None else f"; compared by the time that is kept with {100 * at:g}%, the second column"
+        click.echo(f"\nthe front ({front.says}{by}):")
+        rows = [
+            (_seconds(one.time_s), _seconds(one.time_high_s), usd(float(one.cost)))
+            for one in (point.totals for point in front.points)
+        ]
+        print_table(("TAKES", "AT MOST", "COST"), rows, empty="")
 
 
 def _impossible(found: Planned, *, as_json: bool) -> None:

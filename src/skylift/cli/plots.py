@@ -66,11 +66,18 @@ def picture_file(path: Path) -> Path:
 
 
 def front(
-    points: Sequence[Point], path: Path, *, title: str = "Cost and time of the best plans", chosen: Point | None = None
+    points: Sequence[Point],
+    path: Path,
+    *,
+    title: str = "Cost and time of the best plans",
+    chosen: Point | None = None,
+    time: str = "time",
+    beside: tuple[str, Sequence[Point]] | None = None,
 ) -> None:
-    """Plans of which none is both dearer and slower than another, and the one that was chosen."""
+    """Plans of which none is both dearer and slower than another, and the one that was chosen. `time` says which time
+    they are compared by; `beside` are the same plans by another, with what that is."""
     unit, seconds = _time_unit(max((point.seconds for point in points), default=0.0))
-    with _axes(path, title, f"time ({unit})", "cost (USD)") as axes:
+    with _axes(path, title, f"{time} ({unit})", "cost (USD)") as axes:
         ordered = sorted(points)
         x, y = [point.seconds / seconds for point in ordered], [point.usd for point in ordered]
         axes.step(x, y, where="post", color=PALETTE[0], alpha=0.5)
@@ -78,6 +85,9 @@ def front(
         for point in ordered:
             if point.label:
                 _named(axes, point.seconds / seconds, point.usd, point.label)
+        if beside is not None:
+            x, y = [point.seconds / seconds for point in beside[1]], [point.usd for point in beside[1]]
+            axes.plot(x, y, "o", color=PALETTE[0], fillstyle="none", alpha=0.6, label=beside[0])
         if chosen is not None:
             place = ([chosen.seconds / seconds], [chosen.usd])
             axes.plot(*place, "*", color=PALETTE[3], markersize=14, label=_plain(chosen.label or "chosen"))
