@@ -35,7 +35,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 
 def finished(client: Any, execution: str) -> dict[str, Any]:
-    for _ in range(400):
+    for _ in range(4_000):
         described: dict[str, Any] = client.describe_execution(executionArn=execution)
         if described["status"] != "RUNNING":
             return described
