@@ -9,7 +9,9 @@ out.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
+import json
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal
@@ -20,11 +22,13 @@ from skylift.advice.networks import can_be_private
 from skylift.advice.places import laws
 from skylift.advice.project import Project
 from skylift.advice.reading import ProjectInvalid
+from skylift.advice.refusals import in_words, taken_apart
 from skylift.advice.rules import Constrain, Fired
 from skylift.config.fields import meant
 from skylift.errors import SetupError
 from skylift.ports.compute import ServiceClass
 
+_WRITES = "`skylift advise PROJECT --constraints FILE` writes one"
 OWN: tuple[str, ...] = ("process",)
 """Service classes on machines of one's own."""
 
@@ -76,16 +80,35 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 def read(text: str, name: str) -> Constraints:
     """From JSON, or TOML by the name of the file. Raises ConstraintsInvalid, which names file, field and value."""
-    decode = msgspec.toml.decode if PurePath(name).suffix == ".toml" else msgspec.json.decode
+    toml = PurePath(name).suffix == ".toml"
+    if not text.strip():
+        raise ConstraintsInvalid(f"{name}: is empty", hint=_WRITES)
     try:
-        return decode(text.encode(), type=Constraints)
+        if not toml:
+            _check_once(text, name)
+        return (msgspec.toml.decode if toml else msgspec.json.decode)(text.encode(), type=Constraints)
     except msgspec.ValidationError as problem:
-        hint = meant(str(problem), Constraints) or "`skylift advise PROJECT --constraints FILE` writes one"
-        raise ConstraintsInvalid(f"{name}: no constraints: {problem}", hint=hint) from None
-    except (msgspec.DecodeError, UnicodeError) as problem:
+        said, path = taken_apart(str(problem))
+        where = f"{name}: {path}" if path else name
+        hint = meant(str(problem), Constraints) or _WRITES
+        raise ConstraintsInvalid(f"{where}: no constraints: {in_words(said)}", hint=hint) from None
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as problem:
         raise ConstraintsInvalid(
             f"{name}: neither JSON nor, as its name would have to say, TOML: {problem}", hint="name TOML files *.toml"
         ) from None
+
+
+def _check_once(text: str, name: str) -> None:
+    """Of a field that is there twice the last would count, and nobody would know; TOML refuses that by itself."""
+
+    def pairs(held: list[tuple[str, Any]]) -> dict[str, Any]:
+        for number, (key, _) in enumerate(held):
+            if key in [other for other, _ in held[:number]]:
+                raise ConstraintsInvalid(f"{name}: {key} stands there twice", hint="keep one of them")
+        return dict(held)
+
+    with contextlib.suppress(ValueError, RecursionError):  # the decoder says so, and better
+        json.loads(text, object_pairs_hook=pairs)
 
 
 def write(constraints: Constraints) -> str:

@@ -20,6 +20,9 @@ USUAL_CLOUDS = ("aws",)
 """Where a plan buys if nobody says."""
 
 
+_NONE_LEFT = "the constraints leave nothing at all: loosen them, or have `skylift advise` write them"
+
+
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """Words of `skylift plan`; none is whatever it does then."""
 
@@ -110,7 +113,7 @@ def _regions(bound: Constraints, asked: Asked, catalogue: Catalogue) -> tuple[st
     said = f"--regions {','.join(wanted)}" if wanted else f"--clouds {','.join(clouds)}"
     raise ConstraintsInvalid(
         f"{said}: none of these regions is allowed{_reason(bound, 'regions')}",
-        hint=f"allowed: {', '.join(allowed or bound.regions)}",
+        hint=f"allowed: {', '.join(allowed or bound.regions)}" if bound.regions else _NONE_LEFT,
     )
 
 
@@ -122,9 +125,10 @@ def _without(
     wanted = words(asked) or tuple(usual)
     left = tuple(one for one in wanted if one not in refused)
     if not left:
+        allowed = [one for one in usual if one not in refused]
         raise ConstraintsInvalid(
             f"{option} {','.join(wanted)}: not allowed{reason}",
-            hint=f"allowed: {', '.join(one for one in usual if one not in refused)}",
+            hint=f"allowed: {', '.join(allowed)}" if allowed else _NONE_LEFT,
         )
     return left
 

@@ -11,6 +11,7 @@ import msgspec
 from skylift.advice.amounts import Amount
 from skylift.advice.project import Project
 from skylift.advice.questions import near, question, questions
+from skylift.advice.refusals import in_words, taken_apart
 from skylift.advice.told import told
 from skylift.config.fields import meant
 from skylift.errors import SetupError
@@ -150,27 +151,12 @@ def _amount(kind: type[Any], given: Any) -> Any:
     raise NotImplementedError(kind)  # pragma: no cover - all other types are msgspec's own
 
 
-_EXPECTED = {
-    "str": "text",
-    "bool": "yes or no",
-    "array": "a list",
-    "object": "a table",
-    "int": "a whole number",
-    "float": "a number",
-}
-_GOT = {"str": "text", "array": "a list", "object": "a table"}
-"""What is worth saying beside the value itself."""
-_LIMIT = re.compile(r"Expected `(?P<kind>\w+)(?: \| null)?` (?:of length )?(?P<sign>[<>]=) (?P<limit>[\d.]+)")
-_KIND = re.compile(r"Expected `(?P<expected>\w+)(?: \| null)?`, got `(?P<got>\w+)`")
-_AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`")
 _MISSING = re.compile(r"missing required field `(?P<field>[^`]*)`")
 _UNKNOWN = re.compile(r"unknown field `(?P<field>[^`]*)`")
 
 
 def _refused(problem: str, answers: Any, lines: dict[str, int], name: str) -> ProjectInvalid:
-    at = _AT.search(problem)
-    path = at["path"] if at else ""
-    said = _AT.sub("", problem)
+    said, path = taken_apart(problem)
     unknown, missing = _UNKNOWN.search(said), _MISSING.search(said)
     if unknown:
         path = f"{path}.{unknown['field']}".lstrip(".")
@@ -178,7 +164,7 @@ def _refused(problem: str, answers: Any, lines: dict[str, int], name: str) -> Pr
     if missing:
         return ProjectInvalid(f"{name}: `{missing['field']}` is missing", hint="begin with `project: NAME`")
     value = _value(answers, path)
-    text = f"{_where(name, path, lines)}: {path} is {told(value)}: {_plain(said)}"
+    text = f"{_where(name, path, lines)}: {path} is {told(value)}: {in_words(said)}"
     return ProjectInvalid(text, hint=_number_hint(value, said) or _text_hint(value, said) or _choices(path, value))
 
 
@@ -214,25 +200,6 @@ def _value(answers: Any, path: str) -> Any:
     for step in re.sub(r"\[[^\]]*\].*", "", path).split(".") if path else []:
         answers = answers.get(step) if isinstance(answers, dict) else None
     return answers
-
-
-def _plain(said: str) -> str:
-    """msgspec's words in ours."""
-    limit, kind = _LIMIT.fullmatch(said), _KIND.fullmatch(said)
-    if limit is not None:
-        return _limit(limit["kind"], limit["sign"], limit["limit"].removesuffix(".0"))
-    if kind is not None:
-        but = f", not {_GOT[kind['got']]}" if kind["got"] in _GOT else ""
-        return f"it must be {_EXPECTED.get(kind['expected'], kind['expected'])}{but}"
-    return "not one of the answers there are" if said.startswith("Invalid enum value") else said
-
-
-def _limit(kind: str, sign: str, limit: str) -> str:
-    if kind == "str":
-        return "it must not be empty" if sign == ">=" else f"it must have at most {limit} characters"
-    way = "at least" if sign == ">=" else "at most"
-    number = f"{int(limit):,}" if limit.isdecimal() else limit
-    return f"it must be {'a whole number of ' if kind == 'int' else ''}{way} {number}"
 
 
 def _choices(path: str, value: Any) -> str | None:

@@ -265,7 +265,14 @@ def test_own_machines_only_refuses_every_cloud() -> None:
         ('{"skylift_constraints": 1, "without": ["functions"]}', "c.json", "without"),
         ("skylift_constraints = 1", "c.json", "TOML"),
         ("skylift_constraints = ", "c.toml", "TOML"),
-        ("[]", "c.json", "array"),
+        ("[]", "c.json", "it must be a table, not a list"),
+        ("", "c.json", "c.json: is empty"),
+        (" \n", "c.toml", "c.toml: is empty"),
+        ("[" * 100_000, "c.json", "c.json"),
+        ('{"skylift_constraints": 1, "spot": null}', "c.json", "c.json: spot: no constraints: it must be yes or no"),
+        ('{"skylift_constraints": true}', "c.json", "c.json: skylift_constraints: no constraints: it must be a whole"),
+        ('{"skylift_constraints": 1, "spot": false, "spot": true}', "c.json", "c.json: spot stands there twice"),
+        ('{"skylift_constraints": 1, "because": {"spot": [1]}}', "c.json", "it must be text"),
     ],
 )
 def test_constraints_that_cannot_be_read_say_why(text: str, name: str, says: str) -> None:

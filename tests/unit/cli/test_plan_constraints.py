@@ -106,6 +106,13 @@ def test_of_each_class_with_a_price_it_is_known_whether_it_can_be_private() -> N
         (BOUND, Asked(clouds=("gcp",)), "--clouds gcp: none of these regions is allowed", "eu-*"),
         (BOUND, Asked(markets=("spot",)), "--markets spot: not allowed: it must not be taken away", "on-demand"),
         (BOUND, Asked(services=("function",)), "--services function: not allowed", "container"),
+        (Constraints(version=1, regions=()), Asked(), "--clouds aws: none of these regions", "leave nothing at all"),
+        (
+            Constraints(version=1, without=("function", "container", "batch", "managed-training")),
+            Asked(),
+            "not allowed",
+            "leave nothing at all",
+        ),
         (OWN, Asked(backends=("process,simulated",)), "--on simulated buys in a cloud", "--on process"),
     ],
 )
