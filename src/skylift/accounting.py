@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -9,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 
 from skylift.asl.status import OPEN
+from skylift.engine.names import split_token
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.charge import rate_price
 from skylift.pricing.ledger import Ledger
@@ -25,6 +28,7 @@ QUOTE_ATTRIBUTE = "skylift.quote"
 """Of a run that was quoted before: JSON with low, expected and high, in micro-dollars."""
 TRANSITIONS = "(transitions)"
 PAGE = 200
+_MONTH = re.compile("[0-9]{4}-[0-9]{2}")
 
 
 class Window(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,9 +37,8 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
     begin_ms: int = 0
     end_ms: int | None = None
 
-    def has(self, delivery: Delivery) -> bool:
-        at = delivery.ended_ms or 0
-        return self.begin_ms <= at and (self.end_ms is None or at < self.end_ms)
+    def has(self, at_ms: int | None) -> bool:
+        return self.begin_ms <= (at_ms or 0) and (self.end_ms is None or (at_ms or 0) < self.end_ms)
 
 
 class Quoted(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +53,8 @@ class Quoted(msgspec.Struct, frozen=True, kw_only=True):
 
 def month_window(month: str) -> Window:
     """Raises ValueError for what is no month like `2026-11`."""
+    if _MONTH.fullmatch(month) is None:
+        raise ValueError(month)
     begin = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
     after = begin.replace(year=begin.year + begin.month // 12, month=begin.month % 12 + 1)
     return Window(begin_ms=_ms(begin), end_ms=_ms(after))
@@ -61,17 +66,27 @@ def day_of(at_ms: int | None) -> str:
 
 
 def runs_in(journal: Journal, window: Window, pipeline: str | None = None) -> Iterator[RunRecord]:
-    """Runs that were open in the window, newest first, without those that others started."""
+    """Runs that were open in the window, newest first, without those that are in the one that started them."""
     before: tuple[int, str] | None = None
     while True:
         page = journal.runs(pipeline=pipeline, before=before, limit=PAGE)
         for record in page:
-            begun = window.end_ms is None or record.created_ms < window.end_ms
-            if record.parent is None and begun and (record.stopped_ms or window.begin_ms) >= window.begin_ms:
+            if _was_open(record, window) and not _is_in_its_caller(record, journal, window):
                 yield record
         if len(page) < PAGE:
             return
         before = (page[-1].created_ms, page[-1].run_id)
+
+
+def _was_open(record: RunRecord, window: Window) -> bool:
+    begun = window.end_ms is None or record.created_ms < window.end_ms
+    return begun and (record.stopped_ms is None or record.stopped_ms >= window.begin_ms)
+
+
+def _is_in_its_caller(record: RunRecord, journal: Journal, window: Window) -> bool:
+    """One that nobody waits for may outlive its caller, and go on into months in which that was no more."""
+    caller = None if record.parent is None else journal.run(split_token(record.parent)[0])
+    return caller is not None and _was_open(caller, window)
 
 
 class Accounts:
@@ -85,10 +100,12 @@ class Accounts:
         *,
         transitions: bool = False,
         quoted: Quoted | None = None,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         """With `transitions` the state transitions of a run are charged as an orchestrator of the cloud would. `quoted`
         is what the runs were quoted, where that is not kept with them."""
         self._given = quoted
+        self._now_ms = now_ms
         self._reader = reader
         self._catalogue = catalogue
         self._transitions = transitions
@@ -106,10 +123,14 @@ class Accounts:
     def add(self, record: RunRecord, by: By, window: Window) -> None:
         """One run, with those that it started."""
         view = self._reader.view(record)
-        given = [one for one in self._reader.deliveries(record, view) if window.has(one)]
+        given = [one for one in self._reader.deliveries(record, view) if window.has(one.ended_ms)]
+        now = window.has(self._now_ms())
+        if window.end_ms is not None and not given and not (now and record.status in OPEN):
+            return  # nothing of it was in that month
         self.ledger.add(given, _names(by, record))
-        self.cancelled += sum(attempt.status == "CANCELLED" and attempt.usage is None for attempt in view.attempts)
-        if record.status in OPEN:
+        cancelled = [one for one in view.attempts if one.status == "CANCELLED" and one.usage is None]
+        self.cancelled += sum(window.has(one.ended_ms) for one in cancelled)
+        if now and record.status in OPEN:
             self.going_on += sum(attempt.status == "RUNNING" for attempt in view.attempts)
         if self._transitions:
             retries = sum(attempt.number > 1 for attempt in view.attempts)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from skylift.runtime import Runtime
 
 Format = Literal["table", "csv", "json"]
+MOST_QUOTE_BYTES = 20_000_000
 
 
 class LedgerInvalid(SetupError):
@@ -160,9 +161,20 @@ def _quoted(file: Path, run: str | None) -> Quoted:
     if run is None:
         raise LedgerInvalid(f"--quote {file} is of one run, and none is named", hint="name it: skylift ledger RUN")
     try:
-        return read_quote(file.read_bytes())
+        return read_quote(_quote_text(file))
     except ValueError as problem:
         raise LedgerInvalid(f"{file} is no quote: {problem}", hint="skylift quote FILE --json > quote.json") from None
+
+
+def _quote_text(file: Path) -> bytes:
+    """Raises ValueError for what no quote is that long, and for what has no end."""
+    if file.exists() and not file.is_file():
+        raise ValueError("it is no file")
+    with file.open("rb") as given:
+        text = given.read(MOST_QUOTE_BYTES + 1)
+    if len(text) > MOST_QUOTE_BYTES:
+        raise ValueError(f"it is longer than {MOST_QUOTE_BYTES} bytes")
+    return text
 
 
 def _form(form: Format | None, as_json: bool) -> Format:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -28,9 +26,12 @@ WORDS = {
     "memory": "over-sized memory",
     "given_up": "given up",
 }
+QUOTE = '"'
 PARTS = ("work", "requests", *WORDS)
-_RISKY = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+_RISKY = tuple("=+-@\t\r\n|%＝＋－＠")  # noqa: RUF001  # wide ones are meant
 """With one of these at its beginning a cell is a formula to some spreadsheet, whatever its quotes."""
+_QUOTED = frozenset(',;"\t\r\n|')
+"""With one of these in it a cell is quoted: some spreadsheets part cells there."""
 _COUNTS = (
     "runs", "attempts", "deliveries", "preemptions", "lost", "out_of_memory", "failed", "unpriced", "free", "requests",
     "in_bytes", "out_bytes",
@@ -50,7 +51,8 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True):
     def alerts(self, accounts: Accounts) -> list[BudgetReached]:
         """Those of what is shown: a run's own budget is its own business."""
         if self.month is not None:
-            return [one for one in accounts.alerts if one.month == self.month]
+            given = (one for one in accounts.alerts if one.month == self.month)
+            return sorted(given, key=lambda one: (one.scope, one.spent_usd_micro))
         return accounts.alerts if self.run is not None else []
 
 
@@ -75,7 +77,7 @@ def _row(line: Line) -> tuple[str, ...]:
     own = line.free and line.free == line.deliveries and not line.cost
     amounts = [usd(getattr(line.parts, name)) for name in ("work", *WORDS)]
     return (
-        line.name,
+        "".join(sign if sign.isprintable() else " " for sign in line.name),
         str(line.attempts),
         str(line.preemptions + line.lost),
         duration(line.run_ms),
@@ -213,14 +215,14 @@ def _decimal(micro: int) -> str:
 
 
 def safe_cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula: a quote before what could begin one."""
-    return f"'{text}" if text.startswith(_RISKY) else text
+    """Text that no spreadsheet takes for a formula: a quote before what could begin one, also behind white space."""
+    return f"'{text}" if text.lstrip(" \u00a0").startswith(_RISKY) else text
 
 
 def _csv(cells: list[Any]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
+    texts = [str(cell) for cell in cells]
+    quoted = (f'"{text.replace(QUOTE, QUOTE * 2)}"' if _QUOTED.intersection(text) else text for text in texts)
+    return f"{','.join(quoted)}\n"
 
 
 def plot(accounts: Accounts, by: str, file: Path, what: str) -> None:
