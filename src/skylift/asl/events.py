@@ -76,11 +76,11 @@ class TaskTimedOut(Event, frozen=True, kw_only=True):
 
 
 class TaskRedelivered(Event, frozen=True, kw_only=True):
-    """An attempt was lost, preempted or out of memory, and the engine gives the same attempt out again. No business of
-    the document's: no history event tells of it, and no Retry is used up."""
+    """An attempt was lost, preempted, out of memory or taken back (moved to another market), and the engine gives the
+    same attempt out again. No business of the document's: no history event tells of it, and no Retry is used up."""
 
     token: str
-    reason: Literal["lost", "preempted", "out-of-memory"]
+    reason: Literal["lost", "preempted", "moved", "out-of-memory"]
     cause: str = ""
     """For people."""
     usage: Usage | None = None

@@ -160,6 +160,8 @@ class Deliveries(msgspec.Struct, frozen=True, omit_defaults=True):
 
     lost: int = 0
     preempted: int = 0
+    moved: int = 0
+    """Taken back by the engine, for another market."""
     out_of_memory: int = 0
     memory_mib: int | None = None
     backend: str | None = None
@@ -171,7 +173,7 @@ class Deliveries(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def count(self) -> int:
-        return self.lost + self.preempted + self.out_of_memory
+        return self.lost + self.preempted + self.moved + self.out_of_memory
 
 
 NO_DELIVERIES = Deliveries()

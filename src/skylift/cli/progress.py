@@ -230,7 +230,12 @@ def shown_steps(fold: Fold) -> list[Step]:
 
 def given_again(delivery: Delivery) -> str:
     """One line for an attempt that goes on somewhere else, or with more."""
-    said = {"lost": "lost its worker", "preempted": "was preempted", "out-of-memory": "ran out of memory"}
+    said = {
+        "lost": "lost its worker",
+        "preempted": "was preempted",
+        "moved": "was taken back",
+        "out-of-memory": "ran out of memory",
+    }
     return f"{delivery.label}: {said.get(delivery.reason, delivery.reason)}, goes on ({shorten(delivery.cause, 200)})"
 
 

@@ -6,7 +6,7 @@ the next larger class of compute. None of it is a failure that the document sees
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -62,7 +62,7 @@ class Redeliveries:
             return None
         event = TaskRedelivered(
             token=attempt.command.token,
-            reason="preempted" if lost.preempted else "lost",
+            reason=_reason(attempt, lost),
             cause=lost.reason,
             usage=lost.usage,
             memory_mib=before.memory_mib,
@@ -102,6 +102,12 @@ class Redeliveries:
         most = [(name, self._sizes.most_memory_mib(name, needs) or 0) for name in places]
         name, memory = max(most, key=lambda place: place[1])
         return (name, memory) if memory > had else None
+
+
+def _reason(attempt: Attempt, lost: Lost) -> Literal["lost", "preempted", "moved"]:
+    if not lost.preempted:
+        return "lost"
+    return "moved" if attempt.recalled else "preempted"
 
 
 def deliveries_of(attempt: Attempt) -> Deliveries:

@@ -22,7 +22,7 @@ from skylift.pricing.transfer import Moved, Volumes, transfer
 
 OWN = ("process", None)
 """Service classes of places that nobody sends a bill for."""
-LOST = ("lost", "preempted")
+LOST = ("lost", "preempted", "moved")
 """Ends through no fault of the task; what else is no success has failed."""
 
 Known = Literal["priced", "told", "own", "unpriced"]
@@ -61,7 +61,7 @@ FORMULAS = {
     "startup": "price of the place x time from when it was asked for until the code began, where that is billed",
     "idle": "price of the place x (time billed - start-up billed - time the code ran): minimums and increments",
     "failed": "price of the place x (time - work that a checkpoint kept) of what failed, timed out or lacked memory",
-    "lost": "price of the place x (time - work that a checkpoint kept) of what was preempted or lost",
+    "lost": "price of the place x (time - work that a checkpoint kept) of what was preempted, lost or moved",
     "given_up": "price of the place x (time - work that a checkpoint kept) of what was cancelled",
     "memory": "price of the memory that was given and not needed x time: needed is the peak in the service's steps, and"
     " where processors come with memory also what their use takes",

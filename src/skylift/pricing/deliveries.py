@@ -10,7 +10,7 @@ import msgspec
 from skylift.asl.events import TaskFailed, TaskGivenUp, TaskRedelivered, TaskSucceeded, TaskTimedOut, Usage
 from skylift.ports.journal import Entry
 
-Ended = Literal["succeeded", "failed", "timed-out", "lost", "preempted", "out-of-memory", "given-up"]
+Ended = Literal["succeeded", "failed", "timed-out", "lost", "preempted", "moved", "out-of-memory", "given-up"]
 
 
 REHEARSED = frozenset({"simulated"})
@@ -43,14 +43,14 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
 def deliveries(steps: Mapping[str, str], entries: Iterable[Entry]) -> list[Delivery]:
     """In the order in which they ended. `steps` names the step of each token; what ended without one is left out, and
-    so are results that came from the cache."""
+    so are results that came from the cache and what was taken back before it had a place."""
     found: list[Delivery] = []
     given_up: dict[str, int] = {}
     for entry in entries:
         event: Any = entry.event
         step = steps.get(getattr(event, "token", ""))
         ended = None if step is None else _ended(event)
-        if step is None or ended is None:
+        if step is None or ended is None or (ended == "moved" and event.usage is None):
             continue
         if event.usage is None and event.token in given_up:  # it says what the delivery was given up for
             place = given_up[event.token]

@@ -97,7 +97,7 @@ def test_spot_is_asked_of_the_policy_and_reconsidered_while_it_waits() -> None:
     assert asked[-1].work_ms == 10 and asked[-1].deadline_ms == 50_000
     world.answer("trained")
     assert world.record(run_id).output == "trained"
-    assert [event.reason for event in redeliveries(world, run_id)] == ["preempted"]
+    assert [event.reason for event in redeliveries(world, run_id)] == ["moved"]
 
 
 def test_what_runs_on_spot_is_left_alone() -> None:
@@ -174,7 +174,7 @@ def test_saved_work_on_on_demand_is_taken_back_for_spot() -> None:
     report(world, call.token, Lost(reason="left", preempted=True, usage=Usage(saved_ms=5_100_000.0)))
     (again,) = backend.calls.values()
     assert (again.market, again.delivery) == ("spot", 2)
-    assert [event.cause for event in redeliveries(world, run_id)] == ["taken back from on-demand: left"]
+    assert [(e.reason, e.cause) for e in redeliveries(world, run_id)] == [("moved", "taken back from on-demand: left")]
     assert policy.states[-1].done_ms == 5_100_000
     world.answer("trained")
     assert world.record(run_id).output == "trained"
@@ -201,6 +201,18 @@ def test_a_step_that_lost_all_its_work_is_not_taken_to_keep_it() -> None:
     report(world, token, Lost(reason="taken", preempted=True, usage=Usage(saved_ms=7.0, startup_ms=90_000)))
     assert policy.states[-1].keeps
     assert (policy.states[-1].changeover_ms, policy.states[-1].preemptions) == (90_000, 2)
+
+
+def test_waiting_for_spot_in_vain_loses_no_work() -> None:
+    world, backend, policy = seeing("spot")
+    backend.status = "queued"
+    world.start(TRAIN)
+    (token,) = backend.calls
+    policy.answer = "on-demand"
+    world.wait(30)
+    assert backend.cancelled == [token]
+    report(world, token, Cancelled())
+    assert policy.states[-1].keeps and policy.states[-1].preemptions == 0
 
 
 def test_the_market_is_asked_for_once_a_pause_however_often_it_was_lost() -> None:

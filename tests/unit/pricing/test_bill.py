@@ -122,7 +122,9 @@ def test_what_has_no_price_is_counted_and_not_guessed() -> None:
 def test_deliveries_are_folded_from_the_journal() -> None:
     usage = Usage(duration_ms=1.0)
     events = [
+        TaskRedelivered(token="a", reason="moved"),  # it had waited for a spot machine: there was no place
         TaskRedelivered(token="a", reason="preempted", usage=usage),
+        TaskRedelivered(token="a", reason="moved", usage=usage),
         TaskRedelivered(token="a", reason="out-of-memory", usage=usage, memory_mib=512),
         TimerFired(timer=1),
         TaskSucceeded(token="a", output=1, usage=usage),
@@ -135,6 +137,7 @@ def test_deliveries_are_folded_from_the_journal() -> None:
     found = deliveries({"a": "A", "b": "B", "c": "C", "cached": "D"}, entries)
     assert [(one.step, one.ended, one.memory_mib) for one in found] == [
         ("A", "preempted", None),
+        ("A", "moved", None),
         ("A", "out-of-memory", 512),
         ("A", "succeeded", None),
         ("B", "failed", None),

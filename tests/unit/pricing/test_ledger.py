@@ -70,7 +70,9 @@ def test_start_up_that_is_not_billed_is_no_waste() -> None:
     assert found.parts == Parts(work=Fraction(3_825_000))
 
 
-@pytest.mark.parametrize(("ended", "part"), [("preempted", "lost"), ("lost", "lost"), ("failed", "failed")])
+@pytest.mark.parametrize(
+    ("ended", "part"), [("preempted", "lost"), ("moved", "lost"), ("lost", "lost"), ("failed", "failed")]
+)
 def test_work_that_counts_for_nothing_has_a_name(ended: Ended, part: str) -> None:
     found = of(machine(ended, 0, HOUR_MS)).parts
     assert getattr(found, part) == V100 and found.work == 0 and found.amount == V100

@@ -120,6 +120,7 @@ class TaskStep(Step):
         frame.deliveries = Deliveries(
             lost=before.lost + (event.reason == "lost"),
             preempted=before.preempted + (event.reason == "preempted"),
+            moved=before.moved + (event.reason == "moved"),
             out_of_memory=before.out_of_memory + (event.reason == "out-of-memory"),
             memory_mib=event.memory_mib,
             backend=event.backend,
