@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -154,12 +155,13 @@ def test_a_process_that_takes_too_long_is_ended_with_its_children(tmp_path: Path
         "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True); "
         "open('child', 'w').write(str(child.pid)); child.wait()"
     )
-    ended = processes.run([sys.executable, "-c", program], {}, tmp_path, 2)
-    assert ended.problem == "took longer than 2 s"
+    ended = processes.run([sys.executable, "-c", program], {}, tmp_path, 6)
+    assert ended.problem == "took longer than 6 s"
     import psutil
 
     pid = int((tmp_path / "child").read_text())
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    with contextlib.suppress(psutil.NoSuchProcess):
+        assert psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
 
 
 def test_the_limit_measures_itself(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def scene() -> Iterator[Scene]:
 
 def test_start_and_wait(scene: Scene) -> None:
     run_id = scene.thread.start(scene.start(SKYLIFT + "echo", 5, name="a"))
-    assert scene.thread.wait(run_id, 10).output == 5
+    assert scene.thread.wait(run_id, 60).output == 5
     assert scene.thread.start(scene.start(SKYLIFT + "echo", 5, name="a")) == run_id
     assert scene.thread.execute(scene.start(SKYLIFT + "echo", 6), 10).output == 6
 
@@ -81,7 +81,7 @@ def test_waiting_times_out_and_the_run_goes_on(scene: Scene) -> None:
     (waiting,) = scene.thread.in_flight(run_id)
     assert waiting.what == "timer"
     scene.thread.stop(run_id, "E", "enough")
-    assert scene.thread.wait(run_id, 10).error == "E"
+    assert scene.thread.wait(run_id, 60).error == "E"
 
 
 def test_callbacks_and_progress(scene: Scene) -> None:
@@ -93,7 +93,7 @@ def test_callbacks_and_progress(scene: Scene) -> None:
     (waiting,) = scene.thread.in_flight(run_id)
     scene.thread.heartbeat(waiting.token)
     scene.thread.callback(waiting.token, Succeeded(output="yes"))
-    assert scene.thread.wait(run_id, 10).output == "yes"
+    assert scene.thread.wait(run_id, 60).output == "yes"
     subscription.close()
     listener.join(60)
     assert [type(progress.entry.event).__name__ for progress in seen] == ["RunStarted", "TaskSucceeded"]
