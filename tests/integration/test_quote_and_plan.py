@@ -336,6 +336,29 @@ def test_a_plan_for_another_version_is_refused(project: Project) -> None:
     assert again.returncode == 2 and "its graph has changed" in again.stderr
 
 
+def test_a_plan_that_can_no_longer_be_bought_is_refused_before_anything_is_paid_for(project: Project) -> None:
+    asked(project, "plan", "training.py", *RATES, "--out", "plan.json")
+    project.write("skylift.toml", "[backends.simulated]\nmachine_vcpus = 4\n")
+    for command in (("run", "--speed", "max"), ("quote",)):
+        done = project.call(command[0], "training.py", *RATES, "--plan", "plan.json", *command[1:])
+        assert done.returncode == 2
+        assert "plan.json has batch p3.2xlarge" in done.stderr and "does not offer that now" in done.stderr
+    assert asked(project, "runs")["runs"] == []
+
+
+def test_an_edited_plan_is_refused(project: Project) -> None:
+    asked(project, "plan", "training.py", *RATES, "--out", "plan.json")
+    path = project.folder / "plan.json"
+    path.write_text(path.read_text().replace("p3.2xlarge", "p3.8xlarge"))
+    done = project.call("run", "training.py", *RATES, "--plan", "plan.json", "--speed", "max")
+    assert done.returncode == 2 and "plan.json is not as it was written" in done.stderr
+
+
+def test_machines_that_are_named_and_do_not_do_are_named(project: Project) -> None:
+    answer = asked(project, "plan", "training.py", *RATES, "--types", "g4dn.*", status=1)
+    assert "gpu='V100'" in answer["without"]["train"] and "--types g4dn.*" in answer["without"]["train"]
+
+
 def test_another_input_is_told_of(project: Project) -> None:
     asked(project, "plan", "steady.py", *RATES, "--out", "plan.json")
     done = project.call("run", "steady.py", "--rates", "0.5", "--plan", "plan.json", "--speed", "max")
@@ -355,6 +378,12 @@ def test_another_input_is_told_of(project: Project) -> None:
         (("plan", "training.py", *RATES, "--work", "trian=1h"), "did you mean 'train'?"),
         (("plan", "training.py", *RATES, "--uplink", "quick"), "--uplink 'quick' is no speed of a line"),
         (("plan", "training.py", *RATES, "--uplink", "0 Mbit/s"), "--uplink '0 Mbit/s'"),
+        (("plan", "training.py", *RATES, "--regions", ""), "--regions '': an empty name says nothing"),
+        (("plan", "training.py", *RATES, "--clouds", "aws,"), "--clouds 'aws,': an empty name says nothing"),
+        (("plan", "training.py", *RATES, "--confidence", "0.9999"), "is not a probability from 0.5 to 0.999"),
+        (("plan", "training.py", *RATES, "--out", "no/plan.json"), "--out no/plan.json: there is no folder"),
+        (("plan", "training.py", *RATES, "--work", "train@p3.2xlage=1h"), "did you mean p3.2xlarge?"),
+        (("quote", "training.py", *RATES, "--work", "train@elephant=1h"), "there is no machine of that name"),
         (("plan", "training.py"), "rates is missing"),
         (("quote", "training.py", *RATES, "--on", "simulatd"), "did you mean simulated?"),
         (("quote", "training.py", *RATES, "--plan", "none.json"), "none.json cannot be read"),

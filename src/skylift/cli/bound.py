@@ -16,7 +16,15 @@ if TYPE_CHECKING:
 
 def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, places: Sequence[str]) -> Submission:
     """With the plan in its task table. Raises PlanInvalid for what is no plan, or one for something else."""
-    from skylift.quoting.planfile import PlanInvalid, check_version, input_digest, read_plan, version_of
+    from skylift.quoting.planfile import (
+        PlanInvalid,
+        check_offers,
+        check_version,
+        input_digest,
+        read_plan,
+        version_of,
+    )
+    from skylift.wiring import backend_names
 
     if places:
         raise PlanInvalid(f"--plan {path} and --on {places[0]} both say where steps go", hint="leave one of them out")
@@ -29,9 +37,11 @@ def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, pl
     table = submission.table
     now = version_of(submission.definition, submission.machines, tasks_of(runtime, submission))
     check_version(file, submission.pipeline, now, str(path))
+    check_offers(file, runtime.offers, backend_names(), str(path))
     if file.input != input_digest(value):
         click.echo(
-            f"warning[PLAN]: {path} was made for another input: its times and costs need not hold for this one",
+            f"warning[PLAN]: {path} was made for another input: its times and costs need not hold for this one, and "
+            "steps that it did not come to go where they would without it",
             err=True,
         )
     return msgspec.structs.replace(submission, table=msgspec.structs.replace(table, plan=dict(file.steps)))

@@ -13,6 +13,7 @@ from skylift.cli.parts import open_runtime
 from skylift.cli.quote import document as quote_document
 from skylift.cli.quote import listed, usd
 from skylift.cli.run import Loaded, RunCommand
+from skylift.errors import SetupError
 
 if TYPE_CHECKING:
     from skylift.advice.narrowing import Asked
@@ -105,6 +106,8 @@ def plan(
         from skylift.cli.plots import picture_file
 
         picture_file(plot)
+    if out is not None and not out.absolute().parent.is_dir():
+        raise SetupError(f"--out {out}: there is no folder {out.absolute().parent}", hint="make it first", code="PLAN")
     with open_runtime() as runtime:
         subject = subject_of(runtime, loaded, target, params, input_text)
         project = project_of(runtime, subject.pipeline, answers)

@@ -77,13 +77,15 @@ def quote(
 
 def _of_plan(subject: Subject, project: Project, path: Path, places: tuple[str, ...]) -> Quote:
     """Raises PlanInvalid for what is no plan, or one for something else."""
-    from skylift.quoting.planfile import PlanInvalid, check_version, read_plan, version_of
+    from skylift.quoting.planfile import PlanInvalid, check_offers, check_version, read_plan, version_of
     from skylift.quoting.planning import quote_of_plan
+    from skylift.wiring import backend_names
 
     if places:
         raise PlanInvalid(f"--plan {path} and --on {places[0]} both say where steps go", hint="leave one of them out")
     file = read_plan(path)
     check_version(file, subject.pipeline, version_of(subject.definition, subject.machines, subject.tasks), str(path))
+    check_offers(file, project.offers, backend_names(), str(path))
     return quote_of_plan(subject, project, file.steps, file.whole)
 
 

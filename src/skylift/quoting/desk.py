@@ -61,6 +61,7 @@ class Desk:
         self.quotas: dict[str, float] = {}
         """That steps share while they run at once."""
         self._why: dict[str, Counter[str]] = {}
+        self._wants: dict[str, str] = {}
         self._reads: dict[str, float] = {}
         self._loads: dict[str, Load] = {}
         self._silent: list[str] = []
@@ -77,6 +78,7 @@ class Desk:
             found = elsewhere(step, kind, self._project)
             return [] if found.bid is None else [self._choice(found, found.bid, load)]
         self._why[step] = Counter()
+        self._wants[step] = needs_in_words(spec.requirements)
         known = self._evidence(step, kind, spec.requirements, SIMULATED)
         if known.in_bytes is None:
             self._silent.append(step)
@@ -246,7 +248,9 @@ class Desk:
         """Why it has no way."""
         why = self._why.get(step, Counter())
         if not why:
-            return "nothing that has what it asks for has a price where it may be bought"
+            types = self._order.wanted.types
+            named = f" (--types {', '.join(types)})" if types else ""
+            return f"nothing that has {self._wants[step]} has a price where it may be bought{named}"
         return "; ".join(f"{text} ({count} offers)" if count > 1 else text for text, count in why.most_common(3))
 
     def notes(self) -> tuple[str, ...]:

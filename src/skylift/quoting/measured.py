@@ -117,8 +117,9 @@ def _peaks(samples: Sequence[Sample]) -> list[float]:
 
 
 def _failed(samples: Sequence[Sample]) -> float:
-    """The share of attempts whose code failed."""
-    ended = [one for one in samples if one.ended in ("succeeded", "failed", "timed-out")]
+    """The share of attempts whose code failed. What no backend would take has never begun: nothing is repeated."""
+    began = [one for one in samples if one.backend is not None or one.duration_ms is not None]
+    ended = [one for one in began if one.ended in ("succeeded", "failed", "timed-out")]
     return sum(one.ended != "succeeded" for one in ended) / len(ended) if ended else 0.0
 
 

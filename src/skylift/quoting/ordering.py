@@ -32,6 +32,10 @@ _CLASSES = {
 BACKENDS = (SIMULATED, "process", "container", "batch", "ray")
 
 
+SUREST = 0.999
+"""What a thousand jobs played on spot machines can tell (`interruptions`)."""
+
+
 class OrderInvalid(AuthorError):
     """A limit of a plan that cannot be understood, or that nothing can keep."""
 
@@ -84,7 +88,7 @@ def order_of(
 
 def _named(option: str, given: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     """With commas or one by one; each must be there."""
-    found = _split(given)
+    found = _split(option, given)
     for name in found:
         if name not in known:
             near = [_CLASSES[name]] if name in _CLASSES and _CLASSES[name] in known else nearest(name, known)
@@ -93,14 +97,17 @@ def _named(option: str, given: Sequence[str], known: Sequence[str]) -> tuple[str
     return found
 
 
-def _split(given: Sequence[str]) -> tuple[str, ...]:
+def _split(option: str, given: Sequence[str]) -> tuple[str, ...]:
+    for text in given:
+        if not all(name.strip() for name in text.split(",")):
+            raise OrderInvalid(f"{option} {text!r}: an empty name says nothing", hint=f"leave {option} out for all")
     return tuple(dict.fromkeys(name.strip() for text in given for name in text.split(",") if name.strip()))
 
 
 def _regions(given: Sequence[str], clouds: Sequence[str], usual: str, catalogue: Catalogue) -> tuple[str, ...]:
     """Patterns; the usual one where none is given, and where that is no region of the clouds, all of theirs."""
     names = [region for cloud in clouds for region in catalogue.regions(cloud)]
-    found = _split(given)
+    found = _split("--regions", given)
     for pattern, near in unmatched(found, names):
         shown = ", ".join(near[:3] or sorted(names)[:6])
         hint = f"did you mean {near[0]}?" if near else f"there are: {shown}, …"
@@ -111,7 +118,7 @@ def _regions(given: Sequence[str], clouds: Sequence[str], usual: str, catalogue:
 
 
 def _types(given: Sequence[str], clouds: Sequence[str], catalogue: Catalogue) -> tuple[str, ...]:
-    found = _split(given)
+    found = _split("--types", given)
     names = [name for cloud in clouds for name in catalogue.machines(cloud)]
     for pattern in found:
         if not matching([pattern], [*names, "lambda", "fargate", "cloud-functions", "cloud-run", "azure-functions"]):
@@ -126,8 +133,8 @@ def _confidence(text: str) -> float:
         share = float(text)
     except ValueError:
         share = -1.0
-    if not 0.5 <= share < 1:
-        raise OrderInvalid(f"--confidence {text!r} is not a probability from 0.5 to below 1", hint="write 0.9")
+    if not 0.5 <= share <= SUREST:
+        raise OrderInvalid(f"--confidence {text!r} is not a probability from 0.5 to {SUREST:g}", hint="write 0.9")
     return share
 
 

@@ -6,7 +6,7 @@ is refused.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import msgspec
 from skylift.errors import SetupError
 from skylift.placement.model import Plan
 from skylift.placement.saved import decoded, encoded
-from skylift.ports.compute import Bought
+from skylift.ports.compute import Bought, Requirements
 from skylift.ports.tasks import TaskSpec
+from skylift.quoting.prepare import OffersOf
 
 FORMAT = "skylift-plan"
 VERSION = 1
@@ -48,6 +49,8 @@ class PlanFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Where each step goes; those that no task of ours does are not in it."""
     plan: msgspec.Raw
     """As `skylift.placement.saved` writes it."""
+    digest: str
+    """Of all the rest: a plan that somebody has edited is no longer what was found to keep the limits."""
 
     @property
     def whole(self) -> Plan:
@@ -68,7 +71,7 @@ def input_digest(value: Any) -> str:
 
 
 def plan_file(pipeline: str, made_for: Version, value: Any, steps: Mapping[str, Bought], plan: Plan) -> PlanFile:
-    return PlanFile(
+    file = PlanFile(
         format=FORMAT,
         version=VERSION,
         pipeline=pipeline,
@@ -76,7 +79,15 @@ def plan_file(pipeline: str, made_for: Version, value: Any, steps: Mapping[str, 
         input=_digest(value),
         steps=dict(steps),
         plan=msgspec.Raw(encoded(plan)),
+        digest="",
     )
+    as_read = msgspec.json.decode(msgspec.json.encode(file), type=PlanFile)  # 8 processors are 8.0 then
+    return msgspec.structs.replace(as_read, digest=_digest_of(as_read))
+
+
+def _digest_of(file: PlanFile) -> str:
+    """By content: how it is written does not matter."""
+    return _digest(msgspec.json.decode(msgspec.json.encode(msgspec.structs.replace(file, digest=""))))
 
 
 def write_plan(file: PlanFile, path: Path) -> None:
@@ -102,9 +113,16 @@ def read_plan(path: Path) -> PlanFile:
     if head.version != VERSION:
         raise PlanInvalid(f"{path} is a plan of version {head.version}, and this reads {VERSION}", hint="make it again")
     try:
-        return msgspec.json.decode(text, type=PlanFile)
-    except msgspec.DecodeError as problem:
+        file = msgspec.json.decode(text, type=PlanFile)
+        digest = _digest_of(file)
+    except (msgspec.DecodeError, RecursionError) as problem:
         raise PlanInvalid(f"{path} is no plan: {problem}", hint="make it again; plans are not edited by hand") from None
+    if digest != file.digest:
+        raise PlanInvalid(
+            f"{path} is not as it was written: something in it was changed",
+            hint="make it again, with other limits if it is to be another plan; plans are not edited by hand",
+        )
+    return file
 
 
 class _Head(msgspec.Struct):
@@ -124,6 +142,37 @@ def check_version(file: PlanFile, pipeline: str, now: Version, where: str) -> No
             f"{where} was made for another version of {pipeline}: {'; '.join(changed)}",
             hint="make the plan again: skylift plan",
         )
+
+
+def check_offers(file: PlanFile, offers: OffersOf, backends: Collection[str], where: str) -> None:
+    """Whether all that it buys is still to be had: before the first step is paid for. Raises PlanInvalid."""
+    known: dict[str, bool] = {}
+    gone = []
+    for step, bought in sorted(file.steps.items()):
+        key = str(bought)
+        if key not in known:
+            known[key] = bought.backend in backends and bool(offers(bought.backend, _wanting(bought)))
+        if not known[key]:
+            gone.append((step, bought))
+    if gone:
+        step, bought = gone[0]
+        more = f", nor what it has for {len(gone) - 1} other steps" if len(gone) > 1 else ""
+        raise PlanInvalid(
+            f"{where} has {bought} for {step}, and {bought.backend} does not offer that now{more}: its settings, its "
+            "quotas or its prices are not those of the plan",
+            hint="make the plan again: skylift plan",
+        )
+
+
+def _wanting(bought: Bought) -> Requirements:
+    """What a task that fits there would ask for."""
+    return Requirements(
+        cpus=bought.vcpus or 1.0,
+        memory_mib=bought.memory_mib,
+        gpu=f"{bought.gpu}:{bought.gpus}" if bought.gpu and bought.gpus else None,
+        spot=bought.market == "spot",
+        place=bought,
+    )
 
 
 def _changes(then: Version, now: Version) -> list[str]:

@@ -16,11 +16,13 @@ from skylift.history import History
 from skylift.ports.compute import Offer, Requirements
 from skylift.ports.tasks import TaskSpec, TaskTable
 from skylift.pricing.catalogue import Catalogue
-from skylift.quoting.facts import Answers, Known
+from skylift.pricing.places import SERVICE_NAMES
+from skylift.quoting.facts import AnswerInvalid, Answers, Known
 from skylift.quoting.loads import Share, order, paused_ms, shares
 from skylift.quoting.tree import Tree
 from skylift.quoting.walk import Kind, outline
 
+OWN = ("process", "container")
 OffersOf = Callable[[str, Requirements], Sequence[Offer]]
 """By the name of a backend."""
 
@@ -67,12 +69,28 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...]
 
 
+def _check_types(project: Project) -> None:
+    """Whether there are the machines that `--work STEP@TYPE=…` names; own ones are called as their backends say."""
+    catalogue = project.catalogue
+    for step, types in project.answers.work_on_ms.items():
+        for name in types:
+            own = [offer.instance_type for backend in OWN for offer in project.offers(backend, Requirements())]
+            sold = any(catalogue.machine(name, cloud) is not None for cloud in catalogue.clouds)
+            if not sold and name not in {*SERVICE_NAMES.values(), *own}:
+                near = catalogue.nearest_type(name)
+                raise AnswerInvalid(
+                    f"--work {step}@{name}: there is no machine of that name",
+                    hint=f"did you mean {near[0]}?" if near else "see skylift prices find",
+                )
+
+
 def prepare(subject: Subject, project: Project) -> Prepared:
     """Raises InvalidDefinition, TooLong, or AnswerInvalid for an answer to nothing."""
     known = Known(project.answers, project.history)
     machines = {name: load(msgspec.json.decode(text)) for name, text in subject.machines.items()}
     found = outline(load(msgspec.json.decode(subject.definition)), machines, subject.input, known)
     known.check(found.steps, subject.tasks)
+    _check_types(project)
     paused, asks = paused_ms(found.tree)
     entered = shares(found.tree)
     return Prepared(

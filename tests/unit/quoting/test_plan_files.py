@@ -17,6 +17,7 @@ from skylift.pricing.catalogue import catalogue
 from skylift.quoting.ordering import OrderInvalid, order_of
 from skylift.quoting.planfile import (
     PlanInvalid,
+    check_offers,
     check_version,
     input_digest,
     plan_file,
@@ -148,3 +149,39 @@ def test_words_that_mean_nothing(words: dict[str, Any], says: str, hint: str | N
         order_of(catalogue(), **words)
     assert says in raised.value.message
     assert hint is None or hint in (raised.value.hint or "")
+
+
+def test_an_edited_plan_is_refused_and_a_rewritten_one_is_not(path: Path) -> None:
+    found = json.loads(path.read_text())
+    path.write_text(json.dumps(found))
+    assert read_plan(path).steps == {"train": PLACE}
+    for change in (
+        lambda file: file["steps"]["train"].update(instance_type="p3.8xlarge"),
+        lambda file: file["steps"].pop("train"),
+        lambda file: file["plan"]["totals"].update(cost="1"),
+        lambda file: file["plan"].update(choices=[]),
+        lambda file: file["made_for"].update(tasks={}),
+        lambda file: file.update(digest="0" * 64),
+    ):
+        edited = json.loads(json.dumps(found))
+        change(edited)
+        path.write_text(json.dumps(edited))
+        with pytest.raises(PlanInvalid, match="something in it was changed"):
+            read_plan(path)
+
+
+def test_what_is_no_longer_offered_is_named(path: Path) -> None:
+    file = read_plan(path)
+    asked: list[Requirements] = []
+
+    def offers(backend: str, needs: Requirements) -> list[Any]:
+        asked.append(needs)
+        return []
+
+    with pytest.raises(PlanInvalid, match=r"plan.json has batch p3.2xlarge .* for train, and simulated does not offer"):
+        check_offers(file, offers, ("simulated",), "plan.json")
+    assert asked[0].place == PLACE and asked[0].gpu == "V100:1"
+    with pytest.raises(PlanInvalid, match="simulated does not offer"):
+        check_offers(file, offers, ("process",), "plan.json")
+    assert len(asked) == 1, "a backend that there is not is not asked"
+    check_offers(file, lambda backend, needs: [object()], ("simulated",), "plan.json")  # type: ignore[list-item]
