@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import threading
@@ -46,7 +47,13 @@ class Recorder:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         processors: ProcessorUse | None = None,
         gpu_command: Sequence[str] = GPU_COMMAND,
+        say: Callable[[str], None] = lambda line: None,
     ) -> None:
+        """`say` is told when lines cannot be written, and when they can be again."""
+        self._say = say
+        self._said: str | None = None
+        self._broken = False
+        """Whether the last line is only half in the file."""
         self._file = file
         self._every_s = every_s
         self._most_bytes = most_bytes
@@ -56,11 +63,27 @@ class Recorder:
         self.lines = 0
 
     def run(self, stopping: threading.Event, count: int | None = None) -> int:
-        """A line every so often until `stopping` is set, or `count` lines are written; how many were."""
+        """A line every so often until `stopping` is set, or `count` lines are written; how many were. Raises OSError
+        where the first one cannot be written; afterwards a disk that is full is waited for: what was not written is a
+        gap in the log."""
         _end_line(self._file)
         while (count is None or self.lines < count) and not stopping.wait(self._every_s):
-            self.write()
+            try:
+                self.write()
+            except OSError as problem:
+                if not self.lines:
+                    raise
+                self._trouble(problem)
+            else:
+                self._trouble(None)
         return self.lines
+
+    def _trouble(self, problem: OSError | None) -> None:
+        """Tell once that lines cannot be written, and once that they can be again."""
+        said = None if problem is None else problem.strerror or str(problem)
+        if said != self._said:
+            self._say(f"{self._file} can be written again" if said is None else f"{self._file}: {said}: no line now")
+        self._said = said
 
     def write(self) -> Use:
         """One line. Raises OSError where it cannot be written."""
@@ -70,9 +93,12 @@ class Recorder:
         # One write in append mode: a line is whole, whoever else writes.
         number = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
-            os.write(number, line)
+            written = os.write(number, (b"\n" if self._broken else b"") + line)
+            self._broken = written < len(line) + self._broken
         finally:
             os.close(number)
+        if self._broken:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self.lines += 1
         return use
 
@@ -83,7 +109,7 @@ class Recorder:
         return Use(
             at=self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             every_s=self._every_s,
-            cpu=round(self._processors.percent(), 2),
+            cpu=round(min(100.0, max(0.0, self._processors.percent())), 2),  # times of a kernel can go backwards
             memory_mib=round(memory, 1),
             memory_total_mib=round(total, 1),
             gpu=max((gpu.percent for gpu in found), default=None),

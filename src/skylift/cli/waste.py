@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from skylift.pricing.waste import Waste
 
 REPORT = "report"
+LONGEST_LINE = 65_536
+MOST_LINES = 10_000_000
+"""Nineteen years of minutes."""
 
 
 class WasteGroup(click.Group):
@@ -64,7 +67,7 @@ def report(
     """What was paid while the machine was idle, and what steps beside a small machine would have cost."""
     from skylift.cli.ledger import check_plot
     from skylift.pricing.catalogue import catalogue
-    from skylift.pricing.use_log import read_log
+    from skylift.pricing.use_log import read_logs
     from skylift.pricing.waste import machine, small_machine
     from skylift.pricing.waste import waste as waste_of
 
@@ -73,7 +76,7 @@ def report(
     known = catalogue()
     place = machine(machine_type, region, known, cloud)
     stays = small_machine(place, known) if small is None else machine(small, region, known, cloud)
-    log = read_log(_lines(logs), ", ".join(str(file) for file in logs))
+    log = read_logs([(str(file), _lines(file)) for file in logs])
     found = waste_of(log, place, stays, known, threshold=cpu, join_ms=round(join * 1000))
     if as_json:
         print_json(_document(log, found))
@@ -94,7 +97,7 @@ def record(file: Path, every: float, count: int | None, rotate: str) -> None:
     from skylift.box.recording import Recorder
     from skylift.units import parse_bytes
 
-    recorder = Recorder(file, every_s=every, most_bytes=parse_bytes(rotate, "--rotate"))
+    recorder = Recorder(file, every_s=every, most_bytes=parse_bytes(rotate, "--rotate"), say=_warn)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
@@ -102,10 +105,23 @@ def record(file: Path, every: float, count: int | None, rotate: str) -> None:
     click.echo(f"{counted(recorder.run(stopping, count), 'line')} written", err=True)
 
 
-def _lines(logs: tuple[Path, ...]) -> Iterator[str]:
-    for file in logs:
-        with file.open(encoding="utf-8", errors="replace") as text:
-            yield from text
+def _warn(line: str) -> None:
+    click.echo(f"warning: {line}", err=True)
+
+
+def _lines(file: Path) -> Iterator[str]:
+    """Pipes are logs, too; devices have no end. Of a line that is none only the beginning is looked at."""
+    from skylift.pricing.use_log import UseLogInvalid
+
+    if file.is_char_device() or file.is_block_device():
+        raise UseLogInvalid(f"{file} is a device, no log", hint="name a file that skylift waste record has written")
+    with file.open(encoding="utf-8", errors="replace") as text:
+        for number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), 1):
+            if number > MOST_LINES:
+                raise UseLogInvalid(f"{file} has more than {MOST_LINES} lines", hint="give a part of it")
+            yield line
+            while len(line) == LONGEST_LINE and not line.endswith("\n"):
+                line = text.readline(LONGEST_LINE)
 
 
 def _print(log: UseLog, found: Waste, threshold: float) -> None:
@@ -114,7 +130,9 @@ def _print(log: UseLog, found: Waste, threshold: float) -> None:
     share = found.idle / found.paid if found.paid else 0
     click.echo(f"{found.type} in {found.region}, {usd(found.hour)} per hour")
     first, last = log.samples[0].at_ms, log.samples[-1].at_ms
-    click.echo(f"log: {when(first)} to {when(last)}, {duration(found.covered_ms)} in {len(log.samples)} samples")
+    click.echo(
+        f"log: {when(first)} to {when(last)}, {duration(found.covered_ms)} in {counted(len(log.samples), 'sample')}"
+    )
     busy = float(found.busy_ms / found.covered_ms) if found.covered_ms else 0.0
     stretches = f"{duration(found.busy_ms)} ({busy:.0%}) in {counted(len(found.stretches), 'stretch')}"
     click.echo(f"used: {stretches.replace('stretchs', 'stretches')}; processors {found.mean_cpu:.0f} % on average")
@@ -147,12 +165,18 @@ def _troubles(log: UseLog) -> Iterator[str]:
         lost = duration(sum(length for _, length in log.gaps_ms))
         first = when(log.gaps_ms[0][0])
         yield f"{counted(len(log.gaps_ms), 'gap')} of {lost} in all, the first at {first}: not counted"
+    if log.bad_count >= len(log.samples):
+        yield "most of the log cannot be used: the figures are of the rest"
     if log.bad_count:
         yield f"{counted(log.bad_count, 'line')} cannot be used: {'; '.join(log.bad)}"
     if log.unordered:
         yield f"{counted(log.unordered, 'line')} older than the one before: put into order"
     if log.repeated:
         yield f"{counted(log.repeated, 'line')} of a moment that was told before: the last one counts"
+    if log.no_zone:
+        yield f"{counted(log.no_zone, 'time')} without a time zone: taken to be UTC"
+    if log.looks_like_shares:
+        yield "no use is above 1 %: shares of 1 are to be written as percent"
 
 
 def _document(log: UseLog, found: Waste) -> dict[str, Any]:
@@ -189,6 +213,8 @@ def _document(log: UseLog, found: Waste) -> dict[str, Any]:
         "bad": log.bad,
         "unordered_lines": log.unordered,
         "repeated_lines": log.repeated,
+        "lines_without_time_zone": log.no_zone,
+        "looks_like_shares": log.looks_like_shares,
         "formulas": FORMULAS,
         "prices": found.prices,
     }

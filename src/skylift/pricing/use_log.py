@@ -6,10 +6,10 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
-from statistics import median
+from statistics import median_low
 from typing import Any
 
 import msgspec
@@ -20,6 +20,8 @@ GAP_FACTOR = 5
 """Lines that lie this much further apart than usual: the machine was off, or nobody kept the log."""
 MOST_BAD = 5
 """Lines that are named."""
+LATEST_MS = 32_503_680_000_000
+"""The year 3000: what is later is no time that a machine has seen."""
 _AT = ("at", "time", "timestamp", "date")
 _CPU = ("cpu", "cpu_percent", "cpu_pct", "cpu_util")
 _GPU = ("gpu", "gpu_percent", "gpu_pct", "gpu_util")
@@ -59,6 +61,14 @@ class UseLog(msgspec.Struct, frozen=True, kw_only=True):
     """Lines older than the one before."""
     repeated: int = 0
     """Lines of a moment that another line tells of; the last one counts."""
+    no_zone: int = 0
+    """Lines whose time says no time zone: they are taken to be UTC."""
+
+    @property
+    def looks_like_shares(self) -> bool:
+        """Whether no use is above 1 %: whoever wrote it may have meant shares of 1."""
+        most = max(max(sample.cpu, sample.gpu or 0.0) for sample in self.samples)
+        return len(self.samples) > 1 and 0 < most <= 1
 
     @property
     def covered_ms(self) -> int:
@@ -75,37 +85,76 @@ class UseLog(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_log(lines: Iterable[str], name: str = "the log") -> UseLog:
     """Raises UseLogInvalid for a log without a line that can be used."""
-    samples, bad, head = [], [], None
-    for number, line in enumerate(lines, 1):
-        text = line.strip().lstrip("\ufeff")
-        if not text or text.startswith("#"):
-            continue
-        if not text.startswith("{") and (head is None or _is_head(text)):
-            head = [cell.strip().lower() for cell in next(csv.reader([text]))]
-            if not _is_head(text):
-                bad.append(f"line {number}: neither JSON nor the head of a CSV with a time and cpu: {text[:60]!r}")
-                head = None
-            continue
-        try:
-            samples.append(_sample(_row(text, head)))
-        except (ValueError, TypeError, OverflowError, RecursionError) as problem:
-            bad.append(f"line {number}: {str(problem)[:120]}")
-    if not samples:
-        first = f"; {bad[0]}" if bad else ""
+    return read_logs([(name, lines)])
+
+
+def read_logs(logs: Sequence[tuple[str, Iterable[str]]]) -> UseLog:
+    """Of one machine, each with its name; read as one. Raises UseLogInvalid where no line can be used."""
+    found = _Reading()
+    for name, lines in logs:
+        found.read(lines, f"{name}, " if len(logs) > 1 else "")
+    if not found.samples:
+        names, first = ", ".join(name for name, _ in logs), f"; {found.bad[0]}" if found.bad else ""
         raise UseLogInvalid(
-            f"{name} has no line that can be used{first}",
+            f"{names} has no line that can be used{first}",
             hint='write one with: skylift waste record --log FILE; or a CSV with the head "time,cpu,gpu,memory_mib"',
         )
-    return _log(samples, bad)
+    return _log(found)
 
 
-def _log(samples: list[Sample], bad: list[str]) -> UseLog:
-    unordered = sum(after.at_ms < before.at_ms for before, after in pairwise(samples))
+class _Reading:
+    """What was read so far."""
+
+    def __init__(self) -> None:
+        self.samples: list[Sample] = []
+        self.bad: list[str] = []
+        self.bad_count = 0
+        self.every_ms: list[int] = []
+        """How often whoever wrote them says that there is a line."""
+        self.no_zone = 0
+
+    def read(self, lines: Iterable[str], where: str) -> None:
+        head: _Head | None = None
+        for number, line in enumerate(lines, 1):
+            text = line.strip().lstrip("\ufeff")
+            if not text or text.startswith("#"):
+                continue
+            try:
+                if text[0] == "{":
+                    self._take(_json_row(text))
+                    continue
+                named = head_of(text) if head is None or text[0].isalpha() or text[0] == '"' else None
+                if head is None and named is None:
+                    raise ValueError(f"neither JSON nor the head of a CSV with a time and cpu: {text[:60]!r}")
+                if named is None:
+                    self._take(_row(text, head))
+                head = named or head
+            except (ValueError, TypeError, OverflowError, RecursionError, csv.Error) as problem:
+                self._is_bad(f"{where}line {number}: {str(problem)[:120]}")
+
+    def _take(self, row: Mapping[str, Any]) -> None:
+        sample, has_zone = _sample(row)
+        self.samples.append(sample)
+        self.no_zone += not has_zone
+        every_s = row.get("every_s")
+        if isinstance(every_s, int | float) and 0 < every_s < 1e9:
+            self.every_ms.append(max(1, round(every_s * 1000)))
+
+    def _is_bad(self, said: str) -> None:
+        self.bad_count += 1
+        if len(self.bad) < MOST_BAD:
+            self.bad.append(said)
+
+
+def _log(found: _Reading) -> UseLog:
+    samples = found.samples
     each = {sample.at_ms: sample for sample in samples}
     ordered = tuple(each[at_ms] for at_ms in sorted(each))
-    times = list(each) if len(each) < 2 else [sample.at_ms for sample in ordered]
+    times = [sample.at_ms for sample in ordered]
     steps = [after - before for before, after in pairwise(times)]
-    interval = max(1, round(median(steps))) if steps else 60_000
+    # The lower one of two in the middle: a pause between two stretches of a log is no usual distance. One step alone
+    # tells less than who wrote it.
+    interval = median_low(steps if len(steps) > 1 else found.every_ms or steps or [60_000])
     gaps = tuple(
         (before, step - interval) for before, step in zip(times, steps, strict=False) if step > GAP_FACTOR * interval
     )
@@ -113,30 +162,48 @@ def _log(samples: list[Sample], bad: list[str]) -> UseLog:
         samples=ordered,
         interval_ms=interval,
         gaps_ms=gaps,
-        bad=tuple(bad[:MOST_BAD]),
-        bad_count=len(bad),
-        unordered=unordered,
+        bad=tuple(found.bad),
+        bad_count=found.bad_count,
+        unordered=sum(after.at_ms < before.at_ms for before, after in pairwise(samples)),
         repeated=len(samples) - len(ordered),
+        no_zone=found.no_zone,
     )
 
 
-def _is_head(text: str) -> bool:
-    cells = {cell.strip().lower() for cell in next(csv.reader([text]), [])}
-    return bool(cells & set(_AT)) and bool(cells & set(_CPU))
+class _Head(msgspec.Struct, frozen=True):
+    cells: tuple[str, ...]
+    delimiter: str
 
 
-def _row(text: str, head: list[str] | None) -> Mapping[str, Any]:
-    if text.startswith("{"):
-        found = json.loads(text)
-        return {str(key).lower(): value for key, value in found.items()}
+def head_of(text: str) -> _Head | None:
+    """The head of a CSV, whose cells commas, semicolons or tabs part; None for what names no time and cpu. Raises
+    ValueError for one that names a column twice."""
+    for delimiter in ",;\t":
+        cells = tuple(cell.strip().lower() for cell in next(csv.reader([text], delimiter=delimiter), []))
+        if not (set(cells) & set(_AT) and set(cells) & set(_CPU)):
+            continue
+        twice = next((cell for cell in cells if cell and cells.count(cell) > 1), None)
+        if twice is not None:
+            raise ValueError(f"the head names {twice!r} twice")
+        return _Head(cells, delimiter)
+    return None
+
+
+def _json_row(text: str) -> Mapping[str, Any]:
+    found = json.loads(text)
+    return {str(key).lower(): value for key, value in found.items()}
+
+
+def _row(text: str, head: _Head | None) -> Mapping[str, Any]:
     assert head is not None
-    cells = next(csv.reader([text]))
-    if len(cells) != len(head):
-        raise ValueError(f"{len(cells)} cells under a head of {len(head)}")
-    return dict(zip(head, (cell.strip() for cell in cells), strict=True))
+    cells = next(csv.reader([text], delimiter=head.delimiter))
+    if len(cells) != len(head.cells):
+        raise ValueError(f"{len(cells)} cells under a head of {len(head.cells)}")
+    return dict(zip(head.cells, (cell.strip() for cell in cells), strict=True))
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
+def _sample(row: Mapping[str, Any]) -> tuple[Sample, bool]:
+    """And whether its time says in which zone it is."""
     at, cpu = _first(row, _AT), _percent(row, _CPU, "cpu")
     if at is None:
         raise ValueError("no time")
@@ -146,13 +213,15 @@ def _sample(row: Mapping[str, Any]) -> Sample:
     mib = None if memory is None else _number(memory, "memory_mib")
     if mib is not None and mib < 0:
         raise ValueError(f"memory_mib is {memory!r}, less than none")
-    return Sample(
-        at_ms=_time_ms(at),
+    at_ms, has_zone = _moment(at)
+    sample = Sample(
+        at_ms=at_ms,
         cpu=cpu,
         gpu=_percent(row, _GPU, "gpu"),
         memory_mib=mib,
         memory_percent=_percent(row, _MEMORY_PERCENT, "memory"),
     )
+    return sample, has_zone
 
 
 def _first(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -179,15 +248,23 @@ def _number(said: Any, what: str) -> float:
     return found
 
 
-def _time_ms(said: Any) -> int:
-    """RFC 3339, UTC unless it says otherwise; or seconds, or milliseconds, since 1970."""
-    if isinstance(said, str) and not said.replace(".", "", 1).isdigit():
+def _moment(said: Any) -> tuple[int, bool]:
+    """RFC 3339, UTC unless it says otherwise; or seconds, or milliseconds, since 1970. And whether it says so."""
+    has_zone = True
+    if isinstance(said, str) and not _is_number(said):
         try:
             at = datetime.fromisoformat(said.replace("Z", "+00:00"))
-        except ValueError:
+            has_zone = at.tzinfo is not None
+            found = round((at if has_zone else at.replace(tzinfo=UTC)).timestamp() * 1000)
+        except (ValueError, OverflowError):
             raise ValueError(f"the time is {said!r}: write 2026-11-21T09:00:00Z") from None
-        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1000)
-    number = _number(said, "the time")
-    if not 0 < number < 1e14:
-        raise ValueError(f"the time is {said!r}, no time")
-    return round(number if number > 1e11 else number * 1000)
+    else:
+        number = _number(said, "the time")
+        found = round(number if number > 1e11 else number * 1000)
+    if not 0 < found < LATEST_MS:
+        raise ValueError(f"the time is {said!r}, no time of a log")
+    return found, has_zone
+
+
+def _is_number(said: str) -> bool:
+    return said.replace(".", "", 1).isdigit()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+
+import pytest
 
 from skylift.box.recording import KEPT, Recorder
 from skylift.box.use import ProcessorUse
@@ -66,3 +70,49 @@ def test_a_half_line_of_a_killed_recorder_spoils_no_other(tmp_path: Path) -> Non
     recorder(file).run(threading.Event(), count=1)
     log = read_log(file.read_text().splitlines())
     assert len(log.samples) == 1 and log.bad_count == 1
+
+
+class Ticks(threading.Event):
+    """So many moments, none of which takes time."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.left = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def test_a_disk_that_is_full_for_a_while_is_a_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second line is half written, the third not at all; the fourth is whole again."""
+    file, said = tmp_path / "use.jsonl", list[str]()
+    kept, moments = recorder(file), iter(range(10))
+    kept._say = said.append
+    real = os.write
+
+    def write(number: int, text: bytes) -> int:
+        moment = next(moments)
+        if moment == 1:
+            return real(number, text[:20])
+        if moment == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(number, text)
+
+    monkeypatch.setattr("skylift.box.recording.os.write", write)
+    assert kept.run(Ticks(5)) == 3
+    log = read_log(file.read_text().splitlines())
+    assert (len(log.samples), log.bad_count) == (3, 1)
+    assert said == [f"{file}: No space left on device: no line now", f"{file} can be written again"]
+
+
+def test_a_file_that_never_could_be_written_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file"):
+        recorder(tmp_path / "no" / "use.jsonl").run(Ticks(3))
+
+
+def test_times_that_go_backwards_are_no_use_beyond_all(tmp_path: Path) -> None:
+    kept = recorder(tmp_path / "use.jsonl")
+    for busy, whole in ((5.0, 4.0), (-3.0, 4.0)):
+        kept._processors = ProcessorUse(iter([(0.0, 0.0), (busy, whole)]).__next__)
+        assert kept.write().cpu in (0.0, 100.0)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 
 from skylift.pricing.catalogue import catalogue
-from skylift.pricing.use_log import UseLogInvalid, read_log
+from skylift.pricing.use_log import UseLogInvalid, read_log, read_logs
 from skylift.pricing.waste import WasteInvalid, machine, over_time, small_machine, waste
 
 START = datetime(2026, 11, 16, tzinfo=UTC)
@@ -122,3 +123,69 @@ def test_the_machine_that_stays_is_the_cheapest_that_runs_the_same_programs() ->
     known = catalogue().machine(small.instance_type)
     assert known is not None and known.architecture == "x86_64" and not known.gpus
     assert small.vcpus >= 2 and small.memory_mib >= 4096
+
+
+# Logs that lie in ways of their own ----------------------------------------------------------------------------------
+
+
+def test_a_pause_in_a_short_log_is_a_gap_and_no_month_of_use() -> None:
+    """Two minutes and one more a month later: three minutes are known."""
+    log = read_log(
+        ["time,cpu", "2026-11-16T09:00:00Z,1", "2026-11-16T09:01:00Z,90", "2026-12-16T09:00:00Z,90"],
+    )
+    assert log.interval_ms == 60_000 and log.covered_ms == 180_000 and len(log.gaps_ms) == 1
+
+
+def test_who_wrote_the_log_says_how_often_there_is_a_line() -> None:
+    said = ['{"at": "2026-11-16T09:00:00Z", "cpu": 1, "every_s": 60}', '{"at": "2026-11-17T09:00:00Z", "cpu": 90}']
+    log = read_log(said)
+    assert log.interval_ms == 60_000 and log.covered_ms == 120_000
+    assert read_log([said[0].replace("60}", '"x"}')]).interval_ms == 60_000
+    assert read_log([said[0].replace("60}", "-1}")]).interval_ms == 60_000
+
+
+def test_times_of_many_zones_are_the_moments_they_are() -> None:
+    said = ["2026-11-16T09:00:00Z", "2026-11-16T10:01:00+01:00", "2026-11-16T04:02:00-05:00", "2026-11-16 09:03:00"]
+    log = read_log(["time,cpu", *(f"{one},1" for one in said), "1794819840,1"])
+    assert {b.at_ms - a.at_ms for a, b in pairwise(log.samples)} == {60_000}
+    assert log.no_zone == 1 and log.bad_count == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0001-01-01T00:00:00+23:00,1", "no time of a log"),
+        ("9999-12-31T23:59:59-23:00,1", "the time is"),
+        ("1e400,1", "the time is"),
+        ("-5,1", "the time is"),
+        ("2026-11-16T09:00:00Z,1,2", "3 cells under a head of 2"),
+        ("2026-11-16T09:00:00Z," + "9" * 200_000, "field larger than"),
+    ],
+)
+def test_a_line_that_no_machine_has_written(text: str, said: str) -> None:
+    log = read_log(["time,cpu", "2026-11-16T09:00:00Z,1", text])
+    assert len(log.samples) == 1 and log.bad_count == 1 and said in log.bad[0]
+
+
+def test_a_head_that_names_a_column_twice_is_none() -> None:
+    with pytest.raises(UseLogInvalid, match="the head names 'cpu' twice"):
+        read_log(["time,cpu,cpu", "2026-11-16T09:00:00Z,1,99"])
+
+
+@pytest.mark.parametrize("sign", [";", "\t"])
+def test_cells_may_be_parted_otherwise(sign: str) -> None:
+    log = read_log([f"time{sign}cpu{sign}gpu", f"2026-11-16T09:00:00Z{sign}12{sign}90"])
+    assert [(one.cpu, one.gpu) for one in log.samples] == [(12, 90)]
+
+
+def test_several_logs_have_heads_and_line_numbers_of_their_own() -> None:
+    log = read_logs(
+        [("a.csv", ["time,cpu", "2026-11-16T09:00:00Z,1", "x,1"]), ("b.csv", ["cpu,time", "2,2026-11-16T09:01:00Z"])]
+    )
+    assert [one.cpu for one in log.samples] == [1, 2] and log.bad[0].startswith("a.csv, line 3: ")
+
+
+def test_shares_of_one_are_asked_about() -> None:
+    assert read_log(["time,cpu", "1794819600,0.9", "1794819660,1.0"]).looks_like_shares
+    assert not read_log(["time,cpu", "1794819600,0", "1794819660,0"]).looks_like_shares
+    assert not read_log(["time,cpu", "1794819600,0.9", "1794819660,1.1"]).looks_like_shares
