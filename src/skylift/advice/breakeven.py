@@ -9,6 +9,7 @@ import msgspec
 
 from skylift.advice.book import Book
 from skylift.advice.figures import Figure, Input, Lack, assumed, figure, passed_on
+from skylift.advice.functions import request
 
 REQUESTS = "function or instance"
 HOURS = Input(name="hours", value=Fraction(730), unit="h", source="definition: 8,760 hours a year over 12 months")
@@ -29,18 +30,7 @@ def function_or_instance(book: Book) -> list[Figure]:
     hour: Input | Lack = Lack(needs=("requests.instance",))
     if instance is not None:
         hour = prices.machine(instance, "on-demand", "instance")
-    each = figure(
-        "function-request",
-        topic,
-        "one request on a function",
-        "USD",
-        "memory * duration * gb_second + fee",
-        book.answer("requests.memory", "memory", "GB"),
-        book.answer("requests.duration", "duration", "s"),
-        prices.rate("function", "memory", "gb_second", "USD/GB-s"),
-        prices.rate("function", "requests", "fee", "USD"),
-        note="no free tier counted, nor cold starts",
-    )
+    each = request(book, topic)
     month = figure("instance-month", topic, "the instance for a month", "USD", "instance * hours", hour, HOURS)
     return [each, month, *_crossing(book, topic, each, month, hour)]
 

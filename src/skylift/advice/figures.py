@@ -140,6 +140,9 @@ def _words(node: ast.expr, names: Mapping[str, str], within: int = 0) -> str:
     raise ValueError(f"{ast.unparse(node)} is no part of a formula")
 
 
+_ONE = {"requests": "request", "predictions": "prediction", "instances": "instance", "months": "month"}
+
+
 def show(value: Fraction, unit: str = "") -> str:
     """`$55.44`, `3,097,207 predictions`, `$0.0000179`: six digits that count, and never fewer than the cents."""
     if unit in ("USD", "USD a month") and abs(value) >= 1:
@@ -150,7 +153,7 @@ def show(value: Fraction, unit: str = "") -> str:
         return f"{_digits(value * 100, 0, 3)} %"
     if unit == "ratio":
         return _digits(value, 0, 3)
-    return f"{_digits(value, 0)} {unit}".strip()
+    return f"{_digits(value, 0)} {_ONE.get(unit, unit) if value == 1 else unit}".strip()
 
 
 def _digits(value: Fraction, least: int, significant: int = 6) -> str:

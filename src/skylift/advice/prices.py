@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from skylift.advice.figures import Input, Lack
 from skylift.pricing.catalogue import Catalogue, MachinePrice, MachineType, Rate
+from skylift.pricing.estimate.rules import rules
 from skylift.pricing.gpus import nearest_models, same_model
 from skylift.pricing.missing import models_of
 
@@ -64,6 +65,10 @@ class Prices:
         return tuple(
             sorted(self.catalogue.tiers(service, item, self.region, self.cloud), key=lambda row: row.tier_from)
         )
+
+    def end(self, last: Rate) -> Fraction | None:
+        """Up to where the source has prices; None where the last tier has no end."""
+        return rules().end_of(last, self.region)
 
     def tier(self, row: Rate, name: str, unit: str) -> Input:
         return self._input(row, name, unit)

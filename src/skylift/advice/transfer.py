@@ -6,7 +6,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 from skylift.advice.book import Book
-from skylift.advice.figures import Figure, Input, Lack, assumed, figure
+from skylift.advice.figures import Figure, Input, Lack, assumed, figure, show
 from skylift.pricing.catalogue import Rate
 
 TOPIC = "data"
@@ -58,17 +58,10 @@ def _share(book: Book) -> Figure:
 
 
 def _storage(book: Book) -> Figure:
-    return figure(
-        "storage-month",
-        TOPIC,
-        "keeping the data in object storage",
-        "USD a month",
-        "data * rate",
-        book.answer("data.size", "data", "GB"),
-        book.prices.rate("storage", "object", "rate", "USD/GB-month"),
-    )
+    return _tiered(book, "data.size", "storage-month", _STORAGE, "storage", "object")
 
 
+_STORAGE = ("keeping the data in object storage", "USD a month")
 _TITLES = {
     "egress-month": ("egress of what leaves each month", "USD a month"),
     "egress-all": ("egress of all the data, once, on leaving the provider", "USD"),
@@ -76,19 +69,29 @@ _TITLES = {
 
 
 def egress(book: Book, path: str, id: str) -> Figure:
-    """To the internet, by the tiers of the price list: each GB at the rate of the tier that it falls into."""
-    title, unit = _TITLES[id]
+    """To the internet."""
+    return _tiered(book, path, id, _TITLES[id], "transfer", "internet")
+
+
+def _tiered(book: Book, path: str, id: str, words: tuple[str, str], service: str, item: str) -> Figure:
+    """By the tiers of the price list: each GB at the rate of the tier that it falls into. What lies beyond the last
+    tier of which the source has the price has none."""
+    title, unit = words
     amount = book.answer(path, "amount", "GB")
-    rows = book.prices.tiers("transfer", "internet")
+    rows = book.prices.tiers(service, item)
     if isinstance(amount, Lack):
         return figure(id, TOPIC, title, unit, "amount", amount)
     if not rows or rows[0].tier_from > 0:
-        return figure(id, TOPIC, title, unit, "amount", book.prices.no_rate("transfer", "internet"))
+        return figure(id, TOPIC, title, unit, "amount", book.prices.no_rate(service, item))
+    end = book.prices.end(rows[-1])
+    if end is not None and amount.value > end:
+        why = f"no price of {service} {item} beyond {show(end, 'GB')} a month in {book.place.region}"
+        return figure(id, TOPIC, title, unit, "amount", Lack(why=why))
     inputs: list[Input] = []
     for number, (share, row) in enumerate(_parts(amount.value, rows), start=1):
         within = f"what of answer {path} falls into the tier from {row.tier_from:f} GB"
         inputs.append(Input(name=f"amount_{number}", value=share, unit="GB", source=within, answers=(path,)))
-        inputs.append(book.prices.tier(row, f"rate_{number}", "USD/GB"))
+        inputs.append(book.prices.tier(row, f"rate_{number}", f"USD/{row.unit}"))
     formula = " + ".join(f"amount_{number} * rate_{number}" for number in range(1, len(inputs) // 2 + 1))
     note = "a GB is 10^9 bytes here; a provider that counts 2^30 bills 7 % less"
     return figure(id, TOPIC, title, unit, formula, *inputs, note=note)

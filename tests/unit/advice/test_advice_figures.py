@@ -120,6 +120,19 @@ def test_reserved_machines_are_paid_whether_used_or_not() -> None:
     assert price.as_of in found.inputs[0].source
 
 
+def test_a_function_is_billed_by_its_sizes_its_increments_and_its_processor() -> None:
+    given = {**SERVED, "cloud": "gcp", "region": "us-central1", "requests.instance": "e2-medium"}
+    found = figures(given)["function-request"]
+    # 3 GB are sold as 4 with 4.8 GHz, 338 ms as 400
+    assert found.value == 4 * Fraction("0.4") * Fraction("0.0000025") + Fraction("4.8") * Fraction("0.4") / 10**5 + (
+        Fraction("0.4") / 10**6
+    )
+    sources = {one.name: one.source for one in found.inputs}
+    assert "answer requests.memory, 3 GB, billed by the sizes" in sources["memory"]
+    assert "billed by 100 ms begun" in sources["duration"]
+    assert "processor that comes with the memory" in sources["clock"]
+
+
 def test_what_never_pays_back_says_so() -> None:
     dear = figures({**BOUGHT, "hardware.running_per_month": "1101.60 USD"})["buying-payback"]
     dearer = figures({**BOUGHT, "hardware.running_per_month": "2000 USD"})["buying-payback"]
@@ -165,6 +178,14 @@ def test_machines_for_gpus_are_the_cheapest_that_have_them() -> None:
         ({"data.size": "1 TB", "region": "eu-central-1"}, "storage-month", "the nearest there is: "),
         ({"data.size": "1 TB", "cloud": "lambda"}, "egress-all", "no price of transfer internet of lambda"),
         ({"cloud": "lambda"}, "ephemeral-month", "no small machine of lambda"),
+        (
+            {**SERVED, "requests.memory": "12 GiB"},
+            "function-break-even",
+            "no function of aws has 12 GiB: at most 10 GiB",
+        ),
+        ({**SERVED, "requests.duration": "20 min"}, "function-request", "runs for 1,200 s: at most 900 s"),
+        ({"data.size": "60 TB", "region": "us-east-1"}, "storage-month", "beyond 51,200 GB a month in us-east-1"),
+        ({"data.size": "200 TB", "region": "us-east-1"}, "egress-all", "no price of transfer internet beyond 153,600"),
         ({}, "transfer-time", "not answered: data.size, networking.speed"),
         ({**BOUGHT, "hardware.hours_per_month": 0}, "buying-share", "nothing to divide by"),
         ({"hardware.gpu": "a6000", "hardware.gpus": 1}, "persistent-month", "lambda has it"),
@@ -244,6 +265,8 @@ def test_a_lacking_input_names_every_answer_that_it_needs() -> None:
         ("393.896", "USD a month", "$393.90 a month"),
         ("1234567.891", "USD", "$1,234,567.89"),
         ("0.5", "USD/h", "$0.50/h"),
+        ("1", "instances", "1 instance"),
+        ("2", "instances", "2 instances"),
         ("21.9576", "USD/h", "$21.9576/h"),
         ("0", "USD", "$0"),
         ("-3", "USD", "-$3"),
