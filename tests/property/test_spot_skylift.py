@@ -56,6 +56,17 @@ def test_a_market_that_takes_spot_away_as_soon_as_it_is_paid_for_does_not_make_i
     assert not simulate(job, window, skylift(job)).late(job)
 
 
+@given(jobs(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_nor_does_one_that_gives_and_takes_at_the_worst_moments(job: Job, data: st.DataObject) -> None:
+    """Up for about a changeover, each time another one, and down for no longer than a quantum or two."""
+    around = st.integers(max(1, job.changeover - 2), job.changeover + 3)
+    pairs = data.draw(st.lists(st.tuples(around, st.integers(1, 3)), min_size=1, max_size=40))
+    window = [run for _ in range(job.deadline) for up, down in pairs for run in ((True, up), (False, down))]
+    done = simulate(job, window, skylift(job))
+    assert not done.late(job) and done.cost(job) >= least_cost(job, window)
+
+
 @given(jobs())
 @settings(max_examples=20, deadline=None)
 def test_spot_that_is_always_there_costs_the_least_there_is(job: Job) -> None:
