@@ -91,14 +91,15 @@ def _needed(book: Book, topic: str, capacity: Figure, requests: Input | Lack) ->
 
 def buy_or_rent(book: Book) -> list[Figure]:
     topic = "buy or rent"
-    hour, machines, _ = book.rented()
+    hour, machines, kind = book.rented()
+    discount = book.prices.discount(kind.name) if kind is not None else ""
     worked = book.answer("hardware.hours_per_month", "hours", "h")
     price = book.answer("hardware.price", "price", "USD")
     running = book.answer("hardware.running_per_month", "running", "USD")
     life = _used_for(book)
     rent = figure(
         "renting-month", topic, "renting for the hours worked", "USD a month", "hour * machines * hours",
-        hour, machines, worked,
+        hour, machines, worked, note=discount,
     )  # fmt: skip
     own = figure(
         "owning-month", topic, "owning, spread over the time of use", "USD a month", "price / lifetime + running",
@@ -146,13 +147,14 @@ def _used_for(book: Book) -> Input | Lack:
 def stay_or_go(book: Book) -> list[Figure]:
     """A machine that is always there, against ones that come for the work beside a small one that stays."""
     topic = "persistent or ephemeral"
-    hour, machines, _ = book.rented()
+    hour, machines, kind = book.rented()
+    discount = book.prices.discount(kind.name) if kind is not None else ""
     spot, _, _ = book.rented("spot")
     worked = book.answer("hardware.hours_per_month", "worked", "h")
     small = _small(book)
     stays = figure(
         "persistent-month", topic, "machines that are always there", "USD a month", "hour * machines * hours",
-        hour, machines, HOURS,
+        hour, machines, HOURS, note=discount,
     )  # fmt: skip
     formula = "hour * machines * worked * starts + small * hours"
     goes = figure(

@@ -7,7 +7,8 @@ from fractions import Fraction
 from math import ceil
 from typing import NamedTuple
 
-from skylift.advice.figures import Input, Lack
+from skylift.advice.figures import Input, Lack, show
+from skylift.pricing.attached import PREFIX
 from skylift.pricing.catalogue import Catalogue, MachinePrice, MachineType, Rate
 from skylift.pricing.estimate.rules import rules
 from skylift.pricing.gpus import nearest_models, same_model
@@ -91,9 +92,18 @@ class Prices:
         )
         return Rented(self.machine(one.name, market, name), machines, one)
 
+    def discount(self, type: str) -> str:
+        """What a machine that runs all month is let off, where the price of an hour does not say so."""
+        found = rules().sustained_of(type) if self.cloud == "gcp" else None
+        if found is None:
+            return ""
+        least = 1 - sum((Fraction(one) for one in found.shares), Fraction(0)) / len(found.shares)
+        return f"without Google's discount for sustained use: {show(least, 'share')} less in a month of 730 h"
+
     def _machines(self, gpu: str) -> Iterator[MachineType]:
         for one in self.catalogue.machines(self.cloud).values():
-            if one.gpus and one.gpu_share == 1 and same_model(one.gpu, gpu):
+            alone = one.name.startswith(PREFIX)  # a GPU without a host, which is sold as a pair with one
+            if one.gpus and one.gpu_share == 1 and not alone and same_model(one.gpu, gpu):
                 yield one
 
     def _price(self, type: str, market: str, region: str | None = None) -> MachinePrice | None:

@@ -169,6 +169,16 @@ def test_machines_for_gpus_are_the_cheapest_that_have_them() -> None:
     assert rent.answers == ("hardware.gpu", "hardware.gpus", "hardware.hours_per_month")
 
 
+def test_gpus_that_are_added_to_a_host_are_rented_with_one() -> None:
+    given = {"cloud": "gcp", "region": "us-central1", "hardware.gpu": "V100", "hardware.gpus": 2}
+    found = figures({**given, "hardware.hours_per_month": 10})
+    hour = {one.name: one for one in found["renting-month"].inputs}["hour"]
+    # n1-standard-1 at 0.0475 and a V100 at 2.48, twice; or one host with two of them, which is a little cheaper
+    assert hour.value == Fraction("0.0475") + 2 * Fraction("2.48")
+    assert "n1-standard-1+2xV100" in hour.source
+    assert "discount for sustained use: 30 % less in a month" in found["persistent-month"].note
+
+
 @pytest.mark.parametrize(
     ("given", "id", "says"),
     [
