@@ -144,7 +144,9 @@ class Answers:
         if attempt.market is None and not attempt.held:
             self._planner.give_out(attempt, turn.now_ms)
             return
-        if attempt.sent and not attempt.recalled:
+        if not attempt.sent and not attempt.held:
+            self._markets.choose_again(attempt, turn.now_ms)
+        elif attempt.sent and not attempt.recalled:
             runs = self._dispatcher.held([attempt]).get(attempt.token) != "queued"
             if self._markets.is_better_elsewhere(attempt, turn.now_ms, runs=runs):
                 attempt.recalled = True

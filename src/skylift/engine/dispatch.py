@@ -27,6 +27,11 @@ class Dispatcher:
         assert attempt.backend is not None
         self._lanes[attempt.backend].add(attempt)
 
+    def may_have(self, attempt: Attempt) -> bool:
+        """Whether its backend may still have what an engine before this one gave to it."""
+        assert attempt.backend is not None
+        return self._lanes[attempt.backend].backend.capabilities.outlives_engine
+
     def adopt(self, attempt: Attempt) -> None:
         """The backend has it already."""
         assert attempt.backend is not None

@@ -401,7 +401,7 @@ class Engine:
                 self._dispatcher.adopt(attempt)
                 self._planner.watch_market(attempt, now_ms)
             else:
-                self._planner.give_out(attempt, now_ms)
+                self._planner.give_out_anew(attempt, now_ms)
 
     def abandon(self, problem: SkyliftError) -> None:
         """Tell everyone who waits that this engine is no more."""

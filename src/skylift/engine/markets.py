@@ -36,11 +36,17 @@ class Markets:
             return "on-demand"
         return self._policy(self._state(attempt, needs, now_ms, None, 0))
 
+    def choose_again(self, attempt: Attempt, now_ms: int) -> None:
+        """It waits for its turn, or for a pause to end: what was chosen when that began may be wrong by now."""
+        market = self.choose(attempt, now_ms)
+        if market is not None:
+            attempt.market, attempt.given_ms = market, now_ms
+
     def adopt(self, attempt: Attempt, now_ms: int) -> None:
         """A backend has it already, and may know on which market."""
         self._look(attempt, spot_needs(attempt), now_ms)
-        standing = self._sights.standing(attempt)
-        attempt.market = standing.market if standing is not None else _first_guess(attempt)
+        attempt.market = _first_guess(attempt)
+        self._learn(attempt)
 
     def is_watched(self, attempt: Attempt) -> bool:
         """Whether another answer may come later."""
@@ -51,8 +57,12 @@ class Markets:
         """Whether the delivery that a backend holds should be taken back: one that waits for spot in vain, or one on
         on-demand whose saved work is better done on spot, or later. What runs on spot stays there."""
         needs = spot_needs(attempt)
-        if needs is None or (runs and attempt.market == "spot"):
-            self._look(attempt, needs, now_ms)
+        if needs is None:
+            return False
+        if runs and not attempt.given_ms:
+            self._learn(attempt)
+        if runs and attempt.market == "spot":
+            self._has_spot(attempt, needs, now_ms)
             return False
         if not runs:
             waits_in_vain = self._policy(self._state(attempt, needs, now_ms, None, 0)) == "on-demand"
@@ -67,9 +77,20 @@ class Markets:
         if needs is None or not has_deadline(needs) or attempt.backend is None:
             return None
         sight = self._sights.sight(attempt.backend, needs)
-        if sight is not None and (not attempt.seen or attempt.seen[-1][0] != sight.available):
-            attempt.seen.append((sight.available, now_ms))
+        if sight is not None:
+            _note(attempt, sight.available, now_ms)
         return sight
+
+    def _has_spot(self, attempt: Attempt, needs: Requirements, now_ms: int) -> None:
+        """That there is a machine is seen by having it, also where it is the last one."""
+        if attempt.seen or self._look(attempt, needs, now_ms) is not None:
+            _note(attempt, True, now_ms)
+
+    def _learn(self, attempt: Attempt) -> None:
+        """Another engine has given it out, on a market that this one did not choose."""
+        standing = self._sights.standing(attempt)
+        if standing is not None:
+            attempt.market = standing.market
 
     def _state(
         self, attempt: Attempt, needs: Requirements, now_ms: int, runs_on: Market | None, saved_ms: int
@@ -111,6 +132,11 @@ def has_deadline(needs: Requirements) -> bool:
 
 def _first_guess(attempt: Attempt) -> Market:
     return "on-demand" if spot_needs(attempt) is None else "spot"
+
+
+def _note(attempt: Attempt, available: bool, now_ms: int) -> None:
+    if not attempt.seen or attempt.seen[-1][0] != available:
+        attempt.seen.append((available, now_ms))
 
 
 def _lengths(seen: list[tuple[bool, int]], now_ms: int) -> tuple[tuple[bool, int], ...]:

@@ -303,6 +303,17 @@ class Planner:
             self._dispatcher.add(attempt)
         self.watch_market(attempt, now_ms)
 
+    def give_out_anew(self, attempt: Attempt, now_ms: int) -> None:
+        """After a load. A backend whose attempts outlive their engine may have it, and goes on with it only when asked:
+        then it is asked, where else it would wait for a market."""
+        self.give_out(attempt, now_ms)
+        if attempt.held or not self._dispatcher.may_have(attempt):
+            return
+        attempt.given_ms = 0
+        if attempt.market is None:
+            attempt.market = "spot"
+            self._dispatcher.add(attempt)
+
     def give_out_held(self, now_ms: int) -> None:
         """What was held back before it was known what the month has cost; what still has to wait goes on waiting."""
         held, self._waiting = self._waiting, {}

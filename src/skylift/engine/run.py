@@ -95,7 +95,7 @@ class Attempt:
         self.watched = False
         """Whether a timer asks for its market again."""
         self.given_ms = 0
-        """When the last delivery was given out (UTC)."""
+        """When the last delivery was given out (UTC); 0 where another engine has done that, or may have."""
         self.recalled = False
         """Whether its backend was asked to give it back, for another market."""
         self.held = False

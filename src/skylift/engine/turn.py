@@ -101,7 +101,7 @@ class Turn:
         """Every run whose state in memory may differ from the journal's until the batch is committed."""
         yield from self.dirty.values()
         yield from self.loaded
-        for attempt in (*self.cancelled, *self.adopted):
+        for attempt in (*self.cancelled, *self.adopted, *self.recalled, *self.released):
             yield attempt.run
         for run, _ in self.todo:
             yield run

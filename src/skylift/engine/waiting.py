@@ -58,7 +58,8 @@ def waiting_for(attempt: Attempt, held: Mapping[str, str], why: Mapping[str, str
 
 
 def _waits_for_market(attempt: Attempt) -> bool:
-    return attempt.market is None and attempt.backend is not None and spot_needs(attempt) is not None
+    waits = attempt.market is None and attempt.backend is not None and not attempt.held
+    return waits and spot_needs(attempt) is not None
 
 
 def timers_of(run: LiveRun) -> list[Waiting]:

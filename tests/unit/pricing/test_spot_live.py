@@ -153,3 +153,20 @@ def test_tables_that_cannot_be_made_are_told_of_and_no_other_waits_for_them(
         waited.wait(0.01)
     assert later(good) is tables_now(good)
     assert later(bad) is None and "keeps to the safety net" in caplog.text
+
+
+def test_what_stands_at_the_same_place_is_decided_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand steps of a map ask twice a minute; the policy counts in steps of two."""
+    decided: list[steps.Standpoint] = []
+    decide = steps.decide
+
+    def counted(known: Tables, at: steps.Standpoint) -> steps.Mode:
+        decided.append(at)
+        return decide(known, at)
+
+    monkeypatch.setattr(steps, "decide", counted)
+    live = LivePolicy(waits=True)
+    for _ in range(1_000):
+        for ms in (0, 30_000):
+            assert live(state(seen=((False, 3 * HOUR_MS + ms),), elapsed_ms=4 * HOUR_MS - 59_000 + ms)) == "on-demand"
+    assert len(decided) <= 4

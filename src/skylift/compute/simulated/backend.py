@@ -162,7 +162,7 @@ class SimulatedBackend(Basics):
             now = self._now()
             for token in tokens:
                 entry = self._held.get(token)
-                if entry is not None and entry.phase is Phase.LAUNCHED and now >= entry.began_ms:
+                if entry is not None and entry.phase is Phase.LAUNCHED:
                     self._release(entry, now)
             self._launch(now)
         self._pace.wake()

@@ -13,7 +13,11 @@ from skylift.ports.compute import Market
 from skylift.ports.spot import SpotState
 
 if TYPE_CHECKING:
-    from skylift.pricing.spot.steps import TablesOf
+    from skylift.pricing.spot.model import Mode
+    from skylift.pricing.spot.steps import Standpoint, TablesOf
+
+_REMEMBERED = 10_000
+"""Answers: steps of a map that began together ask the same, and each asks several times within a quantum."""
 
 
 def safety_net(state: SpotState) -> Market:
@@ -34,6 +38,7 @@ class LivePolicy:
     def __init__(self, *, waits: bool) -> None:
         self._waits = waits
         self._tables_of: TablesOf | None = None
+        self._answers: dict[Standpoint, Mode] = {}
 
     def __call__(self, state: SpotState) -> Market | None:
         if safety_net(state) == "on-demand":
@@ -43,13 +48,20 @@ class LivePolicy:
         return self._weighed(state)
 
     def _weighed(self, state: SpotState) -> Market | None:
-        from skylift.pricing.spot.steps import LaterTables, decide, job_of_step, tables_now
+        from skylift.pricing.spot.steps import LaterTables, decide, job_of_step, standpoint, tables_now
 
         if self._tables_of is None:
             self._tables_of = tables_now if self._waits else LaterTables()
         job = job_of_step(state)
-        known = None if job is None else self._tables_of(job)
-        if job is None or known is None:
+        if job is None:
             return state.market or "spot"
-        mode = decide(job, known, state)
+        at = standpoint(job, state)
+        mode = self._answers.get(at)
+        if mode is None:
+            known = self._tables_of(job)
+            if known is None:
+                return state.market or "spot"
+            if len(self._answers) >= _REMEMBERED:
+                self._answers.clear()
+            mode = self._answers[at] = decide(known, at)
         return None if mode == "idle" else mode

@@ -7,10 +7,11 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from fractions import Fraction
+from typing import NamedTuple
 
 from skylift.ports.spot import SpotState
 from skylift.pricing.spot.market import shipped_prior
-from skylift.pricing.spot.model import QUANTUM_MS, Job, Mode, View
+from skylift.pricing.spot.model import QUANTUM_MS, Job, Mode, Run, View
 from skylift.pricing.spot.skylift_policy import SkyliftPolicy, Tables, tables
 
 LEAST_WORK = 30
@@ -38,26 +39,46 @@ def job_of_step(state: SpotState) -> Job | None:
     return Job(work=work, deadline=deadline, changeover=changeover, ratio=ratio)
 
 
-def decide(job: Job, known: Tables, state: SpotState) -> Mode:
+class Standpoint(NamedTuple):
+    """All of a state that the policy goes by, in quanta: the steps of a wide map mostly stand at a few of these."""
+
+    job: Job
+    seen: tuple[Run, ...]
+    left: int
+    remaining: int
+    mode: Mode
+    launching: int
+
+
+def standpoint(job: Job, state: SpotState) -> Standpoint:
+    assert state.work_ms is not None and state.deadline_ms is not None
+    return Standpoint(
+        job,
+        seen=tuple([(available, round(ms / QUANTUM_MS)) for available, ms in state.seen]),
+        left=(state.deadline_ms - state.elapsed_ms) // QUANTUM_MS,
+        remaining=-(-max(0, state.work_ms - state.done_ms) // QUANTUM_MS),
+        mode="idle" if state.market is None or state.market == "reserved" else state.market,
+        launching=min(job.changeover, -(-state.launching_ms // QUANTUM_MS)),
+    )
+
+
+def decide(known: Tables, at: Standpoint) -> Mode:
     """Where the policy wants it, which is made anew and shown all that was seen."""
     policy = SkyliftPolicy(known)
-    for available, ms in state.seen[:-1]:
-        policy.observe(available, round(ms / QUANTUM_MS))
-    return policy.decide(_view(job, state))
+    for available, quanta in at.seen[:-1]:
+        policy.observe(available, quanta)
+    return policy.decide(_view(at))
 
 
-def _view(job: Job, state: SpotState) -> View:
-    assert state.work_ms is not None and state.deadline_ms is not None
-    left = (state.deadline_ms - state.elapsed_ms) // QUANTUM_MS
-    remaining = -(-max(0, state.work_ms - state.done_ms) // QUANTUM_MS)
-    available, since_ms = state.seen[-1]
-    view = View(job)
-    view.t = job.deadline - left
-    view.progress = job.work - remaining
-    view.mode = "idle" if state.market is None or state.market == "reserved" else state.market
-    view.changeover_left = min(job.changeover, -(-state.launching_ms // QUANTUM_MS))
+def _view(at: Standpoint) -> View:
+    available, since = at.seen[-1]
+    view = View(at.job)
+    view.t = at.job.deadline - at.left
+    view.progress = at.job.work - at.remaining
+    view.mode = at.mode
+    view.changeover_left = at.launching
     view.available = available
-    view.since = view.t - round(since_ms / QUANTUM_MS)
+    view.since = view.t - since
     return view
 
 
