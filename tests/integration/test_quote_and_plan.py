@@ -83,6 +83,53 @@ def beside(x: int) -> list[int]:
     return list(parallel(one(x), two(x), three(x)))
 """
 
+SHAPES = """
+from skylift import pipeline, task
+
+
+@task(work="10m", memory="1 GiB")
+def prep(n: int) -> int:
+    return n
+
+
+@task(work="5m", memory="1 GiB")
+def items(n: int) -> list[int]:
+    return list(range(n))
+
+
+@task(work="1h", memory="2 GiB")
+def heavy(n: int) -> int:
+    return n
+
+
+@pipeline
+def wide(n: int) -> list[int]:
+    return [heavy(x) for x in items(n)]
+
+
+@pipeline
+def loop(n: int) -> int:
+    total = 0
+    while total < 5:
+        total = prep(total)
+    return total
+
+
+@pipeline
+def choose(n: int) -> int:
+    x = prep(n)
+    if x > 3:
+        x = heavy(x)
+    else:
+        x = prep(x)
+    return x
+
+
+@pipeline
+def nothing(n: int) -> int:
+    return n
+"""
+
 RATES = ("--rates", "0.1", "0.2", "0.3")
 
 
@@ -191,6 +238,48 @@ def test_a_plan_asks_for_all_that_it_must_know(project: Project) -> None:
     assert done.returncode == 2
     assert "a plan of until needs to know:" in done.stderr
     assert '--rounds "' in done.stderr and '--work "spin=10m"' in done.stderr
+
+
+def test_what_is_never_done_costs_and_takes_nothing(project: Project) -> None:
+    project.write("shapes.py", SHAPES)
+    none = asked(project, "plan", "shapes.py:wide", "--n", "1", "--width", "heavy for x=0")
+    first, heavy = none["steps"]
+    assert (heavy["time_s"], heavy["time_high_s"], heavy["cost_high_usd_micro"]) == (0, 0, 0)
+    assert none["totals"]["time_s"] == first["time_s"]
+
+
+def test_counts_beyond_any_run_are_refused_and_large_ones_answered(project: Project) -> None:
+    project.write("shapes.py", SHAPES)
+    done = project.call("plan", "shapes.py:wide", "--n", "1", "--width", "heavy for x=99999999999999999999999")
+    assert done.returncode == 2 and "is beyond any run" in done.stderr
+    (ask,) = asked(project, "quote", "shapes.py:loop", "--n", "1")["not_known"]
+    loop = ask.partition('"')[2].rpartition("=")[0]
+    many = asked(project, "quote", "shapes.py:loop", "--n", "1", "--on", "simulated", "--rounds", f"{loop}=100000001")
+    assert many["time_ms"]["expected"] == pytest.approx(1e8 * 600_000, rel=0.01), "all rounds, and quickly"
+
+
+def test_a_range_begins_with_the_less(project: Project) -> None:
+    """Of two ways of which nobody knows which, the cheaper run has less of the one step and more of the other."""
+    project.write("shapes.py", SHAPES)
+    quote = asked(project, "quote", "shapes.py:choose", "--n", "1", "--on", "simulated")
+    assert all(step["cost_usd_micro"]["p10"] <= step["cost_usd_micro"]["p90"] for step in quote["steps"])
+    assert [step["cost_usd_micro"]["p10"] for step in quote["steps"]][1:] == [0, 0]
+
+
+def test_a_run_without_steps_is_not_planned(project: Project) -> None:
+    project.write("shapes.py", SHAPES)
+    done = project.call("plan", "shapes.py:nothing", "--n", "1")
+    assert done.returncode == 2 and "comes to no step with this input" in done.stderr
+
+
+def test_a_deadline_that_is_missed_by_little_is_told_apart(project: Project) -> None:
+    project.write("shapes.py", SHAPES)
+    quick = asked(project, "plan", "shapes.py:wide", "--n", "1", "--width", "heavy for x=1", "--objective", "time")
+    late = f"{int(quick['totals']['time_high_s'])}s"
+    given = ("--width", "heavy for x=1", "--deadline", late)
+    reason = asked(project, "plan", "shapes.py:wide", "--n", "1", *given, status=1)["reason"]
+    takes, _, deadline = reason.removeprefix("the quickest plan takes ").partition(": the deadline is ")
+    assert takes != deadline and deadline == f"{int(quick['totals']['time_high_s'])} s"
 
 
 # Limits --------------------------------------------------------------------------------------------------------------

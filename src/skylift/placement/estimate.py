@@ -169,7 +169,12 @@ def _repeated(
 
 
 def priced(one: Bid, load: Load, backend: str, slots: int | None, confidence: float | None) -> Priced:
-    """For the whole step. `slots` is how many run at once by the quotas; None for all."""
+    """For the whole step. `slots` is how many run at once by the quotas; None for all. What is never done costs and
+    takes nothing."""
+    if not load.attempts_high:
+        sure = None if confidence is None else 0.0
+        free = None if confidence is None else Fraction(0)
+        return Priced(offer=way_of(one.place, backend), cost=Fraction(0), time_s=0.0, time_high_s=sure, cost_high=free)
     waves, at_once = waves_of(load, slots)
     count = _exact(load.attempts)
     cost = one.cost * count

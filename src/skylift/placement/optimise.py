@@ -295,7 +295,8 @@ def _reason(steps: Sequence[Step], limits: Limits, problem: Problem, nearest: Se
         return "no choice of sites has a price for all its transfers"
     least_time = quickest.totals.time_high_s
     if limits.deadline_s is not None and least_time > limits.deadline_s:
-        return f"the quickest plan takes {duration(least_time)}: the deadline is {duration(limits.deadline_s)}"
+        takes, most = _told_apart(least_time, limits.deadline_s)
+        return f"the quickest plan takes {takes}: the deadline is {most}"
     if limits.budget is not None and cheapest.totals.cost_high > limits.budget and limits.deadline_s is None:
         return f"the cheapest plan costs {dollars(cheapest.totals.cost_high)}: the budget is {dollars(limits.budget)}"
     if limits.budget is None:
@@ -303,6 +304,12 @@ def _reason(steps: Sequence[Step], limits: Limits, problem: Problem, nearest: Se
     least = known.get("least budget for this deadline", cheapest)
     within = "" if limits.deadline_s is None else f" within {duration(limits.deadline_s)}"
     return f"the cheapest plan{within} costs {dollars(least.totals.cost_high)}: the budget is {dollars(limits.budget)}"
+
+
+def _told_apart(one: float, other: float) -> tuple[str, str]:
+    """Two times, in seconds where both would read the same."""
+    words = duration(one), duration(other)
+    return words if words[0] != words[1] else (f"{one:.10g} s", f"{other:.10g} s")
 
 
 def dollars(micro: Fraction) -> str:

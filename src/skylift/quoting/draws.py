@@ -29,7 +29,7 @@ FEWER = 100
 LONG = 300
 """Steps of a long one."""
 APART = 48
-"""Attempts of a Map that are drawn by themselves; of more, those stand for all."""
+"""Attempts of a Map and rounds of a loop that are drawn by themselves; of more, those stand for all."""
 LISTED = 5_000
 """Attempts that wait for a free place one by one; of more, all are taken to be equally long."""
 Lean = Literal["low", "high"]
@@ -131,8 +131,18 @@ class _Table:
         if isinstance(tree, Either):
             return self._either(tree)
         if isinstance(tree, Loop):
-            return sum(self.ms(tree.body) for _ in range(self._drawn(tree.rounds)))
+            return self._loop(tree)
         return self._many(tree)
+
+    def _loop(self, tree: Loop) -> float:
+        rounds = self._drawn(tree.rounds)
+        drawn = min(rounds, APART)
+        if not drawn:
+            return 0.0
+        before, self._weight = self._weight, self._weight * rounds / drawn
+        took = sum(self.ms(tree.body) for _ in range(drawn))
+        self._weight = before
+        return took * rounds / drawn
 
     def _drawn(self, times: Times) -> int:
         if not times.seen:

@@ -16,6 +16,9 @@ from skylift.pricing.names import nearest
 from skylift.quoting.tree import Times
 from skylift.units import parse_bytes, parse_duration_ms
 
+MOST = 1_000_000_000
+"""Times that something is done."""
+
 
 class AnswerInvalid(AuthorError):
     """An answer to what a quote asks for that cannot be used."""
@@ -84,6 +87,8 @@ def _number(option: str, text: str, example: str) -> tuple[str, int]:
         raise AnswerInvalid(
             f"{option} {text!r}: {value!r} is not a whole number of 0 or more", hint=f"write {option} {example}"
         )
+    if int(value) > MOST:
+        raise AnswerInvalid(f"{option} {text!r}: more than {MOST:,} times is beyond any run", hint="give fewer")
     return name, int(value)
 
 

@@ -42,13 +42,18 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
 def plan(subject: Subject, project: Project, order: Order) -> Planned:
     """Raises NotKnown for what nobody has said, InvalidDefinition, AnswerInvalid."""
     prepared = prepare(subject, project)
+    if not prepared.steps:
+        raise NotKnown(
+            f"{subject.pipeline} comes to no step with this input: there is nothing to place",
+            hint="plan the input that it will be run with",
+        )
     _all_known(prepared, subject, project)
     _may_be_bought(subject, prepared, order.limits.markets)
     desk = Desk(project, order)
     found = {step: desk.ways(step, kind, subject.spec(kind), prepared) for step, kind in prepared.steps.items()}
     empty = {step: desk.reasons(step) for step, ways in found.items() if not ways}
     pauses = _of_pauses(order.limits, prepared.paused_ms)
-    if empty or not found:
+    if empty:
         return Planned(result=None, without=empty, assumptions=(*prepared.notes, *desk.notes(), *pauses))
     limits = _with_own(_less_pauses(order.limits, prepared.paused_ms), found)
     steps = [

@@ -169,9 +169,9 @@ def _step(
         run_ms=Range(low=run.quantile(LOW), expected=run.mean, high=run.quantile(HIGH)),
         startup_ms=Range(low=bid.startup_ms[0], expected=bid.startup_mean_ms, high=bid.startup_ms[1]),
         cost=Range(
-            low=percentile(low.steps[step], LOW),
+            low=min(percentile(played.steps[step], LOW) for played in (low, high)),
             expected=None if share.open else float(bid.cost * count + (0 if haulage is None else haulage.cost)),
-            high=None if share.most is None else percentile(high.steps[step], HIGH),
+            high=None if share.most is None else max(percentile(played.steps[step], HIGH) for played in (low, high)),
         ),
         parts=parts,
         prices=_prices(one),
