@@ -28,6 +28,7 @@ def places_of(text: str) -> dict[str, str]:
     CompareInvalid."""
     from skylift.pricing.catalogue import CLOUDS, catalogue
     from skylift.pricing.estimate.rules import rules
+    from skylift.pricing.names import regions_hint
 
     found: dict[str, str] = {}
     for word in text.split(","):
@@ -38,7 +39,7 @@ def places_of(text: str) -> dict[str, str]:
             raise CompareInvalid(f"--compare names {cloud} twice", hint="compare the regions one after the other")
         known = catalogue().regions(cloud)
         if region and region not in known:
-            raise CompareInvalid(f"--compare {word!r}: {cloud} has no prices there", hint=_near(region, known))
+            raise CompareInvalid(f"--compare {word!r}: {cloud} has no prices there", hint=regions_hint(region, known))
         found[cloud] = region or rules().regions[cloud]
     return found
 

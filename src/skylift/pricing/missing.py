@@ -150,8 +150,9 @@ def _gpus(machine: MachineType) -> int:
 
 def _no_price(query: Query, catalogue: Catalogue) -> SetupError:
     near = list(dict.fromkeys(_nearest(query, catalogue)))[:_SHOWN]
-    needs = needs_text(query)
-    what = query.type or (f"a machine with {needs}" if needs != ANY else "any machine")
+    needs = needs_text(replace(query, type=None))
+    what = query.type or ("a machine" if needs != ANY else "any machine")
+    what += f" with {needs}" if needs != ANY else ""
     market = "spot price" if query.spot else "price"
     where = "" if query.region is None else f" in {query.region}"
     when = "" if query.as_of is None else f" of {query.as_of} or before"

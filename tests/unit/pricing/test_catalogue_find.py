@@ -190,6 +190,7 @@ def problem(**words: Any) -> SkyliftError:
         ({"region": "["}, "UNKNOWN-REGION", "'['", "there are ap-*"),
         ({"gpu": "V100", "as_of": "2014"}, "NO-PRICE", "of 2014-12-31 or before", "p3.2xlarge in us-east-1"),
         ({"spot": True, "as_of": "2014"}, "NO-PRICE", "no spot price of any machine", "(2021-04-06)"),
+        ({"type": "p3.*", "gpu": "V100:4", "region": "eu-n*"}, "NO-PRICE", "p3.* with GPU V100:4 in eu-n*", "p3"),
         ({"gpu": "V100:99"}, "NO-MACHINE", "GPU V100:99", "8 x V100"),
         ({"memory": "999 TiB"}, "NO-MACHINE", "GiB", "largest such is u7in-32tb.224xlarge"),
         ({"vcpus": "9999"}, "NO-MACHINE", "9999 processors", "896 processors"),
