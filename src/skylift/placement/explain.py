@@ -30,7 +30,7 @@ from skylift.placement.problem import MICRO_S, Problem, micros, problem_of
 from skylift.placement.pruning import FACETS, allowed
 from skylift.placement.quotas import capacity, heaviest, in_parts
 from skylift.placement.search import SECONDS, best
-from skylift.placement.sharing import IN_TURN, IN_TURN_STOPPED, NO_WAIT, with_waits
+from skylift.placement.sharing import IN_TURN, NO_WAIT, with_waits
 
 QUOTAS = "quotas"
 EXACTLY = 100
@@ -55,7 +55,7 @@ def explained(
     problem = problem_of(ordered, plan.limits, edges) if plan.waits else free
     prices = list(shadows(plan, steps, edges, seconds, free))
     shown = front(steps, plan.limits, edges=edges, deadlines=deadlines, seconds=seconds / 3, problem=free)
-    if plan.waits or plan.method in (NO_WAIT, IN_TURN, IN_TURN_STOPPED):
+    if plan.waits or plan.method.startswith((NO_WAIT, IN_TURN)):
         prices.append(_of_quotas(plan, steps, edges, free, seconds))
         shown = msgspec.structs.replace(shown, says=f"{shown.says}; without the quotas")
     explanation = Explanation(

@@ -16,6 +16,8 @@ from skylift.placement.sweep import MOST_STEPS, sweep
 
 DEADLINES = 12
 """Tried between the cheapest plan and the quickest where not all points can be listed."""
+ROUGH = 0.01
+"""A point of a large graph that may be dearer by more than that is left to the solver for its time."""
 MOST_POINTS = 60
 """Shown of a front that is known whole."""
 WORK = 600_000
@@ -87,33 +89,39 @@ def _between(
     problem: Problem, deadlines: Sequence[int], slowest: int, seconds: float
 ) -> list[tuple[Worth, list[Option], float]]:
     """The cheapest by each; where none is found in the time, there is one point less."""
-    found = []
-    for chosen, bound in _rounded(problem, deadlines, slowest, seconds) or _solved(problem, deadlines, seconds):
+    known = _rounded(problem, deadlines, slowest, seconds)
+    found = {deadline: [one] for deadline, one in known.items() if one[2] <= ROUGH}
+    for deadline, chosen, bound in _solved(problem, [one for one in deadlines if one not in found], seconds):
         total = worth(problem, chosen)
         if total is not None:
-            found.append((total, chosen, _gap(total, bound)))
-    return found
+            found[deadline] = [(total, chosen, _gap(total, bound)), *([known[deadline]] if deadline in known else [])]
+    return [min(found[deadline], key=_cheapest) for deadline in deadlines if deadline in found]
+
+
+def _cheapest(point: tuple[Worth, list[Option], float]) -> tuple[int, float]:
+    return point[0].cost, point[2]
 
 
 def _rounded(
     problem: Problem, deadlines: Sequence[int], slowest: int, seconds: float
-) -> list[tuple[list[Option], float]]:
-    """Of large graphs: what is rounded from a relaxation is hardly dearer than it, and takes a tenth of the time that
-    a search would be given."""
+) -> dict[int, tuple[Worth, list[Option], float]]:
+    """Of large graphs, by deadline: what is rounded from a relaxation is mostly hardly dearer than it, and takes a
+    tenth of the time that a search would be given."""
     if problem.links or len(problem.graph) <= MOST_STEPS:
-        return []
+        return {}
     highspy, np = solver()
     by = Deadlines(problem, slowest, highspy, np, monotonic() + seconds * len(deadlines))
-    found = []
+    found = {}
     for deadline in deadlines:
         asked = by.asked(deadline)
         chosen = None if asked is None else by.whole()
-        if asked is not None and chosen is not None:
-            found.append((chosen, asked[0] * (1 - 1e-7)))
+        total = None if chosen is None else worth(problem, chosen)
+        if asked is not None and chosen is not None and total is not None:
+            found[deadline] = (total, chosen, _gap(total, asked[0] * (1 - 1e-7)))
     return found
 
 
-def _solved(problem: Problem, deadlines: Sequence[int], seconds: float) -> list[tuple[list[Option], float]]:
+def _solved(problem: Problem, deadlines: Sequence[int], seconds: float) -> list[tuple[int, list[Option], float]]:
     found = []
     for deadline in deadlines:
         try:
@@ -121,7 +129,7 @@ def _solved(problem: Problem, deadlines: Sequence[int], seconds: float) -> list[
         except SetupError:
             continue
         if one.chosen is not None:
-            found.append((one.chosen, one.bound))
+            found.append((deadline, one.chosen, one.bound))
     return found
 
 

@@ -32,6 +32,7 @@ from skylift.placement.search import Found, best
 from skylift.placement.waiting import waits
 
 NO_WAIT = "mixed-integer program with the quotas in it, HiGHS: nothing waits for a quota"
+"""Also the beginning of the method of what was made cheaper from there."""
 IN_TURN = "mixed-integer program with the quotas and who waits for whom in it, HiGHS"
 IN_TURN_STOPPED = f"{IN_TURN}, stopped"
 WAITING = "steps that a quota is too small for one after the other; then {method}"
@@ -89,7 +90,9 @@ class _Asked(NamedTuple):
         pools = self._pools(problem)
         tried = [one for one in (self._in_turn(problem, pools),) if one is not None]
         if not tried or tried[0].found.method != IN_TURN:
-            tried += [self._calm(problem, pools), self.waiting()]
+            tried += [self._calm(problem, pools, self.objective), self.waiting()]
+            if self.objective == "cost" and all(one.found.chosen is None for one in tried):
+                tried.append(self._cheapened(problem, pools))
         return min(tried, key=self._worse)
 
     def _worse(self, shared: Shared) -> tuple[float, float]:
@@ -161,14 +164,31 @@ class _Asked(NamedTuple):
             for name in self._pool_names(problem)
         ]
 
-    def _calm(self, problem: Problem, pools: list[Pool]) -> Shared:
+    def _cheapened(self, problem: Problem, pools: list[Pool]) -> Shared:
+        """From the quickest plan in which nothing waits to a cheaper one of which no step takes more."""
+        quickest = self._calm(problem, pools, "time")
+        if quickest.found.chosen is None:
+            return quickest
+        answer = best(self._taking_no_more(problem, quickest.found.chosen), "cost", self.seconds)
+        return quickest._replace(found=Found(answer.chosen, self._bound(problem), f"{NO_WAIT}; then {answer.method}"))
+
+    def _taking_no_more(self, problem: Problem, chosen: Sequence[Option]) -> Problem:
+        most = _takes(self.steps, chosen)
+        return problem.restricted(
+            [
+                [option for option in options if _no_more(takes_of(step, option.row), upper)]
+                for step, options, upper in zip(self.steps, problem.options, most, strict=True)
+            ]
+        )
+
+    def _calm(self, problem: Problem, pools: list[Pool], aim: Objective) -> Shared:
         """In which nothing waits; without a choice if there is none, or none was found in the time."""
 
         def allowed(chosen: list[Option]) -> bool:
             return not overdrawn(problem.graph, _takes(self.steps, chosen), self.quotas)
 
         try:
-            chosen = solve_within(problem, self.objective, self.seconds, pools, allowed).chosen
+            chosen = solve_within(problem, aim, self.seconds, pools, allowed).chosen
         except SetupError:  # no solver
             chosen = None
         return Shared(self.steps, problem, Found(chosen, self._bound(problem), NO_WAIT))
@@ -185,13 +205,7 @@ class _Asked(NamedTuple):
             Wait(step=names[step], waits_for=names[giver], quota=name) for (giver, step), name in found.items()
         )
         steps = with_waits(self.steps, said)
-        ordered = problem_of(steps, self.limits, self.edges, by_takes=True)
-        ordered = ordered.restricted(
-            [
-                [option for option in options if _no_more(takes_of(step, option.row), upper)]
-                for step, options, upper in zip(steps, ordered.options, most, strict=True)
-            ]
-        )
+        ordered = self._taking_no_more(problem_of(steps, self.limits, self.edges, by_takes=True), self.free.chosen)
         answer = best(ordered, self.objective, self.seconds)
         method = WAITING.format(method=answer.method)
         return Shared(steps, ordered, Found(answer.chosen, self._bound(ordered), method), said)
