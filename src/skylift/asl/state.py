@@ -170,6 +170,8 @@ class Deliveries(msgspec.Struct, frozen=True, omit_defaults=True):
     """Work that checkpoints keep."""
     startup_ms: float = 0.0
     """The longest start-up so far."""
+    repeated_ms: float = 0.0
+    """The most work since its last checkpoint that a delivery has lost which had one."""
 
     @property
     def count(self) -> int:

@@ -98,7 +98,7 @@ class Markets:
         before = deliveries_of(attempt)
         sight = self._look(attempt, needs, now_ms)
         entered = attempt.run.state.entered_ms(attempt.command.token) or attempt.command.scheduled_ms
-        changeover_ms = int(before.startup_ms) or (0 if sight is None else sight.startup_ms)
+        changeover_ms = max(int(before.startup_ms), 0 if sight is None else sight.startup_ms)
         launching_ms = 0 if runs_on is None else max(0, changeover_ms - (now_ms - attempt.given_ms))
         done_ms = max(int(before.saved_ms), saved_ms)
         return SpotState(
@@ -111,6 +111,7 @@ class Markets:
             preemptions=before.preempted,
             market=runs_on,
             launching_ms=launching_ms,
+            repeated_ms=int(before.repeated_ms),
             keeps=done_ms > 0 or not before.preempted,
             ratio=None if sight is None else sight.ratio,
             seen=() if sight is None else _lengths(attempt.seen, now_ms),

@@ -245,7 +245,7 @@ class SpotSight(msgspec.Struct, frozen=True, kw_only=True):
     ratio: float
     """Its price over that of the on-demand machine that would be bought instead."""
     startup_ms: int = 0
-    """What a launch takes, as far as is known."""
+    """What a launch may take, as far as is known: deadlines are kept by it."""
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -24,13 +24,16 @@ class SpotState(msgspec.Struct, frozen=True, kw_only=True):
     deadline_ms: int | None
     """How long after the first giving out it should have ended; None if there is no hurry."""
     changeover_ms: int
-    """What each launch costs before work goes on: start-up and loading of the checkpoint, as measured so far, or as the
-    backend expects it."""
+    """What each launch costs before work goes on, start-up and loading of the checkpoint: the longest so far, or what
+    its backend must be expected to need, if that is more."""
     preemptions: int
     market: Market | None
     """Where it runs at this moment; None while it runs nowhere."""
     launching_ms: int = 0
     """What the launch under way still takes, about."""
+    repeated_ms: int = 0
+    """The most work that has had to be done again when a machine was taken away: what was done since the last
+    checkpoint."""
     keeps: bool = False
     """Whether it can be taken as given that work is kept when it leaves a machine."""
     ratio: float | None = None

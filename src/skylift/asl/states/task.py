@@ -127,6 +127,7 @@ class TaskStep(Step):
             market=event.market,
             saved_ms=max(before.saved_ms, usage.saved_ms or 0.0),
             startup_ms=max(before.startup_ms, usage.startup_ms or 0.0),
+            repeated_ms=max(before.repeated_ms, _repeated_ms(before, usage)),
         )
 
     def _too_large(self, turn: Turn, frame: Frame, token: str) -> None:
@@ -167,6 +168,12 @@ class TaskStep(Step):
 
     def _named(self) -> dict[str, Any]:
         return {"resource": self._resource.action, "resourceType": self._resource.service}
+
+
+def _repeated_ms(before: Deliveries, usage: Usage) -> float:
+    if not usage.saved_ms:
+        return 0.0
+    return max(0.0, (usage.duration_ms or 0.0) - max(0.0, usage.saved_ms - before.saved_ms))
 
 
 def _failure(error: str | None, cause: str | None) -> dict[str, Any]:

@@ -46,5 +46,5 @@ class Sights:
         steady = hourly(msgspec.structs.replace(place, market="on-demand"), self._catalogue)
         if not spot or not steady:
             return None
-        least, most = self._catalogue.rules_of(place.cloud)[place.service].startup_ms
-        return place, float(spot / steady), (least + most) // 2
+        _, most = self._catalogue.rules_of(place.cloud)[place.service].startup_ms
+        return place, float(spot / steady), most

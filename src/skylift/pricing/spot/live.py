@@ -22,13 +22,14 @@ _REMEMBERED = 10_000
 
 def safety_net(state: SpotState) -> Market:
     """Spot, until what is left of the time would only just suffice for the work on machines that nobody takes away.
-    What is uncertain is how long the work and a changeover really take, so both are taken as measured, and a moment is
-    kept in reserve for asking again."""
+    What is uncertain is how long the work and a changeover really take and how much is done twice, so all are taken as
+    measured, and a moment is kept in reserve for asking again."""
     if state.deadline_ms is None or state.work_ms is None:
         return "spot"
     left = state.deadline_ms - state.elapsed_ms
     remaining = max(0, state.work_ms - state.done_ms)
-    return "on-demand" if left < remaining + 2 * state.changeover_ms + state.asked_again_ms else "spot"
+    reserve = 2 * state.changeover_ms + state.repeated_ms + state.asked_again_ms
+    return "on-demand" if left < remaining + reserve else "spot"
 
 
 class LivePolicy:
