@@ -111,12 +111,16 @@ class Answers:
             return self._offer_again(attempt, outcome, turn)
         if attempt.backend is None:
             return False
-        if not attempt.sent:
+        if not attempt.sent and attempt not in turn.adopted:
             return True  # told twice
         again = self._redeliveries.after(attempt, outcome)
         if again is None:
             return False
-        self._redeliver(attempt, again, turn)
+        if attempt.sent:
+            self._redeliver(attempt, again, turn)
+        else:  # its run was loaded in this turn: it goes out with what else no backend has
+            self._planner.apply(attempt.run, again.event, turn)
+            self._planner.place(attempt)
         return True
 
     def _offer_again(self, attempt: Attempt, outcome: Lost | OutOfMemory, turn: Turn) -> bool:
