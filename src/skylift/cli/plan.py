@@ -13,7 +13,6 @@ from skylift.cli.parts import open_runtime
 from skylift.cli.quote import document as quote_document
 from skylift.cli.quote import listed, usd
 from skylift.cli.run import Loaded, RunCommand
-from skylift.errors import SetupError
 
 if TYPE_CHECKING:
     from skylift.advice.narrowing import Asked
@@ -107,7 +106,9 @@ def plan(
 
         picture_file(plot)
     if out is not None and not out.absolute().parent.is_dir():
-        raise SetupError(f"--out {out}: there is no folder {out.absolute().parent}", hint="make it first", code="PLAN")
+        from skylift.quoting.planfile import PlanInvalid
+
+        raise PlanInvalid(f"--out {out}: there is no folder {out.absolute().parent}", hint="make it first")
     with open_runtime() as runtime:
         subject = subject_of(runtime, loaded, target, params, input_text)
         project = project_of(runtime, subject.pipeline, answers)
