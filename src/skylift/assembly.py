@@ -32,6 +32,7 @@ from skylift.wiring import (
 
 if TYPE_CHECKING:
     from skylift.collecting import Freed
+    from skylift.engine.notices import Notices
     from skylift.engine.observe import TurnReport
     from skylift.engine.pace import RealPace
     from skylift.engine.resolve import Resolve
@@ -77,6 +78,7 @@ class Assembly:
         self._store: Store | None = None
         self._engine: EngineThread | None = None
         self._ownership: Ownership | None = None
+        self._notices: Notices | None = None
         self._backends: list[Any] = []
         self._not_before_ms = 0
 
@@ -165,6 +167,8 @@ class Assembly:
             self.closed = True
         if self._engine is not None:
             self._engine.close()
+        if self._notices is not None:
+            self._notices.close()
         for backend in self._backends:
             backend.close()
         if self._ownership is not None:
@@ -203,7 +207,7 @@ class Assembly:
         journal, backends = self.journal, self._all_backends
         ownership = self._ownership = self.store.ownership()
         logs = str(self.config.home / "logs")  # once: paths are slow to make
-        return EngineThread(
+        engine = EngineThread(
             lambda inbox: Engine(
                 journal=journal,
                 blobs=self.blobs,
@@ -225,6 +229,12 @@ class Assembly:
             ),
             pace,
         )
+        if self.config.budget.notify:
+            from skylift.engine.notices import Notices
+
+            self._notices = Notices(self.config.budget.notify, self.config.project)
+            engine.subscribe(None, self._notices.tell)
+        return engine
 
     @cached_property
     def pace(self) -> RealPace:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from fractions import Fraction
@@ -280,6 +281,22 @@ def test_a_wide_map_of_called_pipelines_stops_at_its_budget_and_what_runs_is_wai
     assert json.loads(going_on.stdout)["output"] == list(range(30)), going_on.stderr
     total = ledger(project, "wide")["total"]
     assert (total["attempts"], total["deliveries"], total["parts_usd_micro"]["lost"]) == (30, 30, 0)
+
+
+def test_a_command_is_told_of_alerts_and_pauses(project: Project) -> None:
+    project.write("tell.py", "import sys\nopen('told.jsonl', 'a').write(sys.stdin.read() + chr(10))\n")
+    notify = json.dumps([sys.executable, "tell.py", "; touch never"])
+    project.write("skylift.toml", f"{SETTINGS}[budget]\nnotify = {notify}\n")
+    run(project, "held")
+    told = [json.loads(line) for line in (project.folder / "told.jsonl").read_text().splitlines()]
+    assert sorted(one["what"] for one in told) == ["alert", "alert", "alert", "paused"]
+    assert [one["alert"]["share"] for one in told if one["what"] == "alert"] == ["0.5", "0.8", "1"]
+    assert not (project.folder / "never").exists()
+    project.write("skylift.toml", f'{SETTINGS}[budget]\nnotify = ["no-such-command"]\n')
+    assert run(project, "held")["status"] == "PAUSED"  # whoever cannot be told changes nothing
+    project.write("skylift.toml", f'{SETTINGS}[budget]\nnotify = "notify-me"\n')
+    wrong = project.call("runs")
+    assert wrong.returncode == 2 and 'such as ["notify-me", "--budget"]' in wrong.stderr
 
 
 def test_a_killed_engine_forgets_nothing_of_a_budget(project: Project) -> None:

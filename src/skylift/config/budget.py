@@ -25,11 +25,17 @@ class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Whether runs in the simulated cloud are held to the month's budget too. They are counted apart: what they would
     have cost is never taken from what others may."""
 
+    notify: tuple[Annotated[str, Meta(min_length=1)], ...] = ()
+    """A command and its arguments, run without a shell in the project's folder for each alert and each pause for a
+    budget; it reads what is told as JSON from its standard input."""
+
     @staticmethod
     def wanted(problem: str) -> str | None:
         """What to write instead, for what a checker says in its own words."""
         if "$.month" in problem:
             return 'month is US dollars, such as "50 USD" or 50'
+        if "$.notify" in problem:
+            return 'notify is a command and its arguments, such as ["notify-me", "--budget"]'
         return "alerts are shares of a budget, such as [0.5, 0.8, 1.0]" if "$.alerts" in problem else None
 
     @property
