@@ -49,8 +49,8 @@ def _scale(results: dict[str, Any]) -> Iterator[str]:
     yield "- The time is that of `optimise()`: all offers of all steps are read, those that others beat are dropped,"
     yield "  the rest is solved and added up exactly. The offers come as columns (`Table`), as made-up machines of"
     yield "  which the quicker are on the whole the dearer, with scatter."
-    yield "- A chain with a deadline is solved to the end. Wide graphs whose deadline binds are hard: the solver stops"
-    yield "  after a second (`seconds=`), and the plan says how much better another could be at most."
+    yield "- A chain with a deadline is solved to the end. Wide graphs whose deadline binds are hard: the solver gets what"
+    yield "  is left of a second and a half (`seconds=`), and the plan says how much better another could be at most."
     yield "- Processor seconds are what the work takes; other work on the machine lengthens the time beside them."
     yield ""
 
