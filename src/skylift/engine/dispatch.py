@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec import UNSET
@@ -11,6 +13,8 @@ from msgspec import UNSET
 from skylift.engine.guard import Guard
 from skylift.engine.run import Attempt
 from skylift.ports.compute import Backend, Lost, Report, Requirements, SpotSight, Standing, TaskCall
+
+_log = logging.getLogger("skylift.engine")
 
 TURN = 64
 """Attempts of one run before the next run's come."""
@@ -77,18 +81,22 @@ class Dispatcher:
                 self._lanes[attempt.backend].backend.cancel([attempt.token])
 
     def release(self, attempts: Iterable[Attempt]) -> None:
-        """Ask for these back once they have saved their state."""
+        """Ask for these back once they have saved their state. What cannot be asked goes on."""
         for attempt in attempts:
             if attempt.open and attempt.sent and attempt.backend is not None:
-                self._lanes[attempt.backend].backend.release([attempt.token])
+                with _told_of(attempt.backend):
+                    self._lanes[attempt.backend].backend.release([attempt.token])
 
     def sight(self, backend: str, requirements: Requirements) -> SpotSight | None:
-        return self._lanes[backend].backend.sight(requirements)
+        with _told_of(backend):
+            return self._lanes[backend].backend.sight(requirements)
+        return None
 
     def standing(self, attempt: Attempt) -> Standing | None:
-        if attempt.backend is None:
-            return None
-        return self._lanes[attempt.backend].backend.standings([attempt.token]).get(attempt.token)
+        if attempt.backend is not None:
+            with _told_of(attempt.backend):
+                return self._lanes[attempt.backend].backend.standings([attempt.token]).get(attempt.token)
+        return None
 
     def explain(self, attempts: Iterable[Attempt]) -> dict[str, str]:
         """What the backends say of them, by token."""
@@ -128,6 +136,15 @@ class Dispatcher:
                 tokens[attempt.backend].add(attempt.token)
         for name, lane in self._lanes.items():
             lane.backend.sweep(tokens[name])
+
+
+@contextlib.contextmanager
+def _told_of(backend: str) -> Iterator[None]:
+    """What helps a step to a better market and fails (a full disk, a provider in trouble) must not stop the engine."""
+    try:
+        yield
+    except Exception as problem:  # noqa: BLE001  # whatever it is, its steps go on where they are
+        _log.warning("backend %s could not be asked about the markets of its attempts: %r", backend, problem)
 
 
 def _by_backend(attempts: Iterable[Attempt]) -> dict[str, list[str]]:

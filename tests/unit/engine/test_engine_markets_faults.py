@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
+import pytest
 from engine_world import SKYLIFT, World
 from test_engine_markets import NEEDS, TRAIN, Asked, SeeingBackend, report, seeing
 
@@ -173,3 +174,20 @@ def test_what_its_budget_holds_back_is_not_said_to_wait_for_a_machine() -> None:
     attempt.held = True
     (waiting,) = world.engine.in_flight(run_id)
     assert waiting.what == "held" and waiting.why is None
+
+
+@pytest.mark.parametrize("method", ["sight", "standings", "release"])
+def test_a_backend_in_trouble_stops_no_engine(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that is full, a provider that does not answer: its steps go on where they are."""
+    world, backend, policy = seeing("on-demand")
+    run_id = world.start(TRAIN)
+    policy.answer, backend.saved_ms = "spot", 5.0
+
+    def failing(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(backend, method, failing)
+    for _ in range(3):
+        world.wait(30)
+    world.answer("trained")
+    assert world.record(run_id).output == "trained"
