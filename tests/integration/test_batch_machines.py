@@ -160,12 +160,16 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {tests!r})
 from batch_pool import Pool
+from skylift.compute.batch.local_files import MachineFolder
 from skylift.testing.backend_harness import Outcomes, call
 import msgspec
 backend = Pool(Path({home!r})).make(Outcomes())
 one = msgspec.structs.replace(call("append_after", path={mark!r}, text="x", ms=4000), token="the-token")
 backend.submit([one])
 while backend.poll(["the-token"]) != {{"the-token": "running"}}:
+    time.sleep(0.01)
+machines = Path({home!r}, "attempts", "batch", "machines")
+while not any(MachineFolder(path).assignments() for path in machines.iterdir()):  # so its machine says
     time.sleep(0.01)
 print("running", flush=True)
 time.sleep(60)
