@@ -14,7 +14,7 @@ DOLLARS = r"^\s*(?:USD|US\$|\$)?\s*(?=[0-9.]*[1-9])[0-9]+(?:\.[0-9]+)?\s*(?:USD|
 class BudgetSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Of the project; what one run may cost is said by `@pipeline(budget=...)`."""
 
-    month: Annotated[str, Meta(pattern=DOLLARS)] | Annotated[float, Meta(gt=0)] | None = None
+    month: Annotated[str, Meta(pattern=DOLLARS)] | Annotated[float, Meta(gt=0, le=1e12)] | None = None
     """What all runs of the store may cost in a month (UTC): `"50 USD"` or 50. None for no bound."""
     alerts: tuple[Annotated[float, Meta(gt=0, le=10)], ...] = (0.5, 0.8, 1.0)
     """Shares at which is told that so much is spent, of the month's budget and of a run's own."""

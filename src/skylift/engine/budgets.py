@@ -15,8 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
-import msgspec
-
 from skylift.asl.events import (
     AnyEvent,
     BudgetReached,
@@ -27,13 +25,12 @@ from skylift.asl.events import (
     StopRequested,
 )
 from skylift.engine.book import Book
+from skylift.engine.costs import Costs, pot_of, work_ms
 from skylift.engine.limits import BudgetPlan
 from skylift.engine.month import Pot
 from skylift.engine.months import Months
 from skylift.engine.names import split_token
 from skylift.engine.purse import Purse
-from skylift.engine.redelivery import deliveries_of
-from skylift.engine.router import WorkerRoute, placed
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.spending import (
     Account,
@@ -45,11 +42,11 @@ from skylift.engine.spending import (
     month_of,
     usage_of,
 )
-from skylift.engine.tariff import FREE, Tariff, TariffOf, catalogue_tariff
+from skylift.engine.tariff import FREE, TariffOf, catalogue_tariff
 from skylift.errors import SetupError
-from skylift.ports.compute import Backend, Requirements
+from skylift.ports.compute import Backend
 from skylift.ports.journal import Journal, RunRecord
-from skylift.pricing.deliveries import REHEARSED, is_rehearsal
+from skylift.pricing.deliveries import is_rehearsal
 from skylift.units import dollars
 
 _QUIET = (StopRequested, PauseRequested, ResumeRequested, RedriveRequested, MapRunUpdated, BudgetReached)
@@ -79,11 +76,9 @@ class Budgets:
     ) -> None:
         self._book = book
         self._journal = journal
-        self._backends = backends
-        self._placement = placement
+        self._costs = Costs(backends, placement, tariff)
         self._plan = plan
         self._price = price
-        self._tariff_of = tariff
         self._purses: dict[str, Purse] = {}
         """By the run that was not started by another one."""
         self._thrown_away: set[str] = set()
@@ -92,7 +87,6 @@ class Budgets:
         """Run → that of its purse; None for one without a budget."""
         self._months = Months(journal, plan, price)
         self._now_ms = 0
-        self._tariffs: dict[tuple[str, bytes, str], Tariff] = {}
         self._full: dict[str, tuple[LiveRun, Purse]] = {}
         """Runs of which an attempt is held back, to be paused for this budget."""
 
@@ -139,9 +133,9 @@ class Budgets:
             self._count(purse, attempt, self._now_ms if since_ms is None else since_ms)
 
     def _count(self, purse: Purse, attempt: Attempt, since_ms: int) -> None:
-        tariff = self._tariff(attempt)
+        tariff = self._costs.tariff(attempt)
         if tariff != FREE and self._is_of(purse, attempt):
-            purse.given(attempt, tariff, max(since_ms, attempt.command.scheduled_ms), _work_ms(attempt))
+            purse.given(attempt, tariff, max(since_ms, attempt.command.scheduled_ms), work_ms(attempt))
 
     def _count_all(self, purse: Purse, runs: Iterable[LiveRun]) -> None:
         """What backends have of them. When it was given out is not known any more: when it was asked for counts."""
@@ -159,28 +153,7 @@ class Budgets:
 
     @staticmethod
     def _is_of(purse: Purse, attempt: Attempt) -> bool:
-        return purse.scope in ("run", _pot_of(attempt))
-
-    def _tariff(self, attempt: Attempt) -> Tariff:
-        """Of the first offer for it, on its market where there is one: backends name first what they take."""
-        route, backend = attempt.route, self._backends.get(attempt.backend or "")
-        if type(route) is not WorkerRoute or backend is None:
-            return FREE
-        needs, memory = route.spec.requirements, deliveries_of(attempt).memory_mib
-        needs = needs if memory is None else msgspec.structs.replace(needs, memory_mib=memory)
-        key = (attempt.backend or "", msgspec.json.encode(needs), attempt.market or "")
-        if key not in self._tariffs:
-            offers = backend.offers(needs)
-            wanted = [one for one in offers if one.market == attempt.market] or list(offers)
-            priced = bool(wanted) and wanted[0].price_usd_micro_per_hour > 0
-            self._tariffs[key] = self._tariff_of(wanted[0], needs) if priced else FREE
-        return self._tariffs[key]
-
-    def _poll(self, held: Mapping[str, list[str]]) -> list[str]:
-        found = []
-        for name, tokens in held.items():
-            found += [token for token, what in self._backends[name].poll(tokens).items() if what == "queued"]
-        return found
+        return purse.scope in ("run", pot_of(attempt))
 
     # -- events --------------------------------------------------------------------------------------------------------
 
@@ -249,10 +222,10 @@ class Budgets:
         """Whether an attempt, or another delivery of one, has to wait: its run is paused for a budget that is spent,
         what is out takes all that is left of one, or nobody knows yet what the month has cost."""
         run = attempt.run
-        tariff = self._tariff(attempt) if self._plan.stop else FREE
+        tariff = self._costs.tariff(attempt) if self._plan.stop else FREE
         if not self._plan.stop or (tariff == FREE and run.state.status != "PAUSED"):
             return False
-        if tariff != FREE and self._months.is_unknown(_pot_of(attempt)) and run.record.type != "EXPRESS":
+        if tariff != FREE and self._months.is_unknown(pot_of(attempt)) and run.record.type != "EXPRESS":
             return True
         purses = [one for one in self._purses_of(run) if self._is_of(one, attempt)]
         for purse in purses:
@@ -260,14 +233,14 @@ class Budgets:
                 return True
         if tariff != FREE:
             for purse in purses:
-                purse.promised(attempt, tariff, _work_ms(attempt))
+                purse.promised(attempt, tariff, work_ms(attempt))
         return False
 
     def _holds(self, purse: Purse, attempt: Attempt) -> bool:
         run, now_ms = attempt.run, self._now_ms
         if run.state.status == "PAUSED" and self._spent(purse, now_ms) and self._may_stop(purse, run):
             return True
-        if self._tariff(attempt) == FREE or not purse.is_committed(now_ms, self._poll):
+        if self._costs.tariff(attempt) == FREE or not purse.is_committed(now_ms, self._costs.poll):
             return False
         if not self._may_stop(purse, run):
             return False
@@ -302,12 +275,12 @@ class Budgets:
         limit_micro = _whole(account.limit)
         for share in self._plan.alerts:
             key, mark = (share, limit_micro), account.limit * Fraction(share)
-            if key in account.told or not purse.reached(mark, now_ms, self._poll):
+            if key in account.told or not purse.reached(mark, now_ms, self._costs.poll):
                 continue
-            if purse.scope == "rehearsal" and not self._costs(run, purse.scope):
+            if purse.scope == "rehearsal" and not self._costs.of_run(run, purse.scope):
                 return  # somebody else's
             account.told.add(key)
-            running = purse.running(now_ms, self._poll)
+            running = purse.running(now_ms, self._costs.poll)
             yield (
                 run,
                 BudgetReached(
@@ -330,13 +303,13 @@ class Budgets:
 
     def _spent(self, purse: Purse, now_ms: int) -> bool:
         limit = purse.account.limit
-        return limit is not None and purse.reached(limit, now_ms, self._poll)
+        return limit is not None and purse.reached(limit, now_ms, self._costs.poll)
 
     def _said(self, purse: Purse, limit: Fraction, now_ms: int) -> str:
-        running, spent = purse.running(now_ms, self._poll), purse.account.spent
+        running, spent = purse.running(now_ms, self._costs.poll), purse.account.spent
         what = "by running attempts, estimated"
         if spent + running < limit:
-            running, what = purse.committed(now_ms, self._poll), "expected of attempts that are out"
+            running, what = purse.committed(now_ms, self._costs.poll), "expected of attempts that are out"
         estimated = f", {dollars(_whole(running))} of it {what}" if running else ""
         month = f"the project's budget for {month_of(now_ms)}"
         whose = {"run": "its budget", "month": month, "rehearsal": f"{month}, of rehearsals alone,"}[purse.scope]
@@ -346,23 +319,7 @@ class Budgets:
         """The month's budget stops no run that costs nothing, and no EXPRESS execution, whose caller waits."""
         if purse.scope == "run":
             return True
-        return run.record.type != "EXPRESS" and self._costs(run, purse.scope)
-
-    def _costs(self, run: LiveRun, scope: str) -> bool:
-        """Whether a task of it runs where there is a price."""
-        rehearsal = scope == "rehearsal"
-        bought = (run.table.plan or {}).values()
-        if any((one.backend in REHEARSED) == rehearsal and one.region != "local" for one in bought):
-            return True
-        for spec in run.table.tasks.values():
-            name = placed(spec, run.record.attributes, self._placement) or ""
-            if (name in REHEARSED) == rehearsal and self._has_price(name, spec.requirements):
-                return True
-        return False
-
-    def _has_price(self, name: str, needs: Requirements) -> bool:
-        backend = self._backends.get(name)
-        return backend is not None and any(one.price_usd_micro_per_hour for one in backend.offers(needs))
+        return run.record.type != "EXPRESS" and self._costs.of_run(run, purse.scope)
 
     # -- whose purse ---------------------------------------------------------------------------------------------------
 
@@ -421,14 +378,3 @@ def _way_on(scope: str, run_id: str) -> str:
 
 def _whole(amount: Fraction) -> int:
     return int((amount * 2 + 1) // 2)
-
-
-def _work_ms(attempt: Attempt) -> float:
-    """Declared work that no checkpoint keeps."""
-    route = attempt.route
-    work_ms = route.spec.requirements.work_ms if type(route) is WorkerRoute else None
-    return 0.0 if work_ms is None else max(0.0, work_ms - deliveries_of(attempt).saved_ms)
-
-
-def _pot_of(attempt: Attempt) -> Pot:
-    return "rehearsal" if attempt.backend in REHEARSED else "month"

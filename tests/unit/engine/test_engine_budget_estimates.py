@@ -241,7 +241,7 @@ def test_a_planned_run_is_stopped_by_the_month_wherever_its_plan_sends_it() -> N
         backend="simulated", service="batch", instance_type="c5.large", vcpus=2, memory_mib=1, region="us-east-1"
     )
     run.table = TaskTable(bundle=None, tasks={}, plan={"A": bought})
-    assert budgets._costs(run, "rehearsal") and not budgets._costs(run, "month")
+    assert budgets._costs.of_run(run, "rehearsal") and not budgets._costs.of_run(run, "month")
 
 
 # A long journal ------------------------------------------------------------------------------------------------------
