@@ -12,7 +12,7 @@ from skylift.errors import SetupError
 from skylift.pricing.catalogue import catalogue
 from skylift.pricing.dates import DateInvalid
 from skylift.pricing.estimate.amounts import EstimateInvalid
-from skylift.pricing.estimate.bills import LARGEST, read_bill
+from skylift.pricing.estimate.bills import LARGEST, MOST_USES, read_bill
 from skylift.pricing.estimate.price import estimate
 from skylift.pricing.estimate.rules import rules
 from skylift.pricing.missing import NoPrice, UnknownMachine
@@ -122,6 +122,13 @@ def test_aliases_are_texts_like_others(tmp_path: Path) -> None:
     text = "uses:\n  - &one {type: m5.large, hours: 1}\n  - *one\n"
     bill = read_bill(written(tmp_path, text), catalogue(), rules())
     assert len(bill.uses) == 2 and bill.uses[0] == bill.uses[1]
+
+
+def test_one_use_does_not_stand_for_ever_so_many(tmp_path: Path) -> None:
+    text = "uses:\n  - &one {type: m5.large, hours: 1}\n" + "  - *one\n" * MOST_USES
+    error = refused(tmp_path, text)
+    assert "bill.yaml:1: uses: 20,001 uses are more than a bill has" in error.message
+    assert "`count`" in (error.hint or "")
 
 
 def test_a_region_of_all_is_read_like_one_of_a_use(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from skylift.pricing.missing import NoPrice, UnknownMachine
 
 LARGEST = 1_000_000
 """Bytes of a file that is read."""
+MOST_USES = 20_000
+"""More do not fit into such a file, unless one stands for all by an alias."""
 _TOP = ("region", "as_of", "free_tier", "uses")
 _FLAT = "a bill is a list of uses, each of them keys and values in one line or one below the other"
 
@@ -61,7 +63,11 @@ def read_bill(path: Path, catalogue: Catalogue, rules: Rules) -> MixedBill:
         raise EstimateInvalid(f"{path}: there is no key `uses`", hint="write what is used as a list below `uses:`")
     region = _text(top["region"], path).strip().lower() if "region" in top else None
     _check_region(top.get("region"), region, path, catalogue)
-    uses = [_use(node, path, catalogue, rules, region) for node in _items(top["uses"], path)]
+    nodes = _items(top["uses"], path)
+    if len(nodes) > MOST_USES:
+        said = f"{_place(path, top['uses'])}: {len(nodes):,} uses are more than a bill has: at most {MOST_USES:,}"
+        raise EstimateInvalid(said, hint="say with `count` or `requests` how often something is used")
+    uses = [_use(node, path, catalogue, rules, region) for node in nodes]
     if not uses:
         raise EstimateInvalid(f"{path}:{top['uses'].line}: uses: the list is empty")
     return MixedBill(
