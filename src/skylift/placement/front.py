@@ -21,6 +21,8 @@ ROUGH = 0.01
 MOST_POINTS = 60
 """Shown of a front that is known whole."""
 WORK = 600_000
+WORK_OF_POINT = 40_000
+"""Without a solver, for each point of a front that was too much for `WORK` as a whole."""
 
 
 def front(
@@ -125,7 +127,7 @@ def _solved(problem: Problem, deadlines: Sequence[int], seconds: float) -> list[
     found = []
     for deadline in deadlines:
         try:
-            one = best(problem.with_limits(deadline, None), "cost", seconds)
+            one = best(problem.with_limits(deadline, None), "cost", seconds, WORK_OF_POINT)
         except SetupError:
             continue
         if one.chosen is not None:

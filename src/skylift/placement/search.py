@@ -10,7 +10,7 @@ from skylift.errors import SetupError
 from skylift.placement.highs import solve
 from skylift.placement.model import Objective
 from skylift.placement.problem import Option, Problem, keeps, worth
-from skylift.placement.sweep import eliminate, first_guess, sweep
+from skylift.placement.sweep import MOST_WORK, eliminate, first_guess, sweep
 
 SECONDS = 1.0
 """For each question about a plan."""
@@ -47,13 +47,14 @@ def patience(steps: int, begun: float) -> float:
     return max(WHOLE * max(1.0, steps / 1000) - (clock.monotonic() - begun), LEAST)
 
 
-def best(problem: Problem, objective: Objective, seconds: float = SECONDS) -> Found:
+def best(problem: Problem, objective: Objective, seconds: float = SECONDS, work: int = MOST_WORK) -> Found:
+    """`work` is what may be spent without a solver."""
     if problem.empty():
         return Found(None, math.inf, SEPARATE)
-    return _cheapest(problem, seconds) if objective == "cost" else _quickest(problem, seconds)
+    return _cheapest(problem, seconds, work=work) if objective == "cost" else _quickest(problem, seconds)
 
 
-def _cheapest(problem: Problem, seconds: float, known: list[Option] | None = None) -> Found:
+def _cheapest(problem: Problem, seconds: float, known: list[Option] | None = None, work: int = MOST_WORK) -> Found:
     """`known` is a plan that keeps the limits, if there is one already."""
     free = eliminate(problem)
     if free is not None:
@@ -62,7 +63,7 @@ def _cheapest(problem: Problem, seconds: float, known: list[Option] | None = Non
             return Found(free, total.cost, SITES if problem.links else SEPARATE)
     if _hopeless(problem):
         return Found(None, math.inf, SEPARATE)
-    swept = sweep(problem, "cost")
+    swept = sweep(problem, "cost", work)
     if swept is not None:
         return _first(problem, swept)
     found = solve(problem, "cost", seconds, known or _guessed(problem))
