@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skylift.placement import in_turn
 from skylift.placement.graph import graph_of
 from skylift.placement.model import Impossible, Limits, Plan, Priced, Step, Way
 from skylift.placement.optimise import optimise
@@ -199,3 +200,31 @@ def test_of_small_graphs_the_plan_is_the_best_of_all_orders(data: st.DataObject)
     assert cheapest.gap == 0
     assert cheapest.totals.cost == min(cost for time, cost in every if time <= deadline)
     assert isinstance(optimise(steps, Limits(deadline_s=min(every)[0] - 0.5), quotas=quotas), Impossible)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_graphs_too_large_for_all_orders_keep_their_quotas_too(data: st.DataObject) -> None:
+    """What is done there, on small ones: it may miss the best, and says by how much at most."""
+    pytest.importorskip("highspy")
+    steps, quotas = data.draw(questions())
+    exact = {aim: optimise(steps, objective=aim, quotas=quotas) for aim in ("cost", "time")}  # type: ignore[arg-type]
+    deadline = exact["time"].totals.time_s + data.draw(st.integers(0, 6))  # type: ignore[union-attr]
+    best = optimise(steps, Limits(deadline_s=deadline), quotas=quotas)
+    assert isinstance(best, Plan)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_turn, "MOST_PAIRS", -1)
+        for aim, limits in (("time", Limits()), ("cost", Limits(deadline_s=deadline))):
+            plan = optimise(steps, limits, aim, quotas=quotas)  # type: ignore[arg-type]
+            if isinstance(plan, Impossible):
+                assert aim == "cost" and "no plan was found" in plan.reason
+                continue
+            rows = {choice.step: choice.priced for choice in plan.choices}
+            ordered = with_waits(steps, plan.waits)
+            assert keeps(ordered, rows, quotas)
+            assert ends(ordered, rows) == plan.totals.time_s <= (limits.deadline_s or 1e9)
+            known = exact["time"] if aim == "time" else best
+            assert isinstance(known, Plan)
+            found, least = ((one.totals.time_s if aim == "time" else float(one.totals.cost)) for one in (plan, known))
+            assert plan.bound <= least <= found
+            assert plan.gap >= (found - least) / found - 1e-9 if found else plan.gap == 0
