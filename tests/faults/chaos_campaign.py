@@ -21,6 +21,8 @@ from pathlib import Path
 import msgspec
 import psutil
 
+from skylift.compute.batch.local_files import MachineFolder
+
 HERE = Path(__file__).parent
 MARK = "SKYLIFT_CHAOS"
 """In the environment of everything that a campaign starts, so that what is left behind can be found."""
@@ -241,13 +243,25 @@ def kill_container(rng: random.Random, campaign: Campaign) -> str | None:
 def kill_machine(rng: random.Random, campaign: Campaign) -> str | None:
     """A machine of the batch backend's local pool, with everything on it."""
     agents = [process for process in campaign.processes() if "skylift.compute.batch" in _command(process)]
-    if not agents:
+    on_them = [(agent, _tokens_on(agent)) for agent in agents]
+    open_to_blows = [one for one in on_them if all(campaign.struck[token] < _STRIKES for token in one[1])]
+    if not open_to_blows:
         return None
-    agent = rng.choice(agents)
+    agent, tokens = rng.choice(open_to_blows)
+    campaign.struck.update(tokens)
     for process in (*agent.children(recursive=True), agent):
         with contextlib.suppress(psutil.Error):
             process.kill()
     return "machine"
+
+
+def _tokens_on(agent: psutil.Process) -> list[str]:
+    """Of the attempts on this agent's machine. Its folder is the last word but one of its command line."""
+    try:
+        folder = Path(agent.cmdline()[-2])
+    except (psutil.Error, IndexError):
+        return []
+    return [assignment.held.token for assignment in MachineFolder(folder).assignments().values()]
 
 
 def _command(process: psutil.Process) -> str:
