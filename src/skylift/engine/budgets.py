@@ -4,7 +4,8 @@ What is spent is derived from the journal and goes on with each event that is ap
 by the ledger's prices. Running ones count by estimate: what the first offer of their backend would be billed if they
 ended now, minimums and fees included. An alert is an event in the run's journal, in the batch with what led to it, so
 that it is given once whoever drives the run. A budget that is spent pauses runs before their next attempt; one that
-is committed, to attempts that will cost so much by their declared work or by what is billed at least, pauses them too.
+is committed, to attempts that will cost so much by their declared work or by what is billed at least, holds others back
+until some have ended.
 Rehearsals have a month of their own. Until it is known what the month has cost, attempts that cost something wait.
 Several engines on one store see each other's spending every `LOOK_MS`: together they may spend more than the budget by
 what they spend in that time.
@@ -87,15 +88,21 @@ class Budgets:
         """Run → that of its purse; None for one without a budget."""
         self._months = Months(journal, plan, price)
         self._now_ms = 0
-        self._full: dict[str, tuple[LiveRun, Purse]] = {}
-        """Runs of which an attempt is held back, to be paused for this budget."""
+        self._holding = False
+        """Whether an attempt waits until something that is out has ended."""
+        self._moved = False
+        """Whether anything has happened since it was looked at."""
 
     # -- between turns -------------------------------------------------------------------------------------------------
 
     def begin_turn(self, now_ms: int) -> bool:
-        """All events that were applied are in the journal. True when it has just become known what the month has cost:
-        what waited for that may go."""
+        """All events that were applied are in the journal. True when what was held may go: something may have ended, or
+        it has just become known what the month has cost."""
         self._now_ms = now_ms
+        held, self._holding, self._moved = self._holding, False, False
+        return self._look(now_ms) or held
+
+    def _look(self, now_ms: int) -> bool:
         before, months = self._months.pots, self._months
         if not months.look(now_ms):
             return False
@@ -110,7 +117,7 @@ class Budgets:
     @property
     def due(self) -> bool:
         """Whether another turn is to follow at once."""
-        return bool(self._full) or self._months.reading
+        return (self._holding and self._moved) or self._months.reading
 
     def undone(self) -> None:
         """What this turn did in memory is thrown away: all is told by the journal again."""
@@ -146,6 +153,7 @@ class Budgets:
 
     def ended(self, attempt: Attempt) -> None:
         """No backend has it any more."""
+        self._moved = True
         root = self._roots.get(attempt.run.record.run_id)
         for purse in (*self._months.pots.values(), None if root is None else self._purses.get(root)):
             if purse is not None:
@@ -159,6 +167,7 @@ class Budgets:
 
     def before(self, run: LiveRun, event: AnyEvent, now_ms: int) -> First:
         """What is to be applied before `event` is, which counts as applied from here on."""
+        self._moved = True
         if type(event) is ResumeRequested:
             return self._resumed(run, event)
         if isinstance(event, _QUIET):
@@ -194,15 +203,6 @@ class Budgets:
                 found += self._decided(purse, run, now_ms)
         return found
 
-    def held_back(self, now_ms: int) -> First:
-        """Pauses of runs of which an attempt is held back: what is out takes all that is left."""
-        found: First = []
-        for run, purse in self._full.values():
-            if run.open and run.state.status == "RUNNING":
-                found += self._pauses(purse, run, now_ms)
-        self._full.clear()
-        return found
-
     def refuses(self, run: LiveRun, event: AnyEvent) -> BudgetSpent | None:
         """Why the run cannot go on. Raises InvalidAmount for a budget that is none."""
         if not self._plan.stop or not isinstance(event, ResumeRequested | RedriveRequested):
@@ -220,7 +220,8 @@ class Budgets:
 
     def holds(self, attempt: Attempt) -> bool:
         """Whether an attempt, or another delivery of one, has to wait: its run is paused for a budget that is spent,
-        what is out takes all that is left of one, or nobody knows yet what the month has cost."""
+        what is out takes all that is left of one until some of it has ended, or nobody knows yet what the month has
+        cost."""
         run = attempt.run
         tariff = self._costs.tariff(attempt) if self._plan.stop else FREE
         if not self._plan.stop or (tariff == FREE and run.state.status != "PAUSED"):
@@ -242,10 +243,8 @@ class Budgets:
             return True
         if self._costs.tariff(attempt) == FREE or not purse.is_committed(now_ms, self._costs.poll):
             return False
-        if not self._may_stop(purse, run):
-            return False
-        self._full[run.record.run_id] = (run, purse)
-        return True
+        self._holding = self._may_stop(purse, run) or self._holding
+        return self._may_stop(purse, run)
 
     def _resumed(self, run: LiveRun, event: ResumeRequested) -> First:
         """The runs that it started go on with it: they were paused for the same budget."""
@@ -307,10 +306,7 @@ class Budgets:
 
     def _said(self, purse: Purse, limit: Fraction, now_ms: int) -> str:
         running, spent = purse.running(now_ms, self._costs.poll), purse.account.spent
-        what = "by running attempts, estimated"
-        if spent + running < limit:
-            running, what = purse.committed(now_ms, self._costs.poll), "expected of attempts that are out"
-        estimated = f", {dollars(_whole(running))} of it {what}" if running else ""
+        estimated = f", {dollars(_whole(running))} of it by running attempts, estimated" if running else ""
         month = f"the project's budget for {month_of(now_ms)}"
         whose = {"run": "its budget", "month": month, "rehearsal": f"{month}, of rehearsals alone,"}[purse.scope]
         return f"{whose} of {dollars(_whole(limit))} is spent ({dollars(_whole(spent + running))}{estimated})"

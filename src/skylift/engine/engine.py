@@ -267,8 +267,6 @@ class Engine:
             self._planner.take(run, event, turn)
         if turn.todo or turn.nested:
             self._planner.settle(turn, self._limits.events_per_turn)
-        for run, event in self._guard.held_back(turn.now_ms):
-            self._planner.take(run, event, turn)
 
     def _take_over_carry(self, turn: Turn) -> None:
         if self._carry is not None:

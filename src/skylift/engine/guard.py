@@ -77,10 +77,6 @@ class Guard:
         given = type(event) is ResumeRequested and event.budget is not None
         return self._asked().refuses(run, event) if given or self._watches(run) else None
 
-    def held_back(self, now_ms: int) -> First:
-        """Pauses of runs of which an attempt was held back."""
-        return () if self._budgets is None else self._budgets.held_back(now_ms)
-
     def holds(self, attempt: Attempt) -> bool:
         """Whether an attempt that is to be given out has to wait until its run goes on."""
         return self._watches(attempt.run) and self._asked().holds(attempt)

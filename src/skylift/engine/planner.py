@@ -315,12 +315,16 @@ class Planner:
             self._dispatcher.add(attempt)
 
     def give_out_held(self, now_ms: int) -> None:
-        """What was held back before it was known what the month has cost; what still has to wait goes on waiting."""
+        """What was held back, in its order, until one of a run has to wait again. Of a run that is paused nothing goes
+        before that is resumed."""
         held, self._waiting = self._waiting, {}
-        for attempts in held.values():
-            for attempt in attempts:
-                if attempt.open:
+        for run_id, attempts in held.items():
+            for place, attempt in enumerate(attempts):
+                if attempt.open and attempt.run.state.status != "PAUSED":
                     self.give_out(attempt, now_ms)
+                if attempt.open and (attempt.held or attempt.run.state.status == "PAUSED"):
+                    self._waiting[run_id] = attempts[place:]
+                    break
 
     def watch_market(self, attempt: Attempt, now_ms: int) -> None:
         if not attempt.watched and self._markets.is_watched(attempt):

@@ -146,21 +146,21 @@ def test_a_wide_map_gets_no_more_attempts_than_the_budget_pays_for() -> None:
     """Ten iterations of a minute at least each, and money for three and a half minutes: four begin."""
     world = world_of()
     run_id = begin(world, WIDE, budget=f"{float(MINUTE * 7 / 2) / 1e6:.6f}")
-    assert len(world.backend.calls) == 4 and world.record(run_id).status == "PAUSED"
-    (cause,) = causes(world, run_id)
-    assert "its budget of $0.00" in cause and "expected of attempts that are out" in cause
+    assert len(world.backend.calls) == 4 and world.record(run_id).status == "RUNNING"
     held = [one for one in world.engine.in_flight(run_id) if one.what == "held"]
     assert len(held) == 6
     world.restart()
     world.ask(lambda reply: Recover(reply=reply))
     world.settle()
-    assert len(world.backend.calls) == 4 and world.record(run_id).status == "PAUSED"  # no more after a restart
+    assert len(world.backend.calls) == 4  # no more after a restart; a minute of each is spent whatever comes
+    assert "by running attempts, estimated" in causes(world, run_id)[0]
     for _ in range(4):
         world.answer(used(1))
+    assert world.backend.calls == {} and world.record(run_id).status == "PAUSED"
     with pytest.raises(SkyliftError, match="is spent"):
         ask(world, run_id, ResumeRequested())
     ask(world, run_id, ResumeRequested(budget=f"{float(MINUTE * 11 / 2) / 1e6:.6f}"))
-    assert len(world.backend.calls) == 2 and world.record(run_id).status == "PAUSED"
+    assert len(world.backend.calls) == 2
     ask(world, run_id, ResumeRequested(budget="5"))
     assert len(world.backend.calls) == 6 and world.record(run_id).status == "RUNNING"
     while world.backend.calls:
@@ -169,14 +169,14 @@ def test_a_wide_map_gets_no_more_attempts_than_the_budget_pays_for() -> None:
 
 
 def test_what_is_cheaper_than_it_looked_lets_the_rest_go() -> None:
-    """What was bought cost nothing: the run can be resumed with the same budget."""
+    """What was bought cost nothing: the next ones go by themselves."""
     world = world_of()
     run_id = begin(world, WIDE, budget=f"{float(MINUTE * 3) / 1e6 - 1e-6:.6f}")
     assert len(world.backend.calls) == 3
-    for _ in range(3):
+    for done in range(10):
+        assert len(world.backend.calls) == min(3, 10 - done)
         world.answer(Succeeded(output=1))
-    ask(world, run_id, ResumeRequested())
-    assert len(world.backend.calls) == 3 and world.record(run_id).status == "PAUSED"
+    assert world.record(run_id).status == "SUCCEEDED" and causes(world, run_id) == []
 
 
 def test_only_telling_holds_nothing_back() -> None:
@@ -189,7 +189,11 @@ def test_a_month_holds_wide_maps_of_all_runs_back() -> None:
     world = world_of(budget=BudgetPlan(month=f"{float(MINUTE * 12) / 1e6 - 1e-6:.6f}"))
     first, second = begin(world, WIDE), begin(world, WIDE)
     assert len(world.backend.calls) == 12
-    assert {world.record(one).status for one in (first, second)} == {"PAUSED"}
+    assert {world.record(one).status for one in (first, second)} == {"RUNNING"}
+    for _ in range(12):
+        world.answer(used(1))
+    assert [world.record(one).status for one in (first, second)] == ["SUCCEEDED", "PAUSED"]
+    assert world.backend.calls == {}
 
 
 # Rehearsals ----------------------------------------------------------------------------------------------------------
@@ -344,11 +348,11 @@ def test_declared_work_of_what_is_out_is_counted_before_more_begins() -> None:
     needs = Requirements(work_ms=1_800_000)
     world.tasks = {"work": TaskSpec(name="work", target="m:work", on="cloud", requirements=needs)}
     run_id = begin(world, WIDE, budget=f"{0.085 * 1.25:.6f}")
-    assert len(world.backend.calls) == 3 and world.record(run_id).status == "PAUSED"
-    assert "$0.1275 of it expected of attempts that are out" in causes(world, run_id)[0]
-    assert told(world, run_id) == []  # nothing of it is spent
-    for _ in range(3):
+    assert len(world.backend.calls) == 3 and told(world, run_id) == []  # nothing of it is spent
+    world.answer(used(900))
+    assert len(world.backend.calls) == 2  # 15 minutes and twice 30: nothing is left
+    world.answer(used(900))
+    assert len(world.backend.calls) == 2  # 30 and 30, so that another one may begin
+    while world.backend.calls:
         world.answer(used(900))
-    assert [alert.share for alert in told(world, run_id)] == ["0.5"]  # 45 minutes of 75
-    ask(world, run_id, ResumeRequested())
-    assert len(world.backend.calls) == 1 and world.record(run_id).status == "PAUSED"
+    assert world.record(run_id).status == "PAUSED" and "is spent ($0.10625)" in causes(world, run_id)[0]
