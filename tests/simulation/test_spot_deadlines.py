@@ -65,10 +65,10 @@ def rehearse(folder: Path, seed: int, *, work: int, deadline: int, checkpoint: s
 
 @pytest.mark.parametrize("market", range(24))
 def test_the_deadline_is_kept(tmp_path: Path, market: int) -> None:
-    """Places come after one to four minutes: two launches, and a checkpoint's worth of work that is done again."""
+    """Places come after one to four minutes, and some steps seldom save their work."""
     draw = random.Random(market)
     work, slack = draw.choice([30, 45, 50]), draw.choice([10, 12, 15, 20, 30])
-    checkpoint = draw.choice(["30s", "1m", "2m"])
+    checkpoint = draw.choice(["30s", "2m", "20m"])
     entries = rehearse(tmp_path / "p", market, work=work, deadline=work + slack, checkpoint=checkpoint)
     assert entries[-1].at_ms - entries[0].at_ms <= (work + slack) * MINUTE_MS
 

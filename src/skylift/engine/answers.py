@@ -27,7 +27,6 @@ from skylift.ports.compute import Cancelled, Lost, Outcome, OutOfMemory, Submitt
 from skylift.ports.journal import Journal
 
 _NO_SPOT = "no spot machine came in time"
-_TAKEN_BACK = "taken back from on-demand"
 _NOT_OURS = "the attempt was cancelled, but not by its run"
 
 
@@ -96,7 +95,7 @@ class Answers:
         if type(outcome) is Cancelled:
             outcome = Lost(reason=_NO_SPOT if attempt.recalled else _NOT_OURS, preempted=attempt.recalled)
         elif type(outcome) is Lost and attempt.recalled and outcome.preempted:
-            outcome = msgspec.structs.replace(outcome, reason=f"{_TAKEN_BACK}: {outcome.reason}")
+            outcome = _taken_back(attempt, outcome)
         if (type(outcome) is Lost or type(outcome) is OutOfMemory) and self._try_again(attempt, outcome, turn):
             return
         event = event_of(attempt.command.token, outcome)
@@ -250,6 +249,14 @@ class Answers:
 
 def _local(token: str) -> str:
     return split_token(token)[1]
+
+
+def _taken_back(attempt: Attempt, lost: Lost) -> Lost:
+    """What was asked to leave spot and has saved nothing did not leave: its machine went."""
+    if attempt.market == "spot" and not (lost.usage is not None and lost.usage.saved_ms):
+        attempt.recalled = False
+        return lost
+    return msgspec.structs.replace(lost, reason=f"taken back from {attempt.market}: {lost.reason}")
 
 
 def is_early(attempt: Attempt) -> bool:

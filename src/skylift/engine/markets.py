@@ -54,37 +54,40 @@ class Markets:
         return needs is not None and (attempt.market != "on-demand" or bool(attempt.seen))
 
     def is_better_elsewhere(self, attempt: Attempt, now_ms: int, *, runs: bool) -> bool:
-        """Whether the delivery that a backend holds should be taken back: one that waits for spot in vain, or one on
-        on-demand whose saved work is better done on spot, or later. What runs on spot stays there."""
+        """Whether the delivery that a backend holds should be taken back: one that waits for spot in vain, one on
+        on-demand whose saved work is better done on spot, or later, and one on spot that would be late if it lost what
+        it has not saved."""
         needs = spot_needs(attempt)
         if needs is None:
             return False
         if runs and not attempt.given_ms:
             self._learn(attempt)
-        if runs and attempt.market == "spot":
-            self._has_spot(attempt, needs, now_ms)
-            return False
         if not runs:
             waits_in_vain = self._policy(self._state(attempt, needs, now_ms, None, 0)) == "on-demand"
             return attempt.market == "spot" and waits_in_vain
+        if attempt.market == "spot" and not self._is_in_danger(attempt, needs, now_ms, 0):
+            return False  # whatever it has saved since it began: most are asked no further
         standing = self._sights.standing(attempt)
         saved_ms = 0 if standing is None else int(standing.saved_ms)
+        if attempt.market == "spot":
+            return self._is_in_danger(attempt, needs, now_ms, saved_ms)
         state = self._state(attempt, needs, now_ms, attempt.market, saved_ms)
         return saved_ms > 0 and self._policy(state) != "on-demand"
 
-    def _look(self, attempt: Attempt, needs: Requirements | None, now_ms: int) -> SpotSight | None:
-        """At the market, which is noted."""
+    def _is_in_danger(self, attempt: Attempt, needs: Requirements, now_ms: int, saved_ms: int) -> bool:
+        state = self._state(attempt, needs, now_ms, "spot", saved_ms)
+        return bool(state.seen) and self._policy(state) == "on-demand"
+
+    def _look(
+        self, attempt: Attempt, needs: Requirements | None, now_ms: int, runs_on: Market | None = None
+    ) -> SpotSight | None:
+        """At the market, which is noted. Who has a machine sees by that that there is one, be it the last."""
         if needs is None or not has_deadline(needs) or attempt.backend is None:
             return None
         sight = self._sights.sight(attempt.backend, needs)
         if sight is not None:
-            _note(attempt, sight.available, now_ms)
+            _note(attempt, sight.available or runs_on == "spot", now_ms)
         return sight
-
-    def _has_spot(self, attempt: Attempt, needs: Requirements, now_ms: int) -> None:
-        """That there is a machine is seen by having it, also where it is the last one."""
-        if attempt.seen or self._look(attempt, needs, now_ms) is not None:
-            _note(attempt, True, now_ms)
 
     def _learn(self, attempt: Attempt) -> None:
         """Another engine has given it out, on a market that this one did not choose."""
@@ -96,7 +99,7 @@ class Markets:
         self, attempt: Attempt, needs: Requirements, now_ms: int, runs_on: Market | None, saved_ms: int
     ) -> SpotState:
         before = deliveries_of(attempt)
-        sight = self._look(attempt, needs, now_ms)
+        sight = self._look(attempt, needs, now_ms, runs_on)
         entered = attempt.run.state.entered_ms(attempt.command.token) or attempt.command.scheduled_ms
         changeover_ms = max(int(before.startup_ms), 0 if sight is None else sight.startup_ms)
         launching_ms = 0 if runs_on is None else max(0, changeover_ms - (now_ms - attempt.given_ms))

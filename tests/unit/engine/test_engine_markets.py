@@ -109,10 +109,19 @@ def test_what_runs_on_spot_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("elapsed", "done", "market"),
-    [(0, 0, "spot"), (39_000, 0, "spot"), (41_000, 0, "on-demand"), (41_000, 30_000, "spot")],
+    ("elapsed", "done", "runs_on", "market"),
+    [
+        (0, 0, None, "spot"),
+        (39_000, 0, None, "spot"),
+        (41_000, 0, None, "on-demand"),
+        (41_000, 30_000, None, "spot"),
+        (44_000, 0, "spot", "spot"),
+        (46_000, 0, "spot", "on-demand"),  # one launch more would just fit, if its machine went now
+    ],
 )
-def test_the_safety_net_goes_on_demand_when_only_the_work_fits(elapsed: int, done: int, market: str) -> None:
+def test_the_safety_net_goes_on_demand_when_only_the_work_fits(
+    elapsed: int, done: int, runs_on: Market | None, market: str
+) -> None:
     state = SpotState(
         now_ms=0,
         elapsed_ms=elapsed,
@@ -121,7 +130,7 @@ def test_the_safety_net_goes_on_demand_when_only_the_work_fits(elapsed: int, don
         deadline_ms=100_000,
         changeover_ms=5_000,
         preemptions=0,
-        market="spot",
+        market=runs_on,
     )
     assert safety_net(state) == market
 

@@ -9,14 +9,15 @@ from typing import Any, Literal
 import msgspec
 import pytest
 from engine_world import SKYLIFT, World
-from test_engine_markets import NEEDS, TRAIN, Asked, SeeingBackend, report, seeing
+from test_engine_markets import HOUR_S, NEEDS, TRAIN, Asked, SeeingBackend, redeliveries, report, seeing
 
-from skylift.asl.events import PauseRequested
+from skylift.asl.events import PauseRequested, Usage
 from skylift.engine.inputs import Recover, Send
 from skylift.engine.limits import EngineLimits
 from skylift.errors import JournalUnavailable
 from skylift.ports.compute import Cancelled, Lost, Market, TaskCall
 from skylift.ports.tasks import TaskSpec
+from skylift.pricing.spot.live import safety_net
 from skylift.stores.memory import MemoryJournal
 
 
@@ -48,7 +49,7 @@ class FailingJournal(MemoryJournal):
 def world_with(backend: SeeingBackend, answer: Market | None, **settings: Any) -> tuple[World, Asked]:
     policy = Asked(answer)
     tasks = {"train": TaskSpec(name="train", target="m:train", requirements=NEEDS)}
-    world = World(tasks, spot_policy=policy, **settings)
+    world = World(tasks, **{"spot_policy": policy, **settings})
     world.backend, world.backends = backend, {"manual": backend}
     world.restart()
     return world, policy
@@ -191,3 +192,38 @@ def test_a_backend_in_trouble_stops_no_engine(method: str, monkeypatch: pytest.M
         world.wait(30)
     world.answer("trained")
     assert world.record(run_id).output == "trained"
+
+
+def on_spot_with_little_time(saved_ms: float) -> tuple[World, SeeingBackend, str, str]:
+    """Ten hours in, of twenty, only that of ten hours' work is saved: if its machine went now it would be late."""
+    backend = SeeingBackend()
+    world, _ = world_with(backend, "spot", spot_policy=safety_net)
+    run_id = world.start(TRAIN)
+    (token,) = backend.calls
+    backend.saved_ms = saved_ms
+    world.wait(10 * HOUR_S)
+    return world, backend, run_id, token
+
+
+def test_what_would_be_late_without_its_spot_machine_saves_its_work_and_leaves() -> None:
+    world, backend, run_id, token = on_spot_with_little_time(30_000.0)
+    assert backend.released == [token]
+    del backend.calls[token]
+    report(world, token, Lost(reason="left", preempted=True, usage=Usage(saved_ms=9.9 * HOUR_S * 1000)))
+    assert [(e.reason, e.cause) for e in redeliveries(world, run_id)] == [("moved", "taken back from spot: left")]
+    assert backend.calls[token].market == "spot"  # with all that is saved there is time again
+
+
+def test_what_has_saved_enough_stays_on_spot() -> None:
+    _, backend, _, _ = on_spot_with_little_time(HOUR_S * 1000.0)
+    assert backend.released == []
+
+
+def test_what_does_not_leave_spot_and_loses_its_machine_was_preempted() -> None:
+    world, backend, run_id, token = on_spot_with_little_time(0.0)
+    assert backend.released == [token]
+    world.wait(30)
+    del backend.calls[token]
+    report(world, token, Lost(reason="gone", preempted=True, usage=Usage(duration_ms=1.0)))
+    assert [(e.reason, e.cause) for e in redeliveries(world, run_id)] == [("preempted", "gone")]
+    assert backend.calls[token].market == "on-demand"

@@ -23,12 +23,15 @@ _REMEMBERED = 10_000
 def safety_net(state: SpotState) -> Market:
     """Spot, until what is left of the time would only just suffice for the work on machines that nobody takes away.
     What is uncertain is how long the work and a changeover really take and how much is done twice, so all are taken as
-    measured, and a moment is kept in reserve for asking again."""
+    measured, and a moment is kept in reserve for asking again. What is on spot leaves it, and saves its work, when that
+    would be too late once its machine is gone."""
     if state.deadline_ms is None or state.work_ms is None:
         return "spot"
     left = state.deadline_ms - state.elapsed_ms
     remaining = max(0, state.work_ms - state.done_ms)
-    reserve = 2 * state.changeover_ms + state.repeated_ms + state.asked_again_ms
+    reserve = state.changeover_ms + state.asked_again_ms
+    if state.market != "spot":
+        reserve += state.changeover_ms + state.repeated_ms
     return "on-demand" if left < remaining + reserve else "spot"
 
 
@@ -44,7 +47,12 @@ class LivePolicy:
     def __call__(self, state: SpotState) -> Market | None:
         if safety_net(state) == "on-demand":
             return "on-demand"
-        if not (state.seen and state.keeps) or state.work_ms is None or state.deadline_ms is None:
+        if (
+            state.market == "spot"
+            or not (state.seen and state.keeps)
+            or state.work_ms is None
+            or state.deadline_ms is None
+        ):
             return state.market or "spot"
         return self._weighed(state)
 
