@@ -15,6 +15,9 @@ _MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B?|bytes)?\s*", re.IGNORE
 _MIB = {"": 1.0, "m": 1.0, "k": 1 / 1024, "g": 1024.0, "t": 1024.0 * 1024}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)\b", re.IGNORECASE)
 _MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+_LONGEST_MS = 1_000_000 * 366 * 86_400_000
+_MOST_MIB = 1024.0**4
+"""A yobibyte."""
 
 
 class InvalidAmount(AuthorError):
@@ -30,13 +33,15 @@ def parse_memory_mib(memory: str | int, name: str = "memory") -> int:
     1536
     """
     if isinstance(memory, int) and not isinstance(memory, bool):
-        mib = float(memory)
+        mib = float(min(memory, 2**64))
     else:
         match = _MEMORY.fullmatch(str(memory))
         if match is None:
             raise InvalidAmount(f"{name}={memory!r} is not an amount", hint='write for example "512 MiB" or "2 GiB"')
         unit = (match[2] or "").lower()
         mib = float(match[1]) * (1 / 1024**2 if unit in ("b", "bytes") else _MIB[unit[:1]])
+    if mib > _MOST_MIB:
+        raise InvalidAmount(f"{name}={_short(memory)} is more memory than there is")
     if mib < 1:
         raise InvalidAmount(f"{name}={memory!r} is less than 1 MiB", hint='write for example "512 MiB" or "2 GiB"')
     return int(mib)
@@ -105,6 +110,13 @@ def parse_duration_ms(duration: str | float, name: str = "duration") -> int:
         if not parts or _DURATION.sub("", text).strip():
             raise InvalidAmount(f"{name}={duration!r} is not a time", hint='write for example "90s", "15m" or "1h 30m"')
         ms = sum(float(number) * _MS[unit.lower()] for number, unit in parts)
-    if ms <= 0:
+    if not ms > 0:
         raise InvalidAmount(f"{name}={duration!r}: must be more than 0")
+    if ms > _LONGEST_MS:
+        raise InvalidAmount(f"{name}={_short(duration)} is longer than a million years")
     return int(ms)
+
+
+def _short(amount: str | float) -> str:
+    text = repr(amount)
+    return text if len(text) <= 40 else f"{text[:20]}…{text[-10:]}"

@@ -64,3 +64,17 @@ def test_money_that_is_none(text: str | float) -> None:
 )
 def test_dollars(micro: int, text: str) -> None:
     assert dollars(micro) == text
+
+
+@pytest.mark.parametrize("duration", ["9" * 400 + "h", float("inf"), float("nan"), "400000000000d"])
+def test_no_time_is_endless(duration: str | float) -> None:
+    with pytest.raises(InvalidAmount, match="timeout=") as told:
+        parse_duration_ms(duration, "timeout")
+    assert len(str(told.value)) < 120
+
+
+@pytest.mark.parametrize("memory", ["9" * 400 + "G", 10**400, 2**60])
+def test_no_memory_is_endless(memory: str | int) -> None:
+    with pytest.raises(InvalidAmount, match="more memory than there is") as told:
+        parse_memory_mib(memory)
+    assert len(str(told.value)) < 120
