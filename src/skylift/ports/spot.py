@@ -47,4 +47,5 @@ class SpotState(msgspec.Struct, frozen=True, kw_only=True):
 
 SpotPolicy = Callable[[SpotState], Market | None]
 """Where the step shall be from now on: None is to wait, and not to ask for a machine. What runs on spot leaves it only
-for the answer on-demand. Pure: the same state gives the same answer. Called on the engine's thread: it must be quick."""
+for the answer on-demand. Pure: the same state gives the same answer. It must be quick, for the engine's thread calls
+it."""
