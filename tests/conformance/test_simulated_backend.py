@@ -23,6 +23,7 @@ class TestSimulatedBackend(BackendConformance):
             settings=settings,
             start_ms=int(time.time() * 1000),
             cache_dir=str(tmp_path / "bundles"),
+            blobs=str(tmp_path / "blobs"),
             workers=2,
         )
         folder = tmp_path / "folder"

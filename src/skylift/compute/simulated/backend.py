@@ -304,12 +304,12 @@ class SimulatedBackend(Basics):
             self._end(entry, Ending(at_ms, Lost(reason=GONE, preempted=True)))
 
     def _saved_ms(self, entry: Entry, now: int) -> float:
-        """Where time jumps, by the declared work; else what its worker has told, which passes as quickly as time."""
-        if entry.phase is Phase.QUEUED:
+        """Of what really runs, what its worker has told, which passes as quickly as time; else by the declared work."""
+        if entry.really:
+            return self._hands.saved_ms(entry.token) * (self._pace.speed or 1.0)
+        if entry.phase is Phase.QUEUED or not self._jumps:
             return 0.0
-        if self._jumps:
-            return float(self._progress.kept_ms(entry, now))
-        return self._hands.saved_ms(entry.token) * (self._pace.speed or 1.0)
+        return float(self._progress.kept_ms(entry, now))
 
     def _used(self, entry: Entry, now: int) -> Usage | None:
         """Of a place that was asked for, if that ended now."""
@@ -320,9 +320,9 @@ class SimulatedBackend(Basics):
         return _worker(usage, entry)
 
     def _release(self, entry: Entry, now: int) -> None:
-        if not self._jumps:
+        if entry.really:
             self._hands.release(entry.token)
-        elif self._progress.saves(entry) and entry.result is not None:
+        elif self._jumps and self._progress.saves(entry) and entry.result is not None:
             entry.released = True
             self._end(entry, Ending(now, Lost(reason=RELEASED, preempted=True)))
 
@@ -340,7 +340,7 @@ class SimulatedBackend(Basics):
         preempted = isinstance(outcome, Lost) and outcome.preempted
         measured = usage_in(end.outcome if entry.result is None else entry.result)
         usage = usage_of(entry, end, measured, self._catalogue, backend=self.name, speed=self._pace.speed)
-        if preempted and self._jumps:
+        if preempted and self._jumps and not isinstance(entry.result, Lost):
             kept = self._progress.left if entry.released else self._progress.lost
             usage = msgspec.structs.replace(usage, saved_ms=float(kept(entry, end.at_ms)) or None)
             if entry.result is not None:
@@ -392,7 +392,8 @@ class SimulatedBackend(Basics):
             entry.really = False
             self._really -= 1
             entry.result = outcome
-            if self._jumps:
+            left = isinstance(outcome, Lost) and outcome.preempted
+            if self._jumps and not left:
                 self._settle(entry)
             else:
                 self._end_now(entry, outcome)
