@@ -13,7 +13,7 @@ import contextlib
 import fnmatch
 import json
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -31,6 +31,9 @@ from skylift.ports.compute import ServiceClass
 _WRITES = "`skylift advise PROJECT --constraints FILE` writes one"
 OWN: tuple[str, ...] = ("process",)
 """Service classes on machines of one's own."""
+
+
+_MOST_BYTES = 1 << 20
 
 
 class ConstraintsInvalid(SetupError):
@@ -76,6 +79,18 @@ class Constraints(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     def _why(self, field: str) -> str:
         return f": {self.because[field][0]}" if self.because.get(field) else ""
+
+
+def read_file(path: Path) -> Constraints:
+    """Raises ConstraintsInvalid with file, field and value, also for a file that cannot be read or has no end."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as problem:
+        raise ConstraintsInvalid(f"{path}: {problem.strerror or problem}", hint=_WRITES) from None
+    if len(data) > _MOST_BYTES:
+        raise ConstraintsInvalid(f"{path}: is larger than {_MOST_BYTES >> 20} MiB", hint=_WRITES)
+    return read(data.decode("utf-8", "replace"), str(path))
 
 
 def read(text: str, name: str) -> Constraints:

@@ -137,13 +137,14 @@ def plan(
 
 def _narrowed(asked: Asked, path: Path, catalogue: Catalogue) -> Asked:
     """To what advice has left; what a plan cannot see to is said."""
-    from skylift.advice.constraints import read
+    from skylift.advice.constraints import read_file
     from skylift.advice.narrowing import narrow, notes
 
-    bound = read(path.read_text(encoding="utf-8", errors="replace"), str(path))
-    for note in notes(bound):
+    bound = read_file(path)
+    narrowed = narrow(bound, asked, catalogue)
+    for note in notes(bound, narrowed):
         click.echo(f"to be seen to: {note}", err=True)
-    return narrow(bound, asked, catalogue)
+    return narrowed
 
 
 def _answer(

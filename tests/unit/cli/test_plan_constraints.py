@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from skylift.advice.constraints import Constraints, ConstraintsInvalid
+from skylift.advice.constraints import Constraints, ConstraintsInvalid, write
 from skylift.advice.narrowing import SERVICES, Asked, narrow, notes
 from skylift.advice.networks import network
 from skylift.cli.main import run_cli
@@ -149,3 +149,22 @@ def test_constraints_that_are_none_are_refused(capsys: pytest.CaptureFixture[str
     assert "error[CONSTRAINTS]: job.py" in capsys.readouterr().err
     assert run_cli(["plan", "job.py", "--constraints", "missing.json"]) == 2
     assert "missing.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("nowhere.json", "No such file"), (".", "directory"), ("/dev/zero", "is larger than 1 MiB")],
+)
+def test_a_file_that_cannot_be_read_or_has_no_end_is_named(
+    name: str, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_cli(["plan", "job.py", "--constraints", name]) != 0
+    said = capsys.readouterr().err
+    assert words in said and name in said
+
+
+def test_what_is_left_to_set_up_is_told_of_the_clouds_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("bound.json").write_text(write(BOUND), encoding="utf-8")
+    run_cli(["plan", "job.py", "--constraints", "bound.json", "--services", "batch"])
+    said = capsys.readouterr().err
+    assert "to be seen to: machines may have no address" in said and "to be seen to: aws batch:" in said
