@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import msgspec
 
-from skylift.placement.interruptions import Interruptions, reworked, unlucky
+from skylift.placement.interruptions import Interruptions, Net, Reworked, caught, reworked, unlucky
 from skylift.placement.model import Part, Priced, Way
 from skylift.placement.spread import Spread
 from skylift.pricing.catalogue import Catalogue, Rule
@@ -52,6 +52,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     in_bytes: float | None = None
     checkpoint_ms: float | None = None
     market: Interruptions | None = None
+    deadline_ms: float | None = None
+    """When the step should have ended, counted from its beginning: it leaves spot in time for that."""
 
 
 class Bid(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,10 @@ class Bid(msgspec.Struct, frozen=True, kw_only=True):
     waiting_ms: float
     rework_ms: float
     """The same, before what is tried again for lack of memory and after failures."""
+    net: Net | None = None
+    """When it leaves spot; None where it never does."""
+    dearer_ms: float = 0.0
+    """What on-demand costs more than spot, in time at the price of spot."""
 
     @property
     def startup_mean_ms(self) -> float:
@@ -83,10 +89,20 @@ def bid(place: Place, run: Spread, around: Surroundings, catalogue: Catalogue) -
     hour, rule = hourly(place, catalogue), catalogue.rules_of(place.cloud).get(place.service)
     if hour is None or rule is None:
         return None
-    return bid_at(place, hour, rule, _request(place, catalogue), run, around)
+    return bid_at(place, hour, rule, _request(place, catalogue), run, around, _net(place, hour, around, catalogue))
 
 
-def bid_at(place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread, around: Surroundings) -> Bid | None:
+def _net(place: Place, hour: Fraction, around: Surroundings, catalogue: Catalogue) -> Net | None:
+    """Only where on-demand has a price too: else there is nowhere to go."""
+    if place.market != "spot" or around.deadline_ms is None or not hour:
+        return None
+    steady = hourly(msgspec.structs.replace(place, market="on-demand"), catalogue)
+    return None if steady is None else Net(deadline_ms=around.deadline_ms, dearer=max(1.0, float(steady / hour)))
+
+
+def bid_at(
+    place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread, around: Surroundings, net: Net | None = None
+) -> Bid | None:
     """At this price an hour and a request; None for what would never end."""
     low, high = rule.startup_ms
     startup = (low + high) / 2
@@ -110,25 +126,16 @@ def bid_at(place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread,
     cost = rate * average
     if fee:
         parts.append(_part("requests", fee, f"{_usd(fee)} a request"))
-    machine, preempted, waiting = startup + float(mean_ms), 0.0, 0.0
+    machine, waiting, dearer = startup + float(mean_ms), 0.0, 0.0
     if place.market == "spot" and around.market is not None:
-        again = [reworked(startup, ms, around.market, around.checkpoint_ms) for ms in grid]
-        total = sum(one.machine_ms for one in again) / len(again)
-        preempted = sum(one.preemptions for one in again) / len(again)
-        waiting = sum(one.waiting_ms for one in again) / len(again)
-        if not total <= HOPELESS * machine:
+        lived = _lived(startup, (float(low), float(high)), grid, around, net)
+        if not lived.machine_ms <= HOPELESS * machine:
             return None
-        extra = rate * _exact(max(0.0, total - machine))
-        cost += extra
-        parts.append(
-            _part(
-                "rework",
-                extra,
-                f"{_usd(hour)}/h x {_seconds(max(0.0, total - machine))}: {preempted:.2f} preemptions expected at "
-                f"{around.market.per_hour:.3g} an hour, start-up and work since the last checkpoint each time",
-            )
-        )
-        machine = max(machine, total)
+        dearer = 0.0 if net is None else (net.dearer - 1) * lived.steady_ms
+        more = _on_spot(hour, max(0.0, lived.machine_ms - machine), lived, dearer, around.market)
+        cost += sum((part.amount for part in more), Fraction(0))
+        parts += more
+        machine, waiting = max(machine, lived.machine_ms), lived.waiting_ms
     lasting = machine
     cost, parts, machine = _repeated(place, cost, parts, machine, around)
     return Bid(
@@ -144,7 +151,52 @@ def bid_at(place: Place, hour: Fraction, rule: Rule, fee: Fraction, run: Spread,
         run_ms=max(0.0, machine - startup),
         waiting_ms=waiting,
         rework_ms=max(0.0, lasting - startup),
+        net=net,
+        dearer_ms=dearer,
     )
+
+
+def _lived(
+    startup: float, between: tuple[float, float], grid: tuple[float, ...], around: Surroundings, net: Net | None
+) -> Reworked:
+    """On average over the grid."""
+    assert around.market is not None
+    every, market = around.checkpoint_ms, around.market
+    if net is None or market.never:
+        found = [reworked(startup, ms, market, every) for ms in grid]
+    else:
+        found = [caught(market, between, ms, every, net.deadline_ms) for ms in grid]
+    return Reworked(
+        machine_ms=sum(one.machine_ms for one in found) / len(grid),
+        preemptions=sum(one.preemptions for one in found) / len(grid),
+        waiting_ms=sum(one.waiting_ms for one in found) / len(grid),
+        steady_ms=sum(one.steady_ms for one in found) / len(grid),
+    )
+
+
+def _on_spot(hour: Fraction, rework_ms: float, lived: Reworked, dearer_ms: float, market: Interruptions) -> list[Part]:
+    """What a market that takes machines away adds to the cost. `dearer_ms` is what on-demand costs more, in time at the
+    price of spot."""
+    rate = hour / HOUR_MS
+    parts = [
+        _part(
+            "rework",
+            rate * _exact(rework_ms),
+            f"{_usd(hour)}/h x {_seconds(rework_ms)}: {lived.preemptions:.2f} preemptions expected at "
+            f"{market.per_hour:.3g} an hour, start-up and work since the last checkpoint each time",
+        )
+    ]
+    if dearer_ms:
+        more = hour * _exact(dearer_ms / lived.steady_ms)
+        parts.append(
+            _part(
+                "on-demand",
+                rate * _exact(dearer_ms),
+                f"{_usd(more)}/h more x {_seconds(lived.steady_ms)} expected on on-demand, where it goes "
+                "to keep its deadline",
+            )
+        )
+    return parts
 
 
 def _repeated(
@@ -209,8 +261,8 @@ def _high(one: Bid, load: Load, waves: int, at_once: int, confidence: float) -> 
     repeats = one.run_ms / (one.rework_ms or one.run_ms) if one.run_ms else 1.0
     market = one.around.market
     if one.place.market == "spot" and market is not None and not market.never:
-        took, machine = unlucky(market, one.startup_ms, slow, one.around.checkpoint_ms, confidence)
-        expected = one.startup_mean_ms + one.rework_ms
+        took, machine = unlucky(market, one.startup_ms, slow, one.around.checkpoint_ms, confidence, one.net)
+        expected = one.startup_mean_ms + one.rework_ms + one.dearer_ms
         factor = max(1.0, machine / expected) if expected else 1.0
         return one.cost * count * _exact(factor), load.rounds_high * waves * took * repeats
     mean = one.startup_mean_ms + one.run_ms

@@ -12,20 +12,35 @@ With `rate` a millisecond, start-up `s`, work `w` and a checkpoint every `tau` (
 (the expectation of a geometric number of failed tries with exponential times between failures; the same as Young's and
 Daly's models of checkpointing without the cost of writing one). After each preemption a new machine comes after `down`
 on average; waiting costs nothing but time.
+
+A step with a deadline (`Net`) is moved between spot and on-demand: then there is no such formula, and the means of jobs
+that are played stand for it. One that keeps its work is played as Uniform Progress of "Can't Be Late" would move it
+(NSDI 2024), which knows no prices and so is the same for all places; the engine's policy pays a tenth less. One that
+keeps nothing, or is over within an hour, leaves spot for good when the time left would only just suffice, as it does.
 """
 
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from functools import lru_cache
 from random import Random
 
 import msgspec
 
+from skylift.pricing.spot.model import QUANTUM_MS, Job
+from skylift.pricing.spot.model import Run as Step
+from skylift.pricing.spot.policies import UniformProgress
+from skylift.pricing.spot.simulate import simulate
+
 HOUR_MS = 3_600_000
 PLAYED = 1_000
 """Jobs that are played to know how far one may come to more than expected."""
 LAUNCHES = 10_000
+LEAST_WORK_MS = 3_600_000.0
+"""Of a step that is moved to and fro."""
+ASKED_MS = 30_000.0
+"""How often the engine asks whether a step should go on waiting for spot (`EngineLimits.market_ms`)."""
 MONTH_H = 730.0
 _MOST = 600.0
 """Exponents beyond that are never finished."""
@@ -47,13 +62,29 @@ class Interruptions(msgspec.Struct, frozen=True, kw_only=True):
         return self.per_hour < 1e-9
 
 
+class Net(msgspec.Struct, frozen=True, kw_only=True):
+    """What a step with a deadline may do: leave spot in time."""
+
+    deadline_ms: float
+    """From when it is first given out."""
+    dearer: float
+    """The price of on-demand over that of spot."""
+
+    def leave_ms(self, work_ms: float, startup_ms: tuple[float, float]) -> float:
+        """The last moment to wait for a spot machine, as the engine's safety net has it: two launches at their longest,
+        and the pause in which nobody asks."""
+        return self.deadline_ms - work_ms - 2 * startup_ms[1] - ASKED_MS
+
+
 class Reworked(msgspec.Struct, frozen=True, kw_only=True):
     """Expectations of one step on such a machine."""
 
     machine_ms: float
-    """Start-ups, work, and work done again."""
+    """Start-ups, work, and work done again, on any machine."""
     preemptions: float
     waiting_ms: float
+    steady_ms: float = 0.0
+    """Of the machine time, on on-demand."""
 
 
 def reworked(startup_ms: float, work_ms: float, market: Interruptions, checkpoint_ms: float | None) -> Reworked:
@@ -120,26 +151,59 @@ class Timeline:
             if at_ms < self._ups[-1][1]:
                 return max(begin, at_ms), self._ups[-1][1]
 
+    def window(self, quanta: int) -> list[Step]:
+        """The market from the beginning, as the simulator of jobs takes it."""
+        found: list[Step] = []
+        at_ms, done = 0.0, 0
+        while done < quanta:
+            begin, end = self.next_up(at_ms)
+            for available, until_ms in ((False, begin), (True, end)):
+                until = min(quanta, round(until_ms / QUANTUM_MS))
+                if until > done:
+                    found.append((available, until - done))
+                    done = until
+            at_ms = end
+        return found
+
 
 class Run(msgspec.Struct, frozen=True):
     """One job on such machines: how long it took, and the start-up and the run of each machine it had."""
 
     took_ms: float
     machines: tuple[tuple[float, float], ...]
+    steady: tuple[float, float] | None = None
+    """The same of its time on on-demand, where it had to go there."""
+    preemptions: int = 0
 
     @property
     def machine_ms(self) -> float:
+        """On spot."""
         return sum(startup + ran for startup, ran in self.machines)
+
+    @property
+    def steady_ms(self) -> float:
+        return 0.0 if self.steady is None else sum(self.steady)
 
 
 def play(
-    timeline: Timeline, startup_ms: tuple[float, float], work_ms: float, checkpoint_ms: float | None, random: Random
+    timeline: Timeline,
+    startup_ms: tuple[float, float],
+    work_ms: float,
+    checkpoint_ms: float | None,
+    random: Random,
+    net: Net | None = None,
 ) -> Run:
     """From the beginning of the timeline."""
-    now, machines = 0.0, []
+    if net is not None and checkpoint_ms is not None and work_ms >= LEAST_WORK_MS:
+        return _moved(timeline, sum(startup_ms) / 2, work_ms, checkpoint_ms, net)
+    now = 0.0
+    machines: list[tuple[float, float]] = []
     for _ in range(LAUNCHES):
-        now, end = timeline.next_up(now)
+        begin, end = timeline.next_up(now)
         startup = random.uniform(*startup_ms)
+        if net is not None and begin > (leave := net.leave_ms(work_ms, startup_ms)):
+            return Run(max(now, leave) + startup + work_ms, tuple(machines), (startup, work_ms), len(machines))
+        now = begin
         if now + startup + work_ms <= end:
             machines.append((startup, work_ms))
             now += startup + work_ms
@@ -148,7 +212,24 @@ def play(
         machines.append((min(startup, end - now), ran))
         work_ms -= 0.0 if checkpoint_ms is None else ran // checkpoint_ms * checkpoint_ms
         now = end
-    return Run(now, tuple(machines))
+    return Run(now, tuple(machines), preemptions=len(machines) - 1)
+
+
+def _moved(timeline: Timeline, startup_ms: float, work_ms: float, checkpoint_ms: float, net: Net) -> Run:
+    """To and fro, in the simulator's steps. Each preemption loses half of what lies between two checkpoints."""
+    work, deadline = math.ceil(work_ms / QUANTUM_MS), int(net.deadline_ms // QUANTUM_MS)
+    changeover = max(1, round(startup_ms / QUANTUM_MS))
+    if deadline < work + changeover:
+        return Run(startup_ms + work_ms, (), (startup_ms, work_ms))
+    job = Job(work=work, deadline=deadline, changeover=changeover, ratio=Fraction(1))
+    done = simulate(job, timeline.window(deadline), UniformProgress())
+    lost = done.preemptions * min(checkpoint_ms, work_ms) / 2
+    took = min(done.ended * QUANTUM_MS + lost, max(done.ended * QUANTUM_MS, net.deadline_ms))
+    launches = max(1, done.launches - (done.on_demand > 0))
+    spot = (done.spot * QUANTUM_MS + lost) / launches if done.spot else 0.0
+    machines = ((min(startup_ms, spot), max(0.0, spot - startup_ms)),) * launches if spot else ()
+    steady = (0.0, float(done.on_demand * QUANTUM_MS)) if done.on_demand else None
+    return Run(took, machines, steady, done.preemptions)
 
 
 @lru_cache(maxsize=1024)
@@ -158,9 +239,44 @@ def unlucky(
     work_ms: float,
     checkpoint_ms: float | None,
     confidence: float,
+    net: Net | None = None,
 ) -> tuple[float, float]:
-    """Time, and machine time, of a job that few take longer than: quantiles of a thousand that were played."""
-    random = Random(0)
-    runs = [play(Timeline(market, random), startup_ms, work_ms, checkpoint_ms, random) for _ in range(PLAYED)]
+    """Time, and machine time at the price of spot, that few jobs need more of: quantiles of a thousand played."""
+    runs = _many(market, startup_ms, work_ms, checkpoint_ms, None if net is None else net.deadline_ms)
     place = min(PLAYED - 1, math.ceil(confidence * PLAYED) - 1)
-    return sorted(run.took_ms for run in runs)[place], sorted(run.machine_ms for run in runs)[place]
+    dearer = 1.0 if net is None else net.dearer
+    paid = sorted(run.machine_ms + dearer * run.steady_ms for run in runs)
+    return sorted(run.took_ms for run in runs)[place], paid[place]
+
+
+@lru_cache(maxsize=1024)
+def caught(
+    market: Interruptions,
+    startup_ms: tuple[float, float],
+    work_ms: float,
+    checkpoint_ms: float | None,
+    deadline_ms: float,
+) -> Reworked:
+    """Expectations of a step with a deadline: means of a thousand that were played."""
+    runs = _many(market, startup_ms, work_ms, checkpoint_ms, deadline_ms)
+    machine = math.fsum(run.machine_ms + run.steady_ms for run in runs) / PLAYED
+    return Reworked(
+        machine_ms=machine,
+        preemptions=sum(run.preemptions for run in runs) / PLAYED,
+        waiting_ms=math.fsum(run.took_ms for run in runs) / PLAYED - machine,
+        steady_ms=math.fsum(run.steady_ms for run in runs) / PLAYED,
+    )
+
+
+@lru_cache(maxsize=64)
+def _many(
+    market: Interruptions,
+    startup_ms: tuple[float, float],
+    work_ms: float,
+    checkpoint_ms: float | None,
+    deadline_ms: float | None,
+) -> list[Run]:
+    """The same jobs whatever on-demand costs: places differ in that, and seldom in anything else."""
+    random = Random(0)
+    net = None if deadline_ms is None else Net(deadline_ms=deadline_ms, dearer=1.0)
+    return [play(Timeline(market, random), startup_ms, work_ms, checkpoint_ms, random, net) for _ in range(PLAYED)]

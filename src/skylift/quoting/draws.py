@@ -217,8 +217,12 @@ class _Table:
         timeline = self._timelines.get(step) or Timeline(market, self._random)
         if self._shared:
             self._timelines[step] = timeline
-        run = lived(timeline, bid.startup_ms, work_ms, bid.around.checkpoint_ms, self._random)
-        return run.took_ms, sum(_charge(bid, self._rates[step], *machine) for machine in run.machines)
+        run = lived(timeline, bid.startup_ms, work_ms, bid.around.checkpoint_ms, self._random, bid.net)
+        paid = sum(_charge(bid, self._rates[step], *machine) for machine in run.machines)
+        if run.steady is not None and bid.net is not None:
+            hour, fee = self._rates[step]
+            paid += _charge(bid, (hour * bid.net.dearer, fee), *run.steady)
+        return run.took_ms, paid
 
 
 def _charge(bid: Bid, rate: tuple[float, float], startup_ms: float, work_ms: float) -> float:

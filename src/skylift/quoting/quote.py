@@ -283,6 +283,7 @@ def around_of(backend: str, needs: Requirements, known: Evidence, project: Proje
         in_bytes=known.in_bytes,
         checkpoint_ms=checkpoint_of(settings) if plays and needs.work_ms is not None else None,
         market=market_of(settings, project.folder) if plays and needs.spot else None,
+        deadline_ms=float(needs.deadline_ms) if plays and needs.spot and needs.deadline_ms and needs.work_ms else None,
     )
 
 
@@ -339,6 +340,9 @@ def _assumptions(
         one.bid.around.market.why for one in where.values() if one.bid and _is_spot(one) and one.bid.around.market
     }
     said += [f"spot machines are taken away as by {why}" for why in sorted(markets)]
+    hurried = [step for step, one in where.items() if one.bid is not None and one.bid.net is not None]
+    if hurried:
+        said.append(f"{few(hurried)}: is moved between spot and on-demand so that it keeps its deadline=")
     if any(one.place is not None and one.place.region == "local" for one in where.values()):
         said.append("machines of your own cost nothing here")
     if prepared.paused_ms:

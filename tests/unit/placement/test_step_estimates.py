@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import math
+import statistics
 from decimal import Decimal
 from fractions import Fraction
+from random import Random
 
+import msgspec
 import pytest
 
 from skylift.placement.candidates import Sizing, Wanted, candidates
 from skylift.placement.estimate import Bid, Load, Surroundings, bid, priced, waves_of
 from skylift.placement.feasible import Quotas, unreal, why_not
-from skylift.placement.interruptions import Interruptions, monthly, reworked, unlucky
+from skylift.placement.interruptions import Interruptions, Net, Run, Timeline, caught, monthly, play, reworked, unlucky
 from skylift.placement.spread import Spread, declared, spread_of
 from skylift.placement.work import Measured, Work, busiest, gpu_of, work_on
 from skylift.ports.compute import Requirements
 from skylift.pricing.catalogue import catalogue
 from skylift.pricing.places import MICRO, Place, hourly
+from skylift.pricing.spot.model import Job
+from skylift.pricing.spot.simulate import simulate
+from skylift.pricing.spot.skylift_policy import skylift
 
 LAMBDA = Place(service="function", instance_type="lambda", vcpus=1.0, memory_mib=1769, region="us-east-1")
 FARGATE = Place(service="container", instance_type="fargate", vcpus=1.0, memory_mib=2048, region="us-east-1")
@@ -115,8 +121,6 @@ def test_checkpoints_cost_what_is_lost_since_the_last() -> None:
 @pytest.mark.parametrize("checkpoint", [None, 900_000.0])
 def test_what_is_played_agrees_with_the_formula(checkpoint: float | None) -> None:
     from random import Random
-
-    from skylift.placement.interruptions import Timeline, play
 
     market = Interruptions(per_hour=0.4, down_ms=1_200_000.0, first_ms=0.0)
     random = Random(7)
@@ -362,3 +366,73 @@ def test_prices_are_exact_decimals() -> None:
     row = catalogue().machine_price("batch", "m5.large", "us-east-1", "on-demand")
     assert row is not None
     assert of(M5, declared(3_600_000 - 150_000)).cost == Fraction(Decimal(row.usd_per_hour)) * MICRO
+
+
+# Steps with a deadline ------------------------------------------------------------------------------------------------
+
+HOUR = 3_600_000.0
+FLAKY = Interruptions(per_hour=1.0, down_ms=0.7 * HOUR, first_ms=0.3 * HOUR)
+STARTUP = (60_000.0, 240_000.0)
+
+
+def jobs(market: Interruptions, work_h: float, deadline_h: float, checkpoint_ms: float | None) -> list[Run]:
+    random, net = Random(3), Net(deadline_ms=deadline_h * HOUR, dearer=3.0)
+    return [play(Timeline(market, random), STARTUP, work_h * HOUR, checkpoint_ms, random, net) for _ in range(200)]
+
+
+def test_a_step_that_keeps_its_work_keeps_its_deadline() -> None:
+    runs = jobs(FLAKY, 4, 6, 600_000.0)
+    assert all(run.took_ms <= 6 * HOUR for run in runs)
+    assert 0 < sum(run.steady is not None for run in runs) < 200
+    assert all(run.machine_ms + run.steady_ms >= 4 * HOUR for run in runs)
+
+
+@pytest.mark.parametrize(("work_h", "checkpoint_ms"), [(0.5, 600_000.0), (4.0, None)])
+def test_what_is_short_or_keeps_nothing_leaves_spot_once(work_h: float, checkpoint_ms: float | None) -> None:
+    """It is late only by what the last machine took with it."""
+    lost_ms = checkpoint_ms or work_h * HOUR
+    for run in jobs(FLAKY, work_h, 2 * work_h, checkpoint_ms):
+        assert run.took_ms <= 2 * work_h * HOUR + lost_ms
+        assert run.preemptions == len(run.machines) - (run.steady is None)
+
+
+def test_a_market_that_is_always_there_or_never() -> None:
+    always = Interruptions(per_hour=1e-6, down_ms=1.0)
+    assert all(run.steady is None and run.preemptions == 0 for run in jobs(always, 4, 6, 600_000.0))
+    never = Interruptions(per_hour=1e6, down_ms=1e9, first_ms=1e9)
+    for run in jobs(never, 4, 6, 600_000.0):
+        assert run.machines == () and run.steady_ms == pytest.approx(4 * HOUR, rel=0.05) and run.took_ms <= 6 * HOUR
+
+
+def test_more_time_costs_less() -> None:
+    paid = []
+    for deadline_h in (4.5, 5, 6, 8, 12):
+        found = caught(FLAKY, STARTUP, 4 * HOUR, 600_000.0, deadline_h * HOUR)
+        paid.append(found.machine_ms + 2 * found.steady_ms)
+    assert paid == sorted(paid, reverse=True) and paid[0] > 1.3 * paid[-1]
+
+
+def test_a_deadline_that_only_on_demand_keeps() -> None:
+    found = caught(FLAKY, STARTUP, 4 * HOUR, 600_000.0, 4.02 * HOUR)
+    assert found.steady_ms == pytest.approx(4 * HOUR + 150_000) and found.waiting_ms == 0
+
+
+def test_what_is_expected_is_near_what_the_policy_pays() -> None:
+    """On markets of the same rates, in the simulator of jobs."""
+    job, random = Job(work=120, deadline=165, changeover=1, ratio=Fraction(3, 10)), Random(11)
+    windows = [Timeline(FLAKY, random).window(job.deadline) for _ in range(120)]
+    paid = statistics.fmean(float(simulate(job, window, skylift(job)).cost(job)) for window in windows)
+    found = caught(FLAKY, STARTUP, 4 * HOUR, 120_000.0, 5.5 * HOUR)
+    expected = (0.3 * (found.machine_ms - found.steady_ms) + found.steady_ms) / (121 * 120_000)
+    assert expected == pytest.approx(paid, rel=0.15)
+
+
+def test_the_bid_of_a_spot_step_with_a_deadline_says_what_on_demand_adds() -> None:
+    spot = msgspec.structs.replace(M5, market="spot")
+    around = Surroundings(market=FLAKY, checkpoint_ms=600_000.0)
+    free = of(spot, declared(4 * 3_600_000), around)
+    hurried = of(spot, declared(4 * 3_600_000), msgspec.structs.replace(around, deadline_ms=5 * HOUR))
+    parts = {part.what: part for part in hurried.parts}
+    assert "on-demand" in parts and "expected on on-demand" in parts["on-demand"].formula
+    assert hurried.cost == sum(part.amount for part in hurried.parts) > free.cost
+    assert hurried.startup_mean_ms + hurried.waiting_ms + hurried.run_ms <= 5 * HOUR < free.waiting_ms + free.run_ms
