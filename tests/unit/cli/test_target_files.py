@@ -1,0 +1,24 @@
+"""A pipeline's file is read as it is now."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from skylift.cli.target import load_module
+
+
+def test_a_file_that_was_changed_within_a_second_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the same length, with the same time: what was compiled before looks as if it were of this one."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = tmp_path / "changed_within_a_second.py"
+    for answer in (1, 2):
+        path.write_text(f"ANSWER = {answer}\n", encoding="utf-8")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        monkeypatch.delitem(sys.modules, path.stem, raising=False)
+        assert load_module(path).ANSWER == answer
+    assert not (tmp_path / "__pycache__").exists()
