@@ -112,7 +112,7 @@ class _ReadAnew(SourceFileLoader):
     is when both have the same length and were changed within the same second."""
 
     def get_code(self, fullname: str) -> CodeType:
-        return self.source_to_code(self.get_data(self.path), self.path)  # type: ignore[no-any-return]
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def _folder_of_package(path: Path) -> Path:
