@@ -28,6 +28,9 @@ _GPU = ("gpu", "gpu_percent", "gpu_pct", "gpu_util")
 _MEMORY = ("memory_mib", "mem_mib", "memory_mb")
 _MEMORY_PERCENT = ("memory", "memory_percent", "mem", "mem_percent", "memory_pct")
 
+_LONGEST_LINE = 100_000
+"""Below what a reader of CSV takes for a field, whatever others in this process have allowed it."""
+
 
 class UseLogInvalid(SetupError):
     """A log of which nothing can be used."""
@@ -120,6 +123,8 @@ class _Reading:
             if not text or text.startswith("#"):
                 continue
             try:
+                if len(text) > _LONGEST_LINE:
+                    raise ValueError(f"longer than {_LONGEST_LINE} characters")
                 if text[0] == "{":
                     self._take(_json_row(text))
                     continue
