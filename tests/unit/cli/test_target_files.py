@@ -16,9 +16,9 @@ def test_a_file_that_was_changed_within_a_second_is_read_anew(tmp_path: Path, mo
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
     monkeypatch.setattr(sys, "path", list(sys.path))
     path = tmp_path / "changed_within_a_second.py"
-    for answer in (1, 2):
-        path.write_text(f"ANSWER = {answer}\n", encoding="utf-8")
+    for number in (1, 2):
+        path.write_text(f"answer = {number}\n", encoding="utf-8")
         os.utime(path, (1_700_000_000, 1_700_000_000))
         monkeypatch.delitem(sys.modules, path.stem, raising=False)
-        assert load_module(path).ANSWER == answer
+        assert load_module(path).answer == number
     assert not (tmp_path / "__pycache__").exists()
