@@ -87,9 +87,10 @@ class BackendAbilities:
 
     def test_whatever_is_ended_is_gone_and_its_attempt_lost(self, harness: Harness) -> None:
         skip_unless(harness.backend.capabilities.leases, "gives leases")
-        one = call("nap", ms=FOREVER_MS)
+        begun = harness.folder / "begun"
+        one = call("note_and_nap", path=str(begun), ms=FOREVER_MS)
         harness.backend.submit([one])
-        _runs(harness, one)
+        until(begun.exists, WAIT_S * harness.patience)  # what a worker has not begun is not lost with it
         harness.backend.end(harness.backend.leased())
         [outcome] = harness.wait(one)
         assert isinstance(outcome, Lost | Cancelled), outcome
