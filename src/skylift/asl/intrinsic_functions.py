@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import math
 import random
@@ -145,7 +144,7 @@ def _array_unique(scope: Scope, array: Any) -> list[Any]:
 def _base64_decode(scope: Scope, text: Any) -> str:
     try:
         return base64.b64decode(_text(text, MOST_TEXT), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as problem:
+    except ValueError as problem:  # what is no ASCII, no Base64, or no UTF-8 then
         raise IntrinsicError(f"The argument is not Base64 of UTF-8 text: {problem}") from None
 
 

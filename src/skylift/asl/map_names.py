@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 _UNIQUE = re.compile(r"([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})")
@@ -14,7 +13,7 @@ def map_run_name(run_id: str, unique: str) -> str:
     for a run whose id is not 16 characters of base 32."""
     try:
         digits = base64.b32decode(run_id.upper()).hex() if len(run_id) == 16 else ""
-    except binascii.Error:
+    except ValueError:
         digits = ""
     if not digits:
         return unique

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -353,3 +354,27 @@ def test_broken_json_names_line_and_column() -> None:
 def test_a_diagnostic_reads_well() -> None:
     found = Diagnostic(code="MISSING_TARGET", pointer="/StartAt", message="there is no state 'B'", mend="Name one")
     assert str(found) == "ERROR MISSING_TARGET at /StartAt: there is no state 'B'. Name one."
+
+
+def test_an_empty_target_leads_nowhere() -> None:
+    last = {"Type": "Succeed"}
+    catch = [{"ErrorEquals": ["States.ALL"], "Next": ""}]
+    rule = {"Condition": "{% true %}", "Next": ""}
+    machine = "arn:aws:lambda:us-east-1:111122223333:function:f"
+    found = {
+        "/StartAt": {"StartAt": "", "States": {"A": last}},
+        "/States/A/Next": {"StartAt": "A", "States": {"A": {"Type": "Pass", "Next": ""}, "B": last}},
+        "/States/A/Default": {
+            "StartAt": "A",
+            "States": {"A": {"Type": "Choice", "Choices": [{**rule, "Next": "B"}], "Default": ""}, "B": last},
+        },
+        "/States/A/Choices/0/Next": {"StartAt": "A", "States": {"A": {"Type": "Choice", "Choices": [rule]}, "B": last}},
+        "/States/A/Catch/0/Next": {
+            "StartAt": "A",
+            "States": {"A": {"Type": "Task", "Resource": machine, "Catch": catch, "End": True}},
+        },
+    }
+    for pointer, document in found.items():
+        [error] = parse(json.dumps({"QueryLanguage": "JSONata", **document})).errors
+        assert (error.code, error.pointer) == ("MISSING_TARGET", pointer), error
+        assert error.message.endswith("is empty, and every state has a name")

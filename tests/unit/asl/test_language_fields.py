@@ -15,7 +15,7 @@ from skylift.asl.jsonata import compile_jsonata
 from skylift.asl.limits import SERVICE
 from skylift.asl.machine import Machine
 from skylift.asl.parse import load, parse
-from skylift.asl.scope import Scope
+from skylift.asl.scope import EvaluationFailed, Scope
 from skylift.asl.state import NO_VARIABLES
 from skylift.testing.virtual import START_MS, After, TaskError, VirtualRun, run_document
 
@@ -418,6 +418,13 @@ def scope(value: Any, **variables: Any) -> Scope:
 def test_every_intrinsic_function(call: str, expected: Any) -> None:
     given = scope({"l": [1, 2, 3], "a": {"x": 1}, "b": {"x": 2}})
     assert compile_intrinsic(call).evaluate(given) == expected
+
+
+@pytest.mark.parametrize("text", ["\x80", "a", "gA==", "é" * 16])
+def test_what_is_no_base64_of_text_fails_the_function(text: str) -> None:
+    with pytest.raises(EvaluationFailed, match="not Base64 of UTF-8 text") as failed:
+        compile_intrinsic("States.Base64Decode($.t)").evaluate(scope({"t": text}))
+    assert failed.value.error == "States.IntrinsicFailure"
 
 
 def test_random_intrinsic_functions() -> None:

@@ -23,4 +23,5 @@ def test_a_name_looks_like_a_uuid_and_leads_back(run_id: str, unique: str) -> No
 def test_other_ids_of_runs_leave_the_name_plain(unique: str) -> None:
     assert map_run_name("run-1", unique) == unique
     assert map_run_name("0189" * 4, unique) == unique
+    assert map_run_name("é" * 16, unique) == unique
     assert run_of(unique) is None

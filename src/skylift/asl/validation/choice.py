@@ -35,7 +35,7 @@ TOP: Allowed = {**INNER, "Next": EVERYWHERE, "Assign": EVERYWHERE, "Output": JSO
 
 def choice(fields: Fields, common: dict[str, Any]) -> Choice:
     fields.require("Choices")
-    default = fields.text("Default")
+    default = fields.target("Default")
     entries = fields.list("Choices")
     if entries == []:
         fields.report.add("TOO_FEW", fields.at("Choices"), "'Choices' is empty", "Add a rule, or use a Pass state")
@@ -56,7 +56,7 @@ def _top_rule(entry: Any, pointer: str, state: Fields) -> ChoiceRule | None:
         return None
     fields = Fields(entry, pointer, "a Choice rule", state.check, state.language)
     fields.allow(TOP)
-    target = fields.text("Next")
+    target = fields.target("Next")
     if state.language == JSONATA:
         fields.require("Condition", "Next")
     elif not fields.has("Next"):

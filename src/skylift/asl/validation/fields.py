@@ -143,6 +143,20 @@ class Fields:
         self.wrong_type(name, "text")
         return UNSET
 
+    def target(self, name: str) -> str | UnsetType:
+        """The name of a state to go to. None is empty, so an empty one leads nowhere."""
+        value = self.text(name)
+        if value != "":
+            return value
+        self.report.add(
+            "MISSING_TARGET",
+            self.at(name),
+            f"'{name}' is empty, and every state has a name",
+            "Name a state of the same States object",
+            service_message="Missing 'Next' target: ",
+        )
+        return UNSET
+
     def comment(self) -> str | None:
         value = self.text("Comment")
         return None if value is UNSET else value

@@ -53,7 +53,7 @@ def read_nested(value: dict[str, Any], pointer: str, what: str, check: Check, cl
 
 def _read_flow(fields: Fields) -> Flow:
     fields.require("States", "StartAt")
-    start = fields.text("StartAt")
+    start = fields.target("StartAt")
     written = fields.object("States")
     comment = fields.comment()
     states: dict[str, State] = {}

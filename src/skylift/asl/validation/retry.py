@@ -90,7 +90,7 @@ def _retrier(fields: Fields) -> Retrier:
 
 def _catcher(fields: Fields) -> Catcher:
     fields.require("ErrorEquals", "Next")
-    target = fields.text("Next")
+    target = fields.target("Next")
     return Catcher(
         pointer=fields.pointer,
         error_equals=_errors(fields),

@@ -93,7 +93,7 @@ def _common(fields: Fields, name: str, kind: str) -> dict[str, Any]:
 def _transition(fields: Fields) -> dict[str, Any]:
     """Next or End, one of them."""
     end = fields.flag("End")
-    target = fields.text("Next")
+    target = fields.target("Next")
     if end and fields.has("Next"):
         fields.exclusive("Next", "End")
     elif not end and not fields.has("Next"):
