@@ -9,58 +9,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from spot_rehearsal import rehearse
 
-from skylift.cli.target import load_module
-from skylift.config import load_config
 from skylift.ports.journal import Entry
-from skylift.runtime import Runtime
-from skylift.sdk.parameters import bind_input
-from skylift.sdk.submission import pipeline_submission
 
 MINUTE_MS = 60_000
-PIPELINE = """
-from skylift import pipeline, task
 
 
-@task(work="{work}m", deadline="{deadline}m", spot=True, gpu="V100")
-def train(n: int) -> int:
-    return n
-
-
-@pipeline
-def flow(n: int = {width}) -> list:
-    return [train(i) for i in range(n)]
-"""
-SETTINGS = """
-[backends.simulated]
-traces = "traces.json"
-checkpoint = "{checkpoint}"
-services = ["batch"]
-results = "results.json"
-seed = {seed}
-"""
-
-
-def rehearse(folder: Path, seed: int, *, work: int, deadline: int, checkpoint: str, width: int = 1) -> list[Entry]:
-    """One run on a market that comes and goes within minutes, the one of that seed; its journal."""
-    folder.mkdir()
+def story(folder: Path, seed: int, *, work: int, deadline: int, checkpoint: str, width: int = 1) -> list[Entry]:
+    """One run on a market that comes and goes within minutes, the one of that seed. Times in minutes."""
     draw = random.Random(f"spot-deadlines-{seed}")
     first, runs = draw.random() < 0.6, [max(1, round(draw.lognormvariate(2.3, 1.2))) for _ in range(40)]
     trace = {"first": int(first), "runs": runs, "gap_seconds": 60}
-    (folder / "traces.json").write_text(json.dumps({"traces": {"t": trace}}))
-    (folder / "results.json").write_text(json.dumps({"train": 1}))
-    (folder / "skylift.toml").write_text(SETTINGS.format(checkpoint=checkpoint, seed=seed))
-    source = folder / "spot_deadlines_flow.py"
-    source.write_text(PIPELINE.format(work=work, deadline=deadline, width=width))
-    module = load_module(source)
-    with Runtime(load_config(folder)) as runtime:
-        runtime.speed = "max"
-        submission = pipeline_submission(module.flow, runtime.blobs)
-        value = bind_input(module.flow, {}, runtime.codec)
-        record = runtime.submit(submission, value, name="step", attributes={"on": "simulated"})
-        record = runtime.wait(record.run_id)
-        assert record.status == "SUCCEEDED", record.cause
-        return list(runtime.journal.entries(record.run_id))
+    return rehearse(
+        folder, trace, work=f"{work}m", deadline=f"{deadline}m", checkpoint=checkpoint, seed=seed, width=width
+    )
 
 
 @pytest.mark.parametrize("market", range(24))
@@ -69,12 +32,12 @@ def test_the_deadline_is_kept(tmp_path: Path, market: int) -> None:
     draw = random.Random(market)
     work, slack = draw.choice([30, 45, 50]), draw.choice([10, 12, 15, 20, 30])
     checkpoint = draw.choice(["30s", "2m", "20m"])
-    entries = rehearse(tmp_path / "p", market, work=work, deadline=work + slack, checkpoint=checkpoint)
+    entries = story(tmp_path / "p", market, work=work, deadline=work + slack, checkpoint=checkpoint)
     assert entries[-1].at_ms - entries[0].at_ms <= (work + slack) * MINUTE_MS
 
 
 def test_the_same_map_on_the_same_market_is_the_same_journal(tmp_path: Path) -> None:
-    one, other = (rehearse(tmp_path / name, 5, work=120, deadline=180, checkpoint="2m", width=24) for name in "ab")
+    one, other = (story(tmp_path / name, 5, work=120, deadline=180, checkpoint="2m", width=24) for name in "ab")
     assert [entry.at_ms - one[0].at_ms for entry in one] == [entry.at_ms - other[0].at_ms for entry in other]
     assert [told(entry, one) for entry in one[1:]] == [told(entry, other) for entry in other[1:]]
 

@@ -3,7 +3,6 @@ than waiting for the safety net, and end by their deadline. The markets are made
 
 from __future__ import annotations
 
-import json
 import random
 import statistics
 from collections.abc import Sequence
@@ -11,39 +10,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
+from spot_rehearsal import rehearse
 
 from skylift.asl.events import TaskRedelivered, TaskSucceeded, Usage
-from skylift.cli.target import load_module
-from skylift.config import load_config
 from skylift.pricing.spot.model import QUANTUM_MS, Job, Run
 from skylift.pricing.spot.policies import greedy
 from skylift.pricing.spot.simulate import simulate
 from skylift.pricing.spot.skylift_policy import skylift
-from skylift.runtime import Runtime
-from skylift.sdk.parameters import bind_input
-from skylift.sdk.submission import pipeline_submission
 
 HOUR_MS = 3_600_000
-PIPELINE = """
-from skylift import pipeline, task
-
-
-@task(work="{work}h", deadline="{deadline}h", spot=True, gpu="V100")
-def train(n: int) -> int:
-    return n
-
-
-@pipeline
-def flow(n: int = 1) -> int:
-    return train(n)
-"""
-SETTINGS = """
-[backends.simulated]
-traces = "traces.json"
-checkpoint = "{checkpoint}"
-services = ["batch"]
-results = "results.json"
-"""
 CHANGEOVER = 2
 """Quanta: machines of the batch queue come after one to four minutes."""
 
@@ -69,22 +44,8 @@ def _hours(usage: Usage) -> float:
 
 def run_step(folder: Path, window: Sequence[Run], work: int, deadline: int, checkpoint: str = "2m") -> Told:
     """One run of it in virtual time, on that market."""
-    folder.mkdir()
     trace = {"first": int(window[0][0]), "runs": [*(quanta for _, quanta in window), 1], "gap_seconds": 120}
-    (folder / "traces.json").write_text(json.dumps({"traces": {"t": trace}}))
-    (folder / "results.json").write_text(json.dumps({"train": 1}))
-    (folder / "skylift.toml").write_text(SETTINGS.format(checkpoint=checkpoint))
-    source = folder / "spot_steps_flow.py"
-    source.write_text(PIPELINE.format(work=work, deadline=deadline))
-    module = load_module(source)
-    with Runtime(load_config(folder)) as runtime:
-        runtime.speed = "max"
-        submission = pipeline_submission(module.flow, runtime.blobs)
-        value = bind_input(module.flow, {}, runtime.codec)
-        record = runtime.submit(submission, value, name="step", attributes={"on": "simulated"})
-        record = runtime.wait(record.run_id)
-        assert record.status == "SUCCEEDED", record.cause
-        entries = list(runtime.journal.entries(record.run_id))
+    entries = rehearse(folder, trace, work=f"{work}h", deadline=f"{deadline}h", checkpoint=checkpoint)
     told = [one.event for one in entries if isinstance(one.event, TaskRedelivered | TaskSucceeded)]
     usages = [event.usage for event in told if event.usage is not None]
     causes = [event.cause for event in told if isinstance(event, TaskRedelivered)]

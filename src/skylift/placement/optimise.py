@@ -213,8 +213,9 @@ def _too_little(
 ) -> Impossible:
     """The limits could be kept if it were not for the quotas."""
     nearest = []
-    for what, aim in (("quickest found within the quotas", "time"), ("cheapest within the quotas", "cost")):
-        plan = optimise(steps, without(limits, "deadline_s"), aim, edges=edges, seconds=seconds, quotas=quotas)  # type: ignore[arg-type]
+    aims: dict[str, Objective] = {"quickest found within the quotas": "time", "cheapest within the quotas": "cost"}
+    for what, aim in aims.items():
+        plan = optimise(steps, without(limits, "deadline_s"), aim, edges=edges, seconds=seconds, quotas=quotas)
         if isinstance(plan, Plan):
             ways = tuple(f"{choice.step}: {choice.priced.offer}" for choice in plan.choices)
             says = f"{what}: {dollars(plan.totals.cost_high)} and {duration(plan.totals.time_high_s)}"
