@@ -147,6 +147,12 @@ RETIRED = (
 MANAGED = re.compile(r"(compute instance )?(?P<type>[\w.]+)(?P<spot> managed spot)?")
 
 
+def _named(source: str) -> str:
+    """Without numbers of an index that only who collected the facts can look up."""
+    text = re.sub(r" \(index ids? [\d, ]+\)| \+ index ids? [\d, ]*\d| (quoted|seen) in index id \d+", "", source)
+    return text.replace(">=2 public repos agree", "two or more public repositories agree")
+
+
 def service_snapshots(rows: Iterable[Row], types: Mapping[tuple[str, str], MachineType]) -> Iterator[Snapshot]:
     """One a cloud, of rows of many dates."""
     drafts = {cloud: Draft(cloud, _managed_types(cloud, types)) for cloud in CLOUDS}
@@ -185,14 +191,14 @@ def _managed(row: Row) -> Iterator[MachinePrice]:
             market="spot" if found["spot"] else "on-demand",
             usd_per_hour=Decimal(row["price_usd"]),
             as_of=row["as_of"],
-            source=row["source"],
+            source=_named(row["source"]),
             cloud=row["cloud"],
         )
 
 
 def _rate(row: Row) -> Rate:
     service, item, tier = ITEMS[row["cloud"], row["service"], row["item"]]
-    usd, unit, notes = Decimal(row["price_usd"]), row["unit"], [row["note"]] if row["note"] else []
+    usd, unit, notes = Decimal(row["price_usd"]), row["unit"], [_named(row["note"])] if row["note"] else []
     if unit in PER_THOUSAND:
         usd, unit, given = usd * PER_THOUSAND[unit], "1k requests", f"{row['price_usd']} per {unit}"
         notes.append(f"given as {given}")
@@ -209,7 +215,7 @@ def _rate(row: Row) -> Rate:
         market="spot" if row["service"] == "fargate-spot" else "on-demand",
         usd=usd,
         as_of=row["as_of"],
-        source=row["source"],
+        source=_named(row["source"]),
         cloud=row["cloud"],
         tier_from=Decimal(tier),
         note="; ".join(notes) or None,
