@@ -88,7 +88,7 @@ def short_leases(monkeypatch: pytest.MonkeyPatch, postgres_server: PostgresServe
 def test_who_stops_renewing_is_dead_after_a_while(store: Store, postgres_url: str, tmp_path: Path) -> None:
     other = open_store(postgres_url, home=tmp_path)
     lease, watcher = other.ownership(), store.ownership()
-    time.sleep(3.0)
+    time.sleep(3.0)  # longer than a lease, by the clock of the real server
     assert watcher.is_alive(lease.owner)
     lease._ended.set()  # type: ignore[attr-defined]  # as if its process were gone: nobody renews, nobody gives back
     assert watcher.is_alive(lease.owner)
@@ -107,7 +107,7 @@ def test_a_stopped_server_kills_nobody(store: Store, postgres_server: PostgresSe
     """While it was down nobody could renew: whoever asks first afterwards must not take the others for dead."""
     lease, watcher = store.ownership(), store.ownership()
     postgres_server.stop()
-    time.sleep(3.0)
+    time.sleep(3.0)  # longer than a lease, by the clock of the real server
     assert watcher.is_alive(lease.owner)
     postgres_server.start()
     until = time.monotonic() + 3.0
