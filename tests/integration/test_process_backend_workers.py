@@ -269,7 +269,7 @@ def test_locals_of_a_failure_are_in_the_log_not_in_the_outcome(make: Make, tmp_p
     log = (tmp_path / "log").read_text()
     assert "x = 41" in log and "password = ***" in log and "hunter22" not in log.replace('password = "hunter22"', "")
     assert "big = [0, 1, 2" in log and len(log) < 10_000
-    assert "hunter22" not in outcome.cause and "41" not in outcome.cause
+    assert "hunter22" not in outcome.cause and "x = " not in outcome.cause and "0, 1, 2" not in outcome.cause
 
 
 def test_output_can_be_followed_while_the_attempt_runs(make: Make, tmp_path: Path) -> None:
