@@ -20,7 +20,9 @@ from skylift.compute.batch.provider import Kind
 from skylift.compute.batch.queues import QueuePolicy
 from skylift.compute.batch.real_runner import RealRunner, wall_ms
 from skylift.compute.batch.scheduler import PoolPolicy
+from skylift.compute.batch.share import group_parents
 from skylift.compute.batch.simulated import SimulatedProvider
+from skylift.compute.process.cgroups import Cgroups
 from skylift.ports.compute import Lost, Requirements, Succeeded
 from skylift.testing.backend_harness import Outcomes, call, until
 
@@ -211,3 +213,27 @@ def test_simulated_machines_run_user_code_for_real(tmp_path: Path) -> None:
         until(lambda: backend.leased() == [])
     finally:
         backend.close()
+
+
+def groups_of(machines: list[str]) -> list[Path]:
+    """Folders of control groups that carry their names, wherever a machine of this process may have made them."""
+    found = (found for parent in group_parents() for found in parent.glob("skylift-machine-*"))
+    return [group for group in found if group.name.removeprefix("skylift-machine-") in machines]
+
+
+@pytest.mark.skipif(Cgroups.here() is None, reason="no control groups of our own here")
+def test_no_control_group_is_left_of_machines_that_were_stopped_or_killed_or_ended_by_themselves(pool: Pool) -> None:
+    provider = pool.provider()
+    soon_ms = int(time.time() * 1000) + 600_000
+    stopped, killed, left = (provider.start(SMALL, "me", soon_ms) for _ in range(3))
+    machines = [stopped, killed, left]
+    folders = {machine: MachineFolder(pool.root / "machines" / machine) for machine in machines}
+    until(lambda: all(folder.has("ready") for folder in folders.values()))
+    assert groups_of(machines)
+    provider.stop([stopped])
+    assert groups_of([stopped]) == []
+    provider.renew(left, 0)  # its lease is over: nobody looks after it
+    until(lambda: not folders[left].alive)
+    assert groups_of([left]) == []
+    os.kill(folders[killed].pid or 0, signal.SIGKILL)
+    until(lambda: provider.look() is not None and not groups_of([killed]))

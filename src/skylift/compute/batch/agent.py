@@ -33,7 +33,7 @@ from skylift.compute.batch.local_files import (
     Farewell,
     MachineFolder,
 )
-from skylift.compute.batch.share import Share, enter_group
+from skylift.compute.batch.share import Share, enter_group, leave_groups
 from skylift.compute.process import ProcessBackend
 from skylift.compute.worker.current import NOTICE_S
 from skylift.errors import SetupError
@@ -53,12 +53,14 @@ def main(folder: str, lock: int) -> None:
     order = machine.order
     if order is None:
         raise SetupError(f"{folder} holds no order for a machine")
+    groups: list[Path] = []
     if order.group is not None:
-        enter_group(order.group, Path(order.group).name, order.kind.vcpus)
+        groups = enter_group(order.group, Path(order.group).name, order.kind.vcpus)
     agent = Agent(machine, order)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, agent.signalled)
     agent.serve()
+    leave_groups(groups)
 
 
 class Agent:

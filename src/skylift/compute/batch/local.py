@@ -17,8 +17,10 @@ from pathlib import Path
 
 from skylift.compute.attempts.folders import AttemptFolder, AttemptFolders
 from skylift.compute.batch.capabilities import CAPABILITIES
+from skylift.compute.batch.groups_left import PREFIX, sweep_groups
 from skylift.compute.batch.local_files import (
     CRASH,
+    GONE,
     HOLDER,
     LEASE,
     LEAVE,
@@ -35,7 +37,7 @@ from skylift.compute.batch.local_files import (
     MachineFolder,
 )
 from skylift.compute.batch.provider import Held, Kind, Machine, NoCapacity, Phase
-from skylift.compute.batch.share import make_group, remove_group
+from skylift.compute.batch.share import group_parents, make_group, remove_group
 from skylift.compute.gangs import HERE, free_port
 from skylift.compute.process.machine import Machine as Box
 from skylift.compute.process.machine import this_machine
@@ -149,7 +151,7 @@ class LocalProvider:
     def _write_order(
         self, folder: MachineFolder, kind: Kind, holder: str, until_ms: int, devices: tuple[int, ...]
     ) -> None:
-        group = make_group(f"skylift-machine-{folder.path.name}", kind.memory_mib)
+        group = make_group(f"{PREFIX}{folder.path.name}", kind.memory_mib)
         order = AgentOrder(
             id=folder.path.name,
             kind=kind,
@@ -235,8 +237,7 @@ class LocalProvider:
         return False
 
     def _bury(self, folder: MachineFolder, order: AgentOrder) -> None:
-        if order.group is not None and Path(order.group).exists():
-            remove_group(order.group, Path(order.group).name)
+        _tidy(folder, order)
         with contextlib.suppress(OSError):
             if time.time() * 1000 - (folder.path / LEASE).stat().st_mtime * 1000 > _BURIED_MS:
                 shutil.rmtree(folder.path, ignore_errors=True)
@@ -267,8 +268,11 @@ class LocalProvider:
             with self._lock:
                 self._reap()
         for folder in folders:
-            if folder.order is not None and folder.farewell() is None and folder.path.exists():
-                folder.write("gone", Farewell(reason="it was stopped"))
+            if folder.order is None:
+                continue
+            if folder.farewell() is None and folder.path.exists():
+                folder.write(GONE, Farewell(reason="it was stopped"))
+            _tidy(folder, folder.order)
 
     # Attempts ---------------------------------------------------------------------------------------------------
 
@@ -347,11 +351,12 @@ class LocalProvider:
         return known
 
     def _clean(self) -> None:
-        """Orders and outcomes that nobody will ask for."""
+        """Orders, outcomes and groups that nobody will ask for."""
         now = time.monotonic()
         if now >= self._clean_at:
             self._clean_at = now + _CLEAN_EVERY_S
             self._attempts.clean()
+            sweep_groups(group_parents())
 
     def rendezvous(self, machine: str) -> tuple[str, int]:
         return HERE, free_port()
@@ -367,6 +372,12 @@ class LocalProvider:
 def _on(attempt: AttemptFolder) -> str:
     """What an attempt's delivery is called on a machine."""
     return f"{ON}/{hashlib.sha256(str(attempt.path).encode()).hexdigest()[:24]}"
+
+
+def _tidy(folder: MachineFolder, order: AgentOrder) -> None:
+    """Remove its control groups, as soon as the last process has left them."""
+    if not folder.tidy:
+        folder.tidy = order.group is None or remove_group(order.group, Path(order.group).name)
 
 
 def _died(folder: MachineFolder, kind: Kind) -> Farewell:

@@ -77,12 +77,14 @@ class Farewell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MachineFolder:
-    """Stateless: everything is read when asked for."""
+    """What changes is read when asked for."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._folder = str(path)
         self._order: AgentOrder | None = None
+        self.tidy = False
+        """Its control groups are known to be gone."""
 
     @property
     def order(self) -> AgentOrder | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from skylift.compute.process.cgroups import Cgroup, Cgroups
+from skylift.compute.batch.groups_left import remove_whole
+from skylift.compute.process.cgroups import Cgroup, Cgroups, own_group
 from skylift.compute.process.machine import Machine
 
 _PERIOD_US = 100_000
@@ -42,23 +43,40 @@ def make_group(name: str, memory_mib: int) -> Cgroup | None:
     return group
 
 
-def enter_group(path: str, name: str, vcpus: float) -> None:
+def enter_group(path: str, name: str, vcpus: float) -> list[Path]:
     """This process, and all it will start, belongs to the memory group `path` from now on, and gets no more than
-    `vcpus` processors where we may say so."""
+    `vcpus` processors where we may say so. The folders of all groups that were made for it."""
+    folders = [Path(path)]
+    cpu_folders = list(_cpu_folders(path, name))
     with contextlib.suppress(OSError):
         (Path(path) / "cgroup.procs").write_text(str(os.getpid()))
-    for folder in _cpu_folders(path, name):
+    for folder in cpu_folders:
         with contextlib.suppress(OSError):
             _limit_cpu(folder, vcpus)
             (folder / "cgroup.procs").write_text(str(os.getpid()))
-            return
+            folders.append(folder)
+            break
+    return folders
 
 
-def remove_group(path: str, name: str) -> None:
-    """Nothing may run in it any more."""
-    for folder in (Path(path), *_cpu_folders(path, name)):
+def leave_groups(folders: Sequence[Path]) -> None:
+    """This process goes back to where they were made, and they are removed: nobody else may be left who would."""
+    for folder in folders:
         with contextlib.suppress(OSError):
-            folder.rmdir()
+            (folder.parent / "cgroup.procs").write_text(str(os.getpid()))
+        remove_whole(folder)
+
+
+def remove_group(path: str, name: str) -> bool:
+    """Whether they are gone: what still runs in them, after a kill, may take its time."""
+    gone = [remove_whole(folder) for folder in (Path(path), *_cpu_folders(path, name))]
+    return all(gone)
+
+
+def group_parents() -> set[Path]:
+    """Where groups of machines are made by this process."""
+    memory, cpu = own_group(), _own_cpu_group()
+    return {folder for folder in (None if memory is None else memory[0], cpu) if folder is not None}
 
 
 def _cpu_folders(path: str, name: str) -> Iterator[Path]:
