@@ -11,6 +11,9 @@ import msgspec
 from skylift.errors import SetupError
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MINUTE_MS = 60_000
+LOOK_DAYS = 16
+"""How far is looked for a change: every week has one, unless the clock is set just over it; then the week after."""
 _PART = re.compile(r"([a-z]{3})(?:-([a-z]{3}))?\s+(\d\d):(\d\d)-(\d\d):(\d\d)")
 _EXAMPLE = 'write them like "mon-fri 08:00-19:00, sat 10:00-14:00"'
 
@@ -37,23 +40,38 @@ class Hours(msgspec.Struct, frozen=True, kw_only=True):
     spans: tuple[Span, ...]
 
     def opened(self, now_ms: int) -> int | None:
-        """Since when it has been open; None while it is closed. UTC milliseconds."""
-        here = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(self.zone))
-        minute = here.hour * 60 + here.minute
-        begins = [span.begin for span in self.spans if span.day == here.weekday() and span.begin <= minute < span.end]
-        return _at(here, min(begins)) if begins else None
+        """Since when it has been open, through parts that touch or overlap; None while it is closed. UTC
+        milliseconds."""
+        if not self._is_open(now_ms):
+            return None
+        edges = reversed(self._edges(now_ms, range(-LOOK_DAYS, 1)))
+        return next(edge for edge in edges if edge <= now_ms and self._is_open(edge) and not self._is_open(edge - 1))
 
     def next_change(self, now_ms: int) -> int:
         """When it opens or closes next."""
+        is_open = self._is_open(now_ms)
+        edges = self._edges(now_ms, range(-1, LOOK_DAYS))
+        return next(edge for edge in edges if edge > now_ms and self._is_open(edge) != is_open)
+
+    def _is_open(self, now_ms: int) -> bool:
         here = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(self.zone))
-        is_open = self.opened(now_ms) is not None
-        for ahead in range(9):
-            day = here + timedelta(days=ahead)
-            edges = {edge for span in self.spans if span.day == day.weekday() for edge in (span.begin, span.end)}
-            for edge in sorted(_at(day, minute) for minute in edges):
-                if edge > now_ms and (self.opened(edge) is not None) != is_open:
-                    return edge
-        raise AssertionError("every week has a change")  # read_hours refuses spans without an end
+        minute, day = here.hour * 60 + here.minute, here.weekday()
+        return any(span.day == day and span.begin <= minute < span.end for span in self.spans)
+
+    def _edges(self, now_ms: int, days: range) -> list[int]:
+        """Moments at which it may open or close, of the days so far from today: where parts begin and end, each twice
+        where the clock is set back over it, and on a day on which it is set all quarters of an hour."""
+        today = datetime.fromtimestamp(now_ms / 1000, ZoneInfo(self.zone))
+        found: set[int] = set()
+        for ahead in days:
+            day = today + timedelta(days=ahead)
+            for span in self.spans:
+                if span.day == day.weekday():
+                    found.update(_at(day, edge, fold) for edge in (span.begin, span.end) for fold in (0, 1))
+            midnight, next_midnight = _at(day, 0), _at(day, 1440)
+            if next_midnight - midnight != 1440 * MINUTE_MS:
+                found.update(range(midnight - 60 * MINUTE_MS, next_midnight + 60 * MINUTE_MS, 15 * MINUTE_MS))
+        return sorted(found)
 
 
 def read_hours(text: str, zone: str) -> Hours:
@@ -82,8 +100,8 @@ def _spans(part: str, text: str) -> list[Span]:
     return [Span(day, begin, end) for day in days]
 
 
-def _at(day: datetime, minute: int) -> int:
+def _at(day: datetime, minute: int, fold: int = 0) -> int:
     """A minute of a day by the wall clock, which is not always so many minutes after midnight."""
     date = day.date() + timedelta(days=minute // 1440)
-    wall = datetime.combine(date, time(minute % 1440 // 60, minute % 60), tzinfo=day.tzinfo)
+    wall = datetime.combine(date, time(minute % 1440 // 60, minute % 60), tzinfo=day.tzinfo).replace(fold=fold)
     return int(wall.timestamp() * 1000)

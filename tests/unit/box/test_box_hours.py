@@ -58,6 +58,42 @@ def test_nights_and_weekends_in_parts() -> None:
     assert night.opened(at("2026-11-18T23:00")) is None
 
 
+def test_parts_that_touch_or_overlap_have_opened_once() -> None:
+    """A box that somebody had stopped was started again where the next part began."""
+    night = read_hours("fri 22:00-24:00, sat 00:00-06:00", "UTC")
+    assert night.opened(at("2026-11-21T03:00")) == at("2026-11-20T22:00")
+    lunch = read_hours("fri 08:00-12:00, fri 12:00-19:00", "UTC")
+    assert lunch.opened(at("2026-11-20T13:00")) == at("2026-11-20T08:00")
+    overlapping = read_hours("fri 08:00-12:00, fri 10:00-14:00", "UTC")
+    assert overlapping.opened(at("2026-11-20T13:00")) == at("2026-11-20T08:00")
+    stopped = {HOURS: night.text, STOPPED: "2026-11-20T23:00:00Z"}
+    box = Box(id="i-1", name="dev", state="stopped", type="m5.large", launched_ms=0, tags=stopped)
+    assert plan(box, at("2026-11-21T03:00"), 12 * HOUR).wish is None
+
+
+def test_hours_within_the_hour_that_comes_twice_are_open_twice() -> None:
+    """Zurich sets its clock back from 3 to 2 at 01:00 UTC: it closes at 00:30, and once more at 01:30."""
+    hours = read_hours("sun 01:00-02:30", "Europe/Zurich")
+    assert hours.next_change(at("2026-10-25T00:00")) == at("2026-10-25T00:30")
+    assert hours.next_change(at("2026-10-25T00:40")) == at("2026-10-25T01:00")
+    assert hours.opened(at("2026-10-25T01:10")) == at("2026-10-25T01:00")
+    assert hours.next_change(at("2026-10-25T01:10")) == at("2026-10-25T01:30")
+
+
+def test_hours_that_begin_within_the_hour_that_is_left_out() -> None:
+    """There is no 02:15 then: it opens at 3, which is 01:00 UTC."""
+    hours = read_hours("sun 02:15-04:00", "Europe/Zurich")
+    assert hours.next_change(at("2026-03-29T00:00")) == at("2026-03-29T01:00")
+    assert hours.opened(at("2026-03-29T01:30")) == at("2026-03-29T01:00")
+
+
+def test_the_only_hour_in_which_it_is_closed_may_be_left_out() -> None:
+    """The next change was a bug report."""
+    hours = read_hours("mon-sat 00:00-24:00, sun 00:00-02:00, sun 03:00-24:00", "Europe/Zurich")
+    assert hours.next_change(at("2026-03-22T12:00")) == at("2026-04-05T00:00")
+    assert hours.opened(at("2026-04-04T12:00")) == at("2026-03-22T02:00")
+
+
 @given(st.integers(min_value=at("2026-01-01T00:00"), max_value=at("2027-12-31T00:00")))
 def test_a_change_is_a_change_and_the_next_one(now: int) -> None:
     change = WEEK.next_change(now)
