@@ -6,13 +6,15 @@ import contextlib
 import hashlib
 import http.client
 import json
+import re
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
-from typing import Any, Protocol
-from urllib.parse import urlsplit
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -31,6 +33,9 @@ ERROR_CHARS, CAUSE_CHARS = 256, 32_768
 _GONE = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 _DENIED = ("AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException", "ExpiredTokenException")
 _LATER = (408, 429, 500, 502, 503, 504)
+_UNSIGNED = (400, 401, 403)
+CLOCKS_APART = timedelta(minutes=1)
+"""AWS refuses signatures that are five minutes from its own time."""
 
 
 class Away(ServerUnreachable):
@@ -95,18 +100,18 @@ class ActivityApi:
     """`Activities` over HTTP. `keys` is asked for each request, so that temporary ones can be renewed."""
 
     def __init__(self, url: str, region: str, keys: Callable[[], Keys | None]) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise SetupError(f"{url!r} is not the address of a server", hint="use one like http://127.0.0.1:8083")
+        parts = _address(url)
         self.url = url.rstrip("/")
         self.region = region
         self._keys = keys
         self._secure = parts.scheme == "https"
-        self._host, self._port, self._authority = parts.hostname, parts.port, parts.netloc
+        self._host, self._port, self._authority = parts.hostname or "", parts.port, parts.netloc
         self._path = f"{parts.path.rstrip('/')}/"
         self._lock = threading.Lock()
         self._polling: set[http.client.HTTPConnection] = set()
         self._hung_up = False
+        self._ahead = timedelta()
+        """How far the server's clock is ahead of ours, where that is so far that signatures are refused for it."""
 
     def find(self, name: str) -> str:
         """The ARN of an activity of the caller's account. Raises Refused."""
@@ -116,9 +121,9 @@ class ActivityApi:
         given: dict[str, Any] = {"maxResults": 1000}
         while True:
             page = self.call("ListActivities", given)
-            for one in page["activities"]:
-                if one["name"] == name:
-                    return str(one["activityArn"])
+            for one in _member(page, "activities", list, self.url):
+                if isinstance(one, dict) and one.get("name") == name:
+                    return str(_member(one, "activityArn", str, self.url))
             if not page.get("nextToken"):
                 hint = f"make it once: skylift worker --activity {name} --create, or CreateActivity"
                 message = f"there is no activity {name!r} in the account of this key, in {self.region}"
@@ -127,15 +132,17 @@ class ActivityApi:
 
     def create(self, name: str) -> str:
         """The ARN of the activity, which may have been there."""
-        return str(self.call("CreateActivity", {"name": name})["activityArn"])
+        return str(_member(self.call("CreateActivity", {"name": name}), "activityArn", str, self.url))
 
     def next(self, activity: str, worker: str) -> GivenTask | None:
         if self._hung_up:
             return None
         asked = {"activityArn": activity, "workerName": worker[:80]}
         given = self.call("GetActivityTask", asked, timeout_s=POLL_S, polling=True)
-        token = given.get("taskToken")
-        return GivenTask(token, given.get("input") or "null") if token else None
+        if not given.get("taskToken"):
+            return None
+        token = _member(given, "taskToken", str, self.url)
+        return GivenTask(token, _member({"input": given.get("input") or "null"}, "input", str, self.url))
 
     def success(self, token: str, output: str) -> None:
         self.call("SendTaskSuccess", {"taskToken": token, "output": output})
@@ -163,12 +170,26 @@ class ActivityApi:
     ) -> dict[str, Any]:
         """One request and its answer. Raises Away, Refused, TaskGone."""
         body = json.dumps(request).encode()
-        status, answer = self._exchange(self._headers(action, body), body, timeout_s, polling)
-        if status == 200:
-            return _json(answer, self.url)
-        raise _problem(action, status, answer, self.url)
+        said = self._exchange(self._headers(action, body), body, timeout_s, polling)
+        if said.status in _UNSIGNED and self._learns_the_time(said.date):
+            said = self._exchange(self._headers(action, body), body, timeout_s, polling)
+        if said.status == 200:
+            return _json(said.body, self.url)
+        raise _problem(action, said.status, said.body, self.url)
 
-    def _exchange(self, headers: dict[str, str], body: bytes, timeout_s: float, polling: bool) -> tuple[int, bytes]:
+    def _learns_the_time(self, date: str) -> bool:
+        """Whether the request may have been refused for our clock: signatures are good for some minutes. From then on
+        the server's time is taken."""
+        try:
+            ahead = parsedate_to_datetime(date) - datetime.now(UTC)
+        except (ValueError, TypeError):
+            return False
+        if abs(ahead - self._ahead) < CLOCKS_APART:
+            return False
+        self._ahead = ahead
+        return True
+
+    def _exchange(self, headers: dict[str, str], body: bytes, timeout_s: float, polling: bool) -> _Said:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         connection = kind(self._host, self._port, timeout=timeout_s)
         try:
@@ -176,13 +197,13 @@ class ActivityApi:
             with self._watched(connection) if polling else contextlib.nullcontext():
                 connection.request("POST", self._path, body, headers)
                 response = connection.getresponse()
-                return response.status, response.read()
+                return _Said(response.status, response.headers.get("date") or "", response.read())
         except ssl.SSLCertVerificationError as problem:
             hint = "for a certificate of your own, set SSL_CERT_FILE to the file of who signed it"
             raise SetupError(f"{self.url}: {problem.verify_message}", hint=hint, code="TLS") from problem
-        except (OSError, http.client.HTTPException) as problem:
+        except (OSError, http.client.HTTPException, UnicodeError) as problem:  # a name that can be none of a host
             if polling and self._hung_up:
-                return 200, b"{}"
+                return _Said(200, "", b"{}")
             reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
             raise Away(f"{self.url} does not answer: {reason}") from problem
         finally:
@@ -215,9 +236,43 @@ class ActivityApi:
             path=self._path,
             headers=headers,
             digest=hashlib.sha256(body).hexdigest(),
-            now=datetime.now(UTC),
+            now=datetime.now(UTC) + self._ahead,
         )
         return {**headers, **signed}
+
+
+class _Said(NamedTuple):
+    """An answer: when it was given, by the server's clock, and what."""
+
+    status: int
+    date: str
+    body: bytes
+
+
+def _address(url: str) -> SplitResult:
+    """Raises SetupError. A password in it would be in every log."""
+    hint = "use one like http://127.0.0.1:8083"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or brackets that are none
+        good = False
+    if not good or re.search(r"[\s\x00-\x1f\x7f]", url):
+        raise SetupError(f"{url!r} is not the address of a server", hint=hint)
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SetupError(
+            f"the address of the server at {parts.hostname} has more than host, port and path",
+            hint=f"{hint}; a key goes into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    return parts
+
+
+def _member(found: Mapping[str, Any], name: str, kind: type, url: str) -> Any:
+    """Of an answer. Raises Away where somebody else answers."""
+    value = found.get(name)
+    if not isinstance(value, kind):
+        raise Away(f"{url} answered something else than the Step Functions API: no {name}")
+    return value
 
 
 def _json(body: bytes, url: str) -> dict[str, Any]:

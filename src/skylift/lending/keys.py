@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from collections.abc import Callable, Mapping
 
 from skylift.errors import SetupError
-from skylift.lending.api import ActivityApi, Keys
+from skylift.lending.api import ActivityApi, Away, Keys
 from skylift.remote.keys import DEFAULT_REGION, PAIRS
+
+_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 
 def server_api(url: str, environ: Mapping[str, str] = os.environ) -> ActivityApi:
@@ -20,6 +23,8 @@ def server_api(url: str, environ: Mapping[str, str] = os.environ) -> ActivityApi
 
 def aws_api(region: str, environ: Mapping[str, str] = os.environ) -> ActivityApi:
     """Of AWS itself, in a region; AWS_ENDPOINT_URL_SFN and AWS_ENDPOINT_URL name another place for it."""
+    if not _REGION.fullmatch(region):
+        raise SetupError(f"{region!r} is no region of AWS", hint="use one like eu-central-1")
     suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
     url = environ.get("AWS_ENDPOINT_URL_SFN") or environ.get("AWS_ENDPOINT_URL") or f"https://states.{region}.{suffix}"
     return ActivityApi(url, region, _aws_keys(environ))
@@ -53,14 +58,24 @@ def _botocore_keys() -> Callable[[], Keys]:
             hint="set them, or pip install 'skylift[aws]' for profiles and the roles of instances",
             code="KEY",
         )
+    from botocore.exceptions import BotoCoreError, ClientError
     from botocore.session import Session
 
-    found = Session().get_credentials()
+    try:
+        found = Session().get_credentials()
+    except BotoCoreError as problem:  # a profile that there is not, half of a pair, a file that is none
+        raise SetupError(
+            f"AWS credentials cannot be found: {problem}", hint="see `aws configure`", code="KEY"
+        ) from None
     if found is None:
         raise SetupError("AWS credentials are nowhere to be found", hint="see `aws configure`", code="KEY")
 
     def renewed() -> Keys:
-        now = found.get_frozen_credentials()
+        """What gives them may be away for a while, or wait for somebody to log in again."""
+        try:
+            now = found.get_frozen_credentials()
+        except (BotoCoreError, ClientError, RuntimeError) as problem:  # the last: renewed, and over already
+            raise Away(f"the AWS credentials cannot be renewed: {problem}") from problem
         return Keys(key_id=now.access_key, secret=now.secret_key, token=now.token)
 
     return renewed

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import msgspec
@@ -19,6 +20,9 @@ from skylift.ports.envelope import Elsewhere, seal
 ANSWER_S = 900.0
 """How long an answer is tried to be delivered while nobody takes it."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
+LONGEST_BEAT_S = 3600.0
+"""More signs of life than were asked for cost nothing."""
+BEATS_AT_ONCE = 16
 LOOK_S = 0.1
 """How often is looked whether somebody has asked for the end."""
 
@@ -77,7 +81,7 @@ class Worker:
         self._rules = rules
         self._name = name
         self._at_once = at_once
-        self._beat_s = beat_s
+        self._beat_s = min(beat_s, LONGEST_BEAT_S)
         self._say = say
         self._store = store
         self._lock = threading.Lock()
@@ -85,7 +89,7 @@ class Worker:
         self._asked = False
         self._draining = threading.Event()
         self._done = threading.Event()
-        self._failure: SkyliftError | None = None
+        self._failure: Exception | None = None
         self._away = False
         self._sleep = sleep or self._draining.wait
         self._backend = make_backend(self._reported)
@@ -140,8 +144,17 @@ class Worker:
                 return
             pause = FIRST_PAUSE_S
             self._is_back()
-            if given is not None:
-                self._do(given)
+            if given is not None and not self._done_with(given):
+                return
+
+    def _done_with(self, given: GivenTask) -> bool:
+        """False where the worker must end: with an error of its own it would only seem to be there."""
+        try:
+            self._do(given)
+        except Exception as problem:  # noqa: BLE001  # `run` raises it
+            self._fail(problem)
+            return False
+        return True
 
     def _do(self, given: GivenTask) -> None:
         self.stats.taken += 1
@@ -248,10 +261,15 @@ class Worker:
     # -- signs of life -------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        while not self._done.wait(self._beat_s):
-            for running in list(self._running.values()):
-                if not running.gone:
-                    self._beat_for(running)
+        with ThreadPoolExecutor(min(self._at_once, BEATS_AT_ONCE), "skylift-beat") as beating:
+            while not self._done.wait(self._beat_s):
+                self._beat_for_all(beating)
+
+    def _beat_for_all(self, beating: ThreadPoolExecutor) -> None:
+        """Several side by side: with many tasks, or a server that is slow to answer, the last sign would come too
+        late."""
+        there = [running for running in list(self._running.values()) if not running.gone]
+        list(beating.map(self._beat_for, there))
 
     def _beat_for(self, running: Running) -> None:
         call = running.work.call
@@ -263,8 +281,8 @@ class Worker:
             self._backend.cancel([call.token])
         except Away as problem:
             self._gone_away(problem)
-        except SkyliftError as problem:
-            self._say("heartbeat_refused", message=problem.message)
+        except Exception as problem:  # noqa: BLE001  # the other tasks' signs must go on
+            self._say("heartbeat_refused", message=str(problem))
         else:
             self._is_back()
 
@@ -280,7 +298,7 @@ class Worker:
             self._away = False
             self._say("back")
 
-    def _fail(self, problem: SkyliftError) -> None:
+    def _fail(self, problem: Exception) -> None:
         with self._lock:
             self._failure = self._failure or problem
         self._draining.set()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 
 from skylift import task
+from skylift.compute.worker.attempt import MarshalError, _marshalled
 from skylift.compute.worker.failure import failed, locals_lines
 from skylift.compute.worker.log_lines import parse_line, stamp
 from skylift.compute.worker.secrets import NO_MASK, Mask, SecretMissing, Secrets
@@ -75,6 +77,13 @@ def test_a_lone_surrogate_in_a_message_is_escaped() -> None:
     outcome = failed(ValueError("bad \ud800"), NO_MASK)
     assert outcome.cause.encode()
     assert "bad" in json.loads(outcome.cause)["errorMessage"]
+
+
+def test_a_handlers_result_with_half_a_character_is_its_failure() -> None:
+    """It can be in no history: the engine failed on the run, and an activity's worker ended."""
+    with pytest.raises(MarshalError, match="surrogates not allowed"):
+        _marshalled({"name": os.fsdecode(b"\xff")})
+    assert _marshalled({"name": "\U0001f680", 1: (None,)}) == {"name": "\U0001f680", "1": [None]}
 
 
 def test_log_lines_can_be_read_back() -> None:

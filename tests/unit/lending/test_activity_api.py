@@ -6,6 +6,8 @@ import hashlib
 import json
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -25,6 +27,8 @@ class Fake:
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, str], Any]] = []
         self.answers: dict[str, list[tuple[int, Any]]] = {}
+        self.ahead = timedelta()
+        """Of its clock."""
 
     def answer(self, action: str, *answers: tuple[int, Any]) -> None:
         self.answers[action] = list(answers)
@@ -43,7 +47,8 @@ def fake() -> Iterator[tuple[Fake, str]]:
             answers = state.answers.get(action) or [(200, {})]
             status, body = answers.pop(0) if len(answers) > 1 else answers[0]
             text = body if isinstance(body, bytes) else json.dumps(body).encode()
-            self.send_response(status)
+            self.send_response_only(status)
+            self.send_header("date", formatdate((datetime.now(UTC) + state.ahead).timestamp(), usegmt=True))
             self.send_header("content-length", str(len(text)))
             self.end_headers()
             self.wfile.write(text)
@@ -157,8 +162,68 @@ def test_an_activity_that_is_not_there_says_how_to_make_it(fake: tuple[Fake, str
 def test_nobody_there_and_no_address() -> None:
     with pytest.raises(Away, match="does not answer"):
         api_of("http://127.0.0.1:1").heartbeat("t")
+    with pytest.raises(Away, match="does not answer"):
+        api_of("http://..").heartbeat("t")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "127.0.0.1:80",
+        "http://127.0.0.1:99999",
+        "http://h:x",
+        "http://[::1",
+        "http://a b",
+        "http://h\n",
+        "ftp://h",
+        "http://h:0",
+    ],
+)
+def test_what_is_no_address(url: str) -> None:
+    """Most were reported as bugs of ours."""
     with pytest.raises(SetupError, match="is not the address"):
-        api_of("127.0.0.1:80")
+        api_of(url)
+
+
+def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(SetupError) as caught:
+        api_of("https://key:hidden@h/")
+    assert "hidden" not in f"{caught.value.message}{caught.value.hint}"
+
+
+@pytest.mark.parametrize("minutes", [-20, 30])
+def test_a_clock_that_is_wrong_is_made_up_for(fake: tuple[Fake, str], minutes: int) -> None:
+    """The worker ended: AWS refuses signatures of another time."""
+    state, url = fake
+    state.ahead = timedelta(minutes=minutes)
+    refused = {"__type": "InvalidSignatureException", "message": "Signature not yet current"}
+    state.answer("SendTaskHeartbeat", (400, refused), (200, {}))
+    api = api_of(url, Keys(key_id="AKID", secret="secret"))
+    api.heartbeat("t")
+    api.success("t", "{}")
+    signed = [datetime.strptime(h["x-amz-date"], "%Y%m%dT%H%M%S%z") - datetime.now(UTC) for _, h, _ in state.asked]
+    assert [round(apart / timedelta(minutes=10)) for apart in signed] == [0, minutes // 10, minutes // 10]
+    state.answer("SendTaskHeartbeat", (400, refused))
+    with pytest.raises(Refused, match="not yet current"):
+        api.heartbeat("t")
+    assert len(state.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("ListActivities", {}),
+        ("ListActivities", {"activities": [{"name": "gpu-box"}]}),
+        ("GetActivityTask", {"taskToken": 5}),
+        ("GetActivityTask", {"taskToken": "t", "input": {"n": 1}}),
+    ],
+)
+def test_somebody_else_answers(fake: tuple[Fake, str], action: str, body: Any) -> None:
+    state, url = fake
+    state.answer(action, (200, body))
+    api = api_of(url)
+    with pytest.raises(Away, match="something else"):
+        api.next(ARN, "box") if action == "GetActivityTask" else api.find("gpu-box")
 
 
 def test_where_aws_is_and_what_keys() -> None:
@@ -190,6 +255,37 @@ def test_the_credentials_of_a_profile_are_renewed_by_botocore(
     ((_, headers, _),) = state.asked
     assert parse_authorization(headers["authorization"]).key_id == "FROMFILE"
     assert headers["x-amz-security-token"] == "t"
+    with pytest.raises(SetupError, match="is no region"):
+        aws_api("", {"AWS_ENDPOINT_URL": url})
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    with pytest.raises(SetupError, match="nobody"):
+        aws_api("us-east-1", {"AWS_ENDPOINT_URL": url})
+    monkeypatch.delenv("AWS_PROFILE")
     file.write_text("")
     with pytest.raises(SetupError, match="nowhere to be found"):
         aws_api("us-east-1", {"AWS_ENDPOINT_URL": url})
+
+
+@pytest.mark.parametrize("problem", ["TokenRetrievalError", "ClientError", "RuntimeError"])
+def test_credentials_that_cannot_be_renewed_now_are_asked_for_later(
+    monkeypatch: pytest.MonkeyPatch, problem: str
+) -> None:
+    """They ended the worker's thread, and the worker with exit status 0."""
+    exceptions = pytest.importorskip("botocore.exceptions", reason="the extra `aws`")
+    raised = {
+        "TokenRetrievalError": lambda: exceptions.TokenRetrievalError(provider="sso", error_msg="expired"),
+        "ClientError": lambda: exceptions.ClientError({"Error": {"Code": "ExpiredToken"}}, "AssumeRole"),
+        "RuntimeError": lambda: RuntimeError("refreshed, but still expired"),
+    }
+
+    class Session:
+        def get_credentials(self) -> Any:
+            return self
+
+        def get_frozen_credentials(self) -> Any:
+            raise raised[problem]()
+
+    monkeypatch.setattr("botocore.session.Session", Session)
+    api = aws_api("us-east-1", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"})
+    with pytest.raises(Away, match="cannot be renewed"):
+        api.heartbeat("t")

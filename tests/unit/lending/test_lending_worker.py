@@ -7,6 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -105,7 +106,7 @@ class Manual(Basics):
 
 class Running:
     def __init__(self, **options: Any) -> None:
-        self.api, self.backend = Api(), Manual()
+        self.api, self.backend = options.pop("api", None) or Api(), Manual()
         self.lines: list[tuple[str, dict[str, Any]]] = []
         rules = options.pop("rules", Rules(handler="m:f"))
         options = {"beat_s": 60.0, "sleep": lambda seconds: time.sleep(0.001), **options}
@@ -166,6 +167,43 @@ def test_signs_of_life_and_a_task_that_nobody_wants_any_more() -> None:
         assert it.api.told.get(timeout=60)[:2] == ("success", "AQC/1")
     assert it.worker.stats.dropped == 1
     assert it.api.told.empty()
+
+
+def test_signs_of_life_of_many_tasks_do_not_wait_for_each_other() -> None:
+    """With a server slow to answer the last task's sign came too late."""
+    together = threading.Barrier(3)
+
+    class Slow(Api):
+        def heartbeat(self, token: str) -> None:
+            together.wait(60)
+            super().heartbeat(token)
+
+    with running(at_once=3, api=Slow()) as it, ThreadPoolExecutor(3) as beating:
+        for number in range(3):
+            it.api.tasks.put(GivenTask(f"AQC/{number}", "{}"))
+        started = {it.backend.calls.get(timeout=60).token for _ in range(3)}
+        it.worker._beat_for_all(beating)
+        assert {it.api.beats.get(timeout=60) for _ in range(3)} == started
+        for token in started:
+            it.backend.report(token, Succeeded(output=None))
+
+
+def test_an_interval_of_signs_that_no_clock_can_count() -> None:
+    """The thread that gives them ended with an OverflowError, and every task was lost."""
+    with running(beat_s=1e12) as it:
+        it.api.tasks.put(FOREIGN)
+        call = it.backend.calls.get(timeout=60)
+        assert any(thread.name == "skylift-beat" for thread in threading.enumerate())
+        it.backend.report(call.token, Succeeded(output=None))
+
+
+def test_a_fault_of_its_own_is_not_an_end_in_order() -> None:
+    """The worker left with exit status 0, and its unit was not started again."""
+    with running() as it:
+        it.backend.submit = lambda calls: 1 / 0
+        it.api.tasks.put(FOREIGN)
+        it.thread.join(60)
+    assert isinstance(it.problem, ZeroDivisionError)
 
 
 def test_an_answer_is_given_until_it_is_taken() -> None:

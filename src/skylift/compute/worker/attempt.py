@@ -218,9 +218,10 @@ MarshalError.__name__ = "Runtime.MarshalError"
 
 
 def _marshalled(result: Any) -> Any:
-    """What Lambda makes of a handler's result: tuples become arrays, keys strings."""
+    """What Lambda makes of a handler's result: tuples become arrays, keys strings. Half characters, as names of files
+    that are no UTF-8 have, can be in no history."""
     try:
-        return json.loads(json.dumps(result))
+        return json.loads(json.dumps(result, ensure_ascii=False).encode())
     except (TypeError, ValueError, RecursionError) as error:
         raise MarshalError(f"Unable to marshal response: {error}") from error
 
