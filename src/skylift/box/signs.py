@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import subprocess
@@ -76,7 +77,7 @@ class Jupyter:
             try:
                 kernels = _asked(server, "api/kernels")
                 terminals = _asked(server, "api/terminals")
-            except (OSError, ValueError, urllib.error.URLError) as problem:
+            except (OSError, ValueError, RecursionError, http.client.HTTPException) as problem:
                 told.append(f"the server of process {server.get('pid')} does not answer: {type(problem).__name__}")
                 continue
             running += sum(one.get("execution_state") == "busy" for one in kernels)
@@ -103,7 +104,7 @@ def _servers(folder: Path) -> list[dict[str, Any]]:
                 continue
             server = json.loads(file.read_text(encoding="utf-8"))
             alive = psutil.pid_exists(int(server["pid"])) and str(server["url"]).startswith("http")
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, OverflowError):
             continue
         if alive:
             found.append(server)
@@ -127,7 +128,7 @@ def _asked(server: dict[str, Any], path: str) -> list[dict[str, Any]]:
 def _at(text: Any) -> int:
     try:
         return int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() * 1000)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0
 
 

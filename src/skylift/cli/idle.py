@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 LOOK_S = 1.0
 """For how long processors are watched by `--once`."""
+
+
+LONGEST_EVERY_S = 86_400.0
 
 
 class Percent(click.ParamType[float]):
@@ -53,13 +57,12 @@ def idle(after: float, cpu: float, every: float, keep: Path | None, once: bool, 
     from skylift.box.signs import KEEP_AWAKE, now_ms, usual
     from skylift.box.watch import watch
 
+    if keep is not None and keep.is_dir():
+        raise SetupError(f"--keep {keep} is a folder", hint="name a file, which need not be there")
     sources = usual(cpu, keep or Path(KEEP_AWAKE).expanduser())
     if once:
         return _once(sources, round(after * 1000))
-    if not command:
-        raise SetupError("there is no command to stop this machine", hint="skylift idle --after 30m -- sudo poweroff")
-    if every > after:
-        raise SetupError(f"--every {every:g}s is longer than --after {after:g}s", hint="look more often")
+    _refuse_senseless(after, every, command)
 
     def say(line: str) -> None:
         click.echo(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", err=True)
@@ -73,6 +76,18 @@ def idle(after: float, cpu: float, every: float, keep: Path | None, once: bool, 
         sleep=time.sleep,
         say=say,
     )
+
+
+def _refuse_senseless(after: float, every: float, command: tuple[str, ...]) -> None:
+    """What would only be seen when the machine is idle is told at once: nobody is there then."""
+    if not command:
+        raise SetupError("there is no command to stop this machine", hint="skylift idle --after 30m -- sudo poweroff")
+    if shutil.which(command[0]) is None:
+        raise SetupError(f"there is no program {command[0]!r} to stop this machine", hint="give its whole path")
+    if every > after:
+        raise SetupError(f"--every {every:g}s is longer than --after {after:g}s", hint="look more often")
+    if every > LONGEST_EVERY_S:
+        raise SetupError(f"--every {every:g}s is longer than a day", hint="look more often")
 
 
 def _run(command: tuple[str, ...]) -> int:

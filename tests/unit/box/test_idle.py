@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -185,6 +186,28 @@ def test_jupyter_kernels_and_terminals(jupyter: tuple[Path, dict[str, Any]]) -> 
     assert Jupyter([folder / "none"]).look(0) == Sign(source="jupyter", note="no server")
 
 
+@pytest.mark.parametrize("answer", [b"what?\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000])
+def test_what_is_no_server_of_jupyter_keeps_nothing_awake(tmp_path: Path, answer: bytes) -> None:
+    """It ended the watch, and the box ran on for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            with listening.accept()[0] as connection:
+                connection.recv(65_536)
+                connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        (tmp_path / "jpserver-1.json").write_text(json.dumps({"url": url, "pid": os.getpid()}))
+        (tmp_path / "jpserver-2.json").write_text("[" * 100_000)
+        (tmp_path / "jpserver-3.json").write_text(json.dumps({"url": "http://a b/", "pid": os.getpid()}))
+        (tmp_path / "jpserver-4.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": 2**80}))
+        found = Jupyter([tmp_path]).look(0)
+        thread.join(60)
+    assert not found.busy and found.note.count("does not answer") == 2
+
+
 def test_where_jupyter_leaves_its_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path))
     assert runtime_folders()[0] == tmp_path
@@ -269,6 +292,9 @@ def test_the_command_runs_what_stands_behind_the_dashes(monkeypatch: pytest.Monk
         (["--after", "1s", "--every", "2s", "--", "true"], "look more often"),
         (["--cpu", "x%", "--", "true"], "write 5%"),
         (["--after", "soon", "--", "true"], "soon"),
+        (["--after", "900000d", "--every", "800000d", "--", "true"], "longer than a day"),
+        (["--", "/no/such/program"], "no program '/no/such/program'"),
+        (["--keep", "/", "--once"], "is a folder"),
     ],
 )
 def test_what_cannot_be_meant(arguments: list[str], words: str) -> None:
