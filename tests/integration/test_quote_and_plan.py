@@ -169,6 +169,15 @@ def test_a_plan_is_billed_within_its_quote(project: Project) -> None:
     assert bill == pytest.approx(plan["totals"]["cost_usd_micro"], rel=0.05), "start-ups are all that is by chance"
 
 
+def test_a_plan_runs_in_the_time_of_the_settings(project: Project) -> None:
+    """Which jumps unless they say otherwise, as it does without a plan."""
+    asked(project, "plan", "steady.py", *RATES, "--out", "plan.json")
+    done = asked(project, "run", "steady.py", *RATES, "--plan", "plan.json", "--name", "unhurried")
+    steps = asked(project, "show", "unhurried")["steps"]
+    assert done["bill"]["cost_usd_micro"] > 0
+    assert max(step["last_ms"] for step in steps) - min(step["first_ms"] for step in steps) > 2 * 3_600_000
+
+
 def test_bought_on_spot_it_is_billed_within_its_quote(project: Project) -> None:
     project.write("skylift.toml", '[backends.simulated]\ncheckpoint = "10m"\n')
     plan = asked(project, "plan", "training.py", *RATES, "--markets", "on-demand,spot", "--out", "plan.json")

@@ -11,6 +11,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from skylift.ports.tasks import TaskSpec
+    from skylift.quoting.planfile import PlanFile
     from skylift.runtime import Runtime, Submission
 
 
@@ -37,6 +38,7 @@ def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, pl
     table = submission.table
     now = version_of(submission.definition, submission.machines, tasks_of(runtime, submission))
     check_version(file, submission.pipeline, now, str(path))
+    _keep_its_time(runtime, file)
     check_offers(file, runtime.offers, backend_names(), str(path))
     if file.input != input_digest(value):
         click.echo(
@@ -45,6 +47,15 @@ def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, pl
             err=True,
         )
     return msgspec.structs.replace(submission, table=msgspec.structs.replace(table, plan=dict(file.steps)))
+
+
+def _keep_its_time(runtime: Runtime, file: PlanFile) -> None:
+    """Without `--speed` the time of the cloud that is bought in is that of the settings. It is said before anybody asks
+    a backend what it has: backends are made with the time that there is by then."""
+    from skylift.quoting.quote import SIMULATED
+
+    if runtime.speed is None and any(bought.backend == SIMULATED for bought in file.steps.values()):
+        runtime.speed = runtime.config.backends.simulated.speed
 
 
 def quote_of_plan(path: Path) -> dict[str, str]:
