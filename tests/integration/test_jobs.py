@@ -150,7 +150,10 @@ def test_a_rule_that_says_exit_ends_the_tries(go: Any, tmp_path: Path) -> None:
 
 
 def test_an_array_job_runs_its_children(go: Any, tmp_path: Path) -> None:
-    touch = f"(pathlib.Path({str(tmp_path)!r}) / ('c' + os.environ['AWS_BATCH_JOB_ARRAY_INDEX'])).touch()"
+    touch = (
+        f"(pathlib.Path({str(tmp_path)!r}) / ('c' + os.environ['AWS_BATCH_JOB_ARRAY_INDEX'])).touch(); "
+        "assert os.environ['AWS_BATCH_JOB_ARRAY_SIZE'] == '3' and os.environ['AWS_BATCH_CE_NAME']"
+    )
     script = f"import os, pathlib; {touch}"
     record = go(
         "batch:submitJob.sync", batch(ArrayProperties={"Size": 3}), bound("prepare", command=[PYTHON, "-c", script])
@@ -163,6 +166,19 @@ def test_a_time_limit_ends_the_program(go: Any) -> None:
     arguments = batch(Timeout={"AttemptDurationSeconds": 1})
     record = go("batch:submitJob.sync", arguments, bound("prepare", command=["sleep", "60"]))
     assert json.loads(record.cause)["StatusReason"] == "Job attempt duration exceeded timeout"
+
+
+def test_what_ends_well_after_its_time_limit_has_failed_and_is_not_tried_again(go: Any, tmp_path: Path) -> None:
+    """A program may save what it has and leave with status 0 when it is stopped: its job met its limit all the same."""
+    polite = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); "
+        "time.sleep(60)"
+    )
+    arguments = batch(Timeout={"AttemptDurationSeconds": 2}, RetryStrategy={"Attempts": 3})
+    record = go("batch:submitJob.sync", arguments, bound("prepare", command=[PYTHON, "-c", polite]))
+    assert record.status == "FAILED", record.output
+    shown = json.loads(record.cause)
+    assert (shown["Status"], shown["Container"]["ExitCode"], len(shown["Attempts"])) == ("FAILED", 0, 1)
 
 
 def test_a_handler_is_given_the_parameters(go: Any, tmp_path: Path) -> None:
@@ -241,6 +257,100 @@ def test_a_training_job_that_fails_says_why(go: Any, tmp_path: Path) -> None:
     shown = json.loads(record.cause)
     assert shown["TrainingJobStatus"] == "Failed"
     assert shown["FailureReason"] == "AlgorithmError: the data is bad, exit code: 3"
+
+
+def test_a_training_job_that_is_stopped_saves_its_model_and_has_not_completed(go: Any, tmp_path: Path) -> None:
+    script = (
+        "import os, pathlib, signal, sys, time\n"
+        "def leave(*_):\n"
+        "    time.sleep(6)  # longer than other programs get\n"
+        "    (pathlib.Path(os.environ['SM_MODEL_DIR']) / 'half').write_text('so far'); sys.exit(0)\n"
+        "signal.signal(signal.SIGTERM, leave); time.sleep(60)"
+    )
+    arguments = training(tmp_path, StoppingCondition={"MaxRuntimeInSeconds": 2})
+    record = go("sagemaker:createTrainingJob.sync", arguments, bound("trainer", command=[PYTHON, "-c", script]))
+    assert record.error == "States.TaskFailed", record.output
+    shown = json.loads(record.cause)
+    assert (shown["TrainingJobStatus"], shown["SecondaryStatus"]) == ("Stopped", "MaxRuntimeExceeded")
+    with tarfile.open(shown["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("file://")) as archive:
+        assert archive.getnames() == ["half"]
+
+
+def test_a_model_that_cannot_be_stored_fails_the_job_with_its_description(go: Any, tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    script = f"import pathlib; pathlib.Path({str(models / 'job-1')!r}).write_text('no folder')"
+    record = go(
+        "sagemaker:createTrainingJob.sync", training(tmp_path), bound("trainer", command=[PYTHON, "-c", script])
+    )
+    assert record.error == "States.TaskFailed"
+    shown = json.loads(record.cause)
+    assert shown["TrainingJobStatus"] == "Failed"
+    assert shown["FailureReason"].startswith("ClientError: Artifact upload failed:")
+
+
+def test_a_model_is_stored_as_it_is_where_it_is_not_to_be_compressed(go: Any, tmp_path: Path) -> None:
+    output = {"S3OutputPath": f"file://{tmp_path / 'models'}", "CompressionType": "NONE"}
+    jobs = bound("trainer", command=[PYTHON, "train.py", "{ml}"])
+    record = go("sagemaker:createTrainingJob.sync", training(tmp_path, OutputDataConfig=output), jobs)
+    assert record.status == "SUCCEEDED", record.cause
+    place = record.output["ModelArtifacts"]["S3ModelArtifacts"].removeprefix("file://")
+    assert json.loads((Path(place) / "model.json").read_text())["mean"] == 2.5
+
+
+def test_a_job_asks_for_what_its_overrides_say_in_every_way_that_the_services_have(go: Any) -> None:
+    def refused(resource: str, arguments: dict[str, Any]) -> str:
+        record = go(resource, arguments, bound("prepare", command=["true"]))
+        assert record.error == "Skylift.NoOffer", (record.status, record.cause)
+        return str(record.cause)
+
+    assert "3000 processors" in refused("batch:submitJob.sync", batch(ContainerOverrides={"Vcpus": 3000}))
+    assert "976,562 GiB" in refused("batch:submitJob.sync", batch(ContainerOverrides={"Memory": 999_999_999}))
+    task = {"TaskDefinition": "prepare"}
+    assert "3000 proc" in refused("ecs:runTask.sync", {**task, "Overrides": {"Cpu": "3000 vCPU"}})
+    assert "9,000 GiB" in refused("ecs:runTask.sync", {**task, "Overrides": {"Memory": "9000 GB"}})
+    inside = {"ContainerOverrides": [{"Name": "main", "Cpu": 4_096_000}]}
+    assert "4000 proc" in refused("ecs:runTask.sync", {**task, "Overrides": inside})
+
+
+@pytest.mark.parametrize(
+    ("resource", "arguments", "place"),
+    [
+        ("batch:submitJob.sync", {"ContainerOverrides": {"Command": "ls -l"}}, "$.ContainerOverrides.Command"),
+        ("batch:submitJob.sync", {"Timeout": {"AttemptDurationSeconds": "60"}}, "$.Timeout.AttemptDurationSeconds"),
+        (
+            "batch:submitJob.sync",
+            {"ContainerOverrides": {"Environment": {"A": "1"}}},
+            "$.ContainerOverrides.Environment",
+        ),
+        ("batch:submitJob.sync", {"NodeOverrides": {"NumNodes": 4}}, "NodeOverrides"),
+        ("ecs:runTask.sync", {"Overrides": {"ContainerOverrides": [3]}}, "$.Overrides.ContainerOverrides[0]"),
+        ("ecs:runTask.sync", {"Overrides": {"Cpu": "much"}}, "Cpu is 'much'"),
+        ("batch:submitJob.sync", {"ContainerOverrides": {"Memory": 0.5}}, "MEMORY is '0.5'"),
+    ],
+)
+def test_parameters_that_a_service_would_not_take_are_named_before_anything_runs(
+    go: Any, resource: str, arguments: dict[str, Any], place: str
+) -> None:
+    named = {"TaskDefinition": "prepare"} if resource.startswith("ecs") else batch()
+    record = go(resource, {**named, **arguments}, bound("prepare", command=["true"]))
+    assert (record.status, record.error) == ("FAILED", "States.Runtime")
+    assert place in record.cause and "attribute" not in record.cause
+
+
+def test_whole_numbers_may_be_written_with_a_point(go: Any) -> None:
+    overrides = {"Vcpus": 1.0, "Memory": 128.0}
+    arguments = batch(ContainerOverrides=overrides, Timeout={"AttemptDurationSeconds": 30.0})
+    assert go("batch:submitJob.sync", arguments, bound("prepare", command=["true"])).status == "SUCCEEDED"
+
+
+def test_a_variable_that_cannot_be_set_is_named(go: Any) -> None:
+    environment = [{"Name": "A=B", "Value": "1"}]
+    record = go(
+        "batch:submitJob.sync",
+        batch(ContainerOverrides={"Environment": environment}),
+        bound("prepare", command=["true"]),
+    )
+    assert "the variable 'A=B' of the job j" in record.cause
 
 
 def test_a_program_that_is_not_there_is_named(go: Any) -> None:

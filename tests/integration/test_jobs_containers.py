@@ -108,6 +108,20 @@ def test_an_ecs_task_runs_in_its_image(jobs: Jobs) -> None:
     assert "given well told None" in jobs.said(record)
 
 
+def test_a_training_job_runs_the_entry_point_and_arguments_that_the_state_says(jobs: Jobs) -> None:
+    def train(**specified: list[str]) -> RunRecord:
+        image = {"TrainingImage": "1.dkr.ecr.us-east-1.amazonaws.com/trainer:2", **specified}
+        arguments = {"TrainingJobName": "job-2", "AlgorithmSpecification": image, "RoleArn": "arn:aws:iam::1:role/r"}
+        return jobs.run("sagemaker:createTrainingJob.sync", arguments)
+
+    record = train(ContainerArguments=["well", "told"])
+    assert record.status == "SUCCEEDED", record.cause
+    assert "given well told None" in jobs.said(record)
+    record = train(ContainerEntrypoint=["sh", "-c"], ContainerArguments=["echo by $0 && exit 0", "itself"])
+    assert record.status == "SUCCEEDED", record.cause
+    assert "by itself" in jobs.said(record)
+
+
 def test_a_training_job_goes_on_from_its_checkpoint_when_its_spot_machine_is_taken_away(
     jobs: Jobs,
     podman_variables: dict[str, str],  # noqa: F811

@@ -16,7 +16,8 @@ from skylift.compute.attempts import AttemptFolder, AttemptFolders, Watcher
 from skylift.compute.batch.joined import BoxSays, Ended, JoinedBoxes
 from skylift.compute.batch.provider import Held
 from skylift.compute.container.engine import ContainerEngine, ImageMissing
-from skylift.compute.jobs.training_folders import CheckpointSync, TrainingFolders, fetch_all
+from skylift.compute.jobs.training_checkpoints import CheckpointSync
+from skylift.compute.jobs.training_folders import TrainingFolders, fetch_all
 from skylift.compute.worker.solo_files import SoloOrder
 from skylift.compute.worker.wire import WorkerConfig
 from skylift.lending.api import GivenTask

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from skylift.config.jobs import JobBinding
+from skylift.engine.job_shapes import check_parameters
 from skylift.ports.compute import Requirements
 from skylift.ports.tasks import TaskSpec
 from skylift.units import parse_duration_ms, parse_memory_mib
@@ -18,6 +19,8 @@ from skylift.units import parse_duration_ms, parse_memory_mib
 _STATES = "arn:aws:states:::"
 _GPU = re.compile(r"[0-9]{1,4}", re.ASCII)
 _MEMORY = re.compile(r"[0-9]{1,9}", re.ASCII)
+_VCPUS = re.compile(r"([0-9]{0,6}\.?[0-9]{1,6}) *vcpu", re.ASCII | re.IGNORECASE)
+_GB = re.compile(r"([0-9]{0,6}\.?[0-9]{1,6}) *gb", re.ASCII | re.IGNORECASE)
 
 
 class JobKind(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,7 +83,9 @@ def _job_name(kind: JobKind, arguments: dict[str, Any], named: str) -> str:
 
 
 def spec_of(job: BoundJob, arguments: dict[str, Any]) -> TaskSpec:
-    """The job as a task: a function of ours runs what it is bound to."""
+    """The job as a task: a function of ours runs what it is bound to. Raises ValueError for parameters that the service
+    would not take, and for what cannot be had here."""
+    check_parameters(job.kind.service, arguments)
     binding = job.binding
     return TaskSpec(
         name=job.name,
@@ -95,9 +100,7 @@ def _requirements(job: BoundJob, arguments: dict[str, Any]) -> Requirements:
     binding = job.binding
     asked = _asked(job.kind.service, arguments)
     memory, gpu = asked.get("MEMORY"), asked.get("GPU")
-    cpus = float(asked.get("VCPU") or binding.cpus or 1.0)
-    if not math.isfinite(cpus) or cpus < 0:
-        raise ValueError(f"VCPU is {asked['VCPU'][:40]!r}, which is no number of processors")
+    cpus = _number(asked.get("VCPU")) or binding.cpus or 1.0
     if memory is not None and _MEMORY.fullmatch(memory) is None:
         raise ValueError(f"MEMORY is {memory[:40]!r}, which is no number of MiB")
     if gpu is not None and _GPU.fullmatch(gpu) is None:
@@ -119,17 +122,63 @@ def _requirements(job: BoundJob, arguments: dict[str, Any]) -> Requirements:
     )
 
 
+def _number(given: str | None) -> float | None:
+    """Of processors."""
+    if given is None:
+        return None
+    try:
+        number = float(given)
+    except ValueError:
+        number = -1.0
+    if not math.isfinite(number) or number < 0:
+        raise ValueError(f"VCPU is {given[:40]!r}, which is no number of processors")
+    return number
+
+
 def _asked(service: str, arguments: dict[str, Any]) -> dict[str, str]:
     """Processors, memory (MiB) and GPUs by the names of Batch, as the state overrides them."""
     if service == "batch":
-        listed = (arguments.get("ContainerOverrides") or {}).get("ResourceRequirements") or ()
-        return {str(one.get("Type")): str(one.get("Value")) for one in listed if isinstance(one, dict)}
+        overrides = arguments.get("ContainerOverrides") or {}
+        old = {"VCPU": overrides.get("Vcpus"), "MEMORY": overrides.get("Memory")}
+        return {**_given(old), **_listed(overrides)}
     if service == "ecs":
         overrides = arguments.get("Overrides") or {}
-        units, memory = overrides.get("Cpu"), overrides.get("Memory")
-        asked = {} if units is None else {"VCPU": str(float(units) / 1024)}
-        return asked if memory is None else {**asked, "MEMORY": str(memory)}
+        inside: dict[str, Any] = next(iter(overrides.get("ContainerOverrides") or ()), {})
+        container = {"VCPU": _vcpus(inside.get("Cpu")), "MEMORY": inside.get("Memory"), **_listed(inside)}
+        task = {"VCPU": _vcpus(overrides.get("Cpu")), "MEMORY": _mib(overrides.get("Memory"))}
+        return {**_given(container), **_given(task)}
     return {}
+
+
+def _listed(overrides: dict[str, Any]) -> dict[str, str]:
+    listed = overrides.get("ResourceRequirements") or ()
+    return {str(one["Type"]).upper(): str(one["Value"]) for one in listed}
+
+
+def _given(asked: dict[str, Any]) -> dict[str, str]:
+    return {name: _text(value) for name, value in asked.items() if value is not None}
+
+
+def _text(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _vcpus(units: Any) -> str | None:
+    """ECS counts 1,024 units a processor, or says `0.5 vCPU`."""
+    if units is None:
+        return None
+    words = _VCPUS.fullmatch(str(units))
+    if words is not None:
+        return words[1]
+    if _MEMORY.fullmatch(_text(units)) is None:
+        raise ValueError(f"Cpu is {str(units)[:40]!r}, which is no number of CPU units")
+    return str(int(units) / 1024)
+
+
+def _mib(memory: Any) -> Any:
+    """ECS says `2048`, in MiB, or `2 GB`."""
+    words = _GB.fullmatch(str(memory))
+    return memory if words is None else int(float(words[1]) * 1024)
 
 
 def job_event(job: BoundJob, arguments: dict[str, Any], token: str, account: str, region: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ Status = Literal["PENDING", "RUNNABLE", "SUCCEEDED", "FAILED"]
 TIMED_OUT = "Job attempt duration exceeded timeout"
 EXITED = "Essential container in task exited"
 INDEX = "AWS_BATCH_JOB_ARRAY_INDEX"
+SIZE = "AWS_BATCH_JOB_ARRAY_SIZE"
 
 
 class Dependency(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +44,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     call: TaskCall
-    """What each child runs; its index is told in AWS_BATCH_JOB_ARRAY_INDEX."""
+    """What each child runs; its index is told in AWS_BATCH_JOB_ARRAY_INDEX, how many there are in …_SIZE."""
     size: int | None = None
     """Children of an array job; None for a job of its own."""
     after: tuple[Dependency, ...] = ()
@@ -202,7 +203,7 @@ class Jobs:
         needs = job.request.call.requirements
         told = {"AWS_BATCH_JOB_ID": name, "AWS_BATCH_JOB_ATTEMPT": str(number)}
         if job.request.size is not None:
-            told[INDEX] = str(child.index)
+            told |= {INDEX: str(child.index), SIZE: str(job.request.size)}
         needs = msgspec.structs.replace(needs, env={**needs.env, **told})
         return Run(msgspec.structs.replace(job.request.call, token=child.token, attempt=number, requirements=needs))
 

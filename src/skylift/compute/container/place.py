@@ -19,7 +19,8 @@ from skylift.compute.container.library import NEEDS, SKYLIFT, library_mounts, li
 from skylift.compute.environments import environment_root
 from skylift.compute.environments.building import site_packages
 from skylift.compute.jobs.containers import IMAGE_COMMAND
-from skylift.compute.jobs.sagemaker import GIVEN, IN_CONTAINER, RUNS
+from skylift.compute.jobs.sagemaker import GIVEN, RUNS
+from skylift.compute.jobs.training_folders import IN_CONTAINER
 from skylift.compute.worker.checkpoint.place import beside
 from skylift.compute.worker.main import open_blobs
 from skylift.compute.worker.solo_files import CRASH, SoloOrder

@@ -8,7 +8,7 @@ from typing import Any
 
 from skylift.compute.batch import jobs
 from skylift.compute.batch.submit_job import MOST_CHILDREN, retry_of
-from skylift.compute.jobs.containers import command_of, environment_of, folder_of, log_stream, pairs
+from skylift.compute.jobs.containers import STOP_GRACE_S, command_of, environment_of, folder_of, log_stream, pairs
 from skylift.compute.jobs.order import JobFailed, JobOrder, read_order
 from skylift.compute.jobs.program import Exit, end_all, run
 from skylift.errors import SetupError
@@ -56,7 +56,7 @@ def _tries(order: JobOrder, index: int | None) -> list[Exit]:
     exits: list[Exit] = []
     while True:
         exits.append(_run(order, index, len(exits) + 1))
-        if exits[-1].code == 0 or len(exits) >= retry.attempts or not jobs.again(retry, _seen(exits[-1])):
+        if _well(exits[-1]) or len(exits) >= retry.attempts or not jobs.again(retry, _seen(exits[-1])):
             return exits
 
 
@@ -67,16 +67,24 @@ def _run(order: JobOrder, index: int | None, number: int) -> Exit:
         "AWS_BATCH_JOB_ID": order.id if index is None else f"{order.id}:{index}",
         "AWS_BATCH_JOB_ATTEMPT": str(number),
         "AWS_BATCH_JQ_NAME": _last(str(parameters.get("JobQueue", ""))),
+        "AWS_BATCH_CE_NAME": "skylift",
     }
     if index is not None:
-        told["AWS_BATCH_JOB_ARRAY_INDEX"] = str(index)
+        told[jobs.INDEX] = str(index)
+        told[jobs.SIZE] = str(_array_size(order))
     limit = (parameters.get("Timeout") or {}).get("AttemptDurationSeconds")
     return run(
         command_of(order, overrides.get("Command"), parameters.get("Parameters") or {}),
         environment_of(order, pairs(overrides.get("Environment")), told),
         cwd=folder_of(order),
         timeout_s=None if limit is None else float(limit),
+        grace_s=STOP_GRACE_S,
     )
+
+
+def _well(ended: Exit) -> bool:
+    """What met its time limit has failed, whatever it says itself when it is stopped."""
+    return ended.code == 0 and not ended.timed_out
 
 
 def _seen(ended: Exit) -> jobs.Exit:
@@ -90,7 +98,7 @@ def _reason(ended: Exit) -> str:
 
 def _description(order: JobOrder, created: int, tries: list[list[Exit]], size: int) -> dict[str, Any]:
     parameters = order.parameters
-    failed = [exits for exits in tries if exits[-1].code != 0]
+    failed = [exits for exits in tries if not _well(exits[-1])]
     shown = (failed or tries)[0]
     last = shown[-1]
     description: dict[str, Any] = {

@@ -12,6 +12,8 @@ from skylift.compute.jobs.order import JobOrder
 from skylift.compute.jobs.program import handler_command
 from skylift.errors import SetupError
 
+STOP_GRACE_S = 30.0
+"""Between SIGTERM and SIGKILL for what is stopped: ECS's default, which Batch leaves as it is."""
 IMAGE_COMMAND = "SKYLIFT_IMAGE_COMMAND"
 """Set by the container backend: what the image runs by itself, `[entry point, command]` as JSON."""
 
@@ -27,7 +29,7 @@ def command_of(order: JobOrder, overridden: Any, parameters: Mapping[str, Any]) 
     binding = order.binding
     if binding.handler is not None:
         return handler_command(binding.handler)
-    entry, built_in = _built_in()
+    entry, built_in = built_in_command()
     words = list(overridden or binding.command or built_in)
     if binding.image is not None:
         words = [*entry, *words]
@@ -45,7 +47,8 @@ def _referred(word: str, parameters: Mapping[str, Any]) -> str:
     return str(parameters.get(word.removeprefix("Ref::"), word))
 
 
-def _built_in() -> tuple[list[str], list[str]]:
+def built_in_command() -> tuple[list[str], list[str]]:
+    """Entry point and command of the image that this runs in."""
     text = os.environ.get(IMAGE_COMMAND)
     if text is None:
         return [], []
@@ -57,6 +60,11 @@ def environment_of(order: JobOrder, *overrides: Mapping[str, str]) -> dict[str, 
     env = dict(order.binding.env)
     for override in overrides:
         env.update(override)
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise SetupError(
+                f"the variable {name[:80]!r} of the job {order.name} cannot be set: it is no name, or holds \\0"
+            )
     if order.binding.handler is not None:
         env[PARAMETERS] = json.dumps(order.parameters)
     return env

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from skylift.compute.process.tree import descendants
-from skylift.compute.worker.current import attempt
+from skylift.compute.worker.current import Preempted, attempt
 from skylift.errors import SetupError
 
 _LOOK_S = 0.2
@@ -35,12 +35,18 @@ def handler_command(handler: str) -> list[str]:
 
 
 def run(
-    command: Sequence[str], env: Mapping[str, str], *, timeout_s: float | None = None, cwd: str | None = None
+    command: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    timeout_s: float | None = None,
+    grace_s: float = _GRACE_S,
+    cwd: str | None = None,
 ) -> Exit:
     """Run it to its end, output where ours goes. It stays in our process group, so that whatever ends this worker ends
-    it too. When the machine is about to be taken away it is sent SIGTERM and has until then.
+    it too. After `timeout_s` it is sent SIGTERM, and `grace_s` later SIGKILL.
 
-    Raises SetupError when there is no such program.
+    When the machine is about to be taken away it is sent SIGTERM and has until then; however it ends after that, its
+    work is not known to be done: raises Preempted. Raises SetupError when there is no such program.
     """
     started_ms = int(time.time() * 1000)
     process = _started(command, env, cwd)
@@ -53,10 +59,12 @@ def run(
                 _signal(process, signal.SIGTERM)
             if deadline is not None and time.monotonic() > deadline:
                 timed_out = True
-                _end(process)
+                _end(process, grace_s)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK_S)
     code = process.returncode
+    if warned:
+        raise Preempted("its machine is about to be taken away: its program was told, and has ended")
     return Exit(128 - code if code < 0 else code, started_ms, int(time.time() * 1000), timed_out)
 
 
@@ -97,10 +105,10 @@ def _is_warned() -> bool:
     return now is not None and now.warned is not None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], grace_s: float = _GRACE_S) -> None:
     _signal(process, signal.SIGTERM)
     try:
-        process.wait(_GRACE_S)
+        process.wait(grace_s)
     except subprocess.TimeoutExpired:
         _signal(process, signal.SIGKILL)
         process.wait()

@@ -6,15 +6,15 @@ import json
 import shutil
 import tarfile
 import tempfile
-import threading
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from skylift.compute.jobs.training_variables import toolkit_variables
 from skylift.errors import SetupError
 
-SYNC_S = 5.0
-"""How often new checkpoints are stored while the job runs."""
+IN_CONTAINER = Path("/opt/ml")
+HOST = "algo-1"
+_GROUP = "homogeneousCluster"
 
 
 class TrainingFolders:
@@ -29,34 +29,22 @@ class TrainingFolders:
         self._config = root / "input" / "config"
         self._data = root / "input" / "data"
 
+    @property
+    def in_container(self) -> bool:
+        return self.root == IN_CONTAINER
+
     def prepare(self) -> None:
         """Make them, write the configuration, fetch the channels. Raises SetupError for a channel that cannot be."""
         for folder in (self._config, self._data, self.model, self.output_data, self.checkpoints):
             folder.mkdir(parents=True, exist_ok=True)
-        channels = self._parameters.get("InputDataConfig") or []
-        self._write("hyperparameters.json", _texts(self._parameters.get("HyperParameters") or {}))
-        self._write("inputdataconfig.json", {str(one.get("ChannelName")): _channel(one) for one in channels})
+        self._write("hyperparameters.json", self._hyper())
+        self._write("inputdataconfig.json", self._channels())
         self._write("resourceconfig.json", self._resources())
-        for one in channels:
+        for one in self._parameters.get("InputDataConfig") or []:
             self._fetch(one)
 
     def variables(self) -> dict[str, str]:
-        """What SageMaker's training toolkit tells programs."""
-        channels = [str(one.get("ChannelName")) for one in self._parameters.get("InputDataConfig") or []]
-        hyper = _texts(self._parameters.get("HyperParameters") or {})
-        return {
-            "SM_ROOT": str(self.root),
-            "SM_MODEL_DIR": str(self.model),
-            "SM_OUTPUT_DATA_DIR": str(self.output_data),
-            "SM_CHECKPOINT_DIR": str(self.checkpoints),
-            "SM_INPUT_CONFIG_DIR": str(self._config),
-            "SM_CHANNELS": json.dumps(channels),
-            "SM_HPS": json.dumps(hyper),
-            "SM_HOSTS": json.dumps(["algo-1"]),
-            "SM_CURRENT_HOST": "algo-1",
-            **{f"SM_CHANNEL_{name.upper()}": str(self._data / name) for name in channels},
-            **{f"SM_HP_{name.upper()}": value for name, value in hyper.items()},
-        }
+        return toolkit_variables(self.root, self._hyper(), self._channels(), self._resources())
 
     def failure(self) -> str | None:
         """What the program wrote of its failure."""
@@ -69,14 +57,40 @@ class TrainingFolders:
     def _write(self, name: str, content: Any) -> None:
         (self._config / name).write_text(json.dumps(content), encoding="utf-8")
 
+    def _hyper(self) -> dict[str, str]:
+        """Texts, whatever they stand for."""
+        given: dict[str, Any] = self._parameters.get("HyperParameters") or {}
+        return {name: value if isinstance(value, str) else json.dumps(value) for name, value in given.items()}
+
+    def _channels(self) -> dict[str, Any]:
+        channels = self._parameters.get("InputDataConfig") or []
+        return {str(one.get("ChannelName")): self._channel(one) for one in channels}
+
+    def _channel(self, one: dict[str, Any]) -> dict[str, Any]:
+        """What the state leaves out is what the service takes for it; a content type that nobody gave is not there."""
+        source = (one.get("DataSource") or {}).get("S3DataSource") or {}
+        content = {} if one.get("ContentType") is None else {"ContentType": one["ContentType"]}
+        return {
+            **content,
+            "TrainingInputMode": self._mode(one),
+            "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
+            "RecordWrapperType": one.get("RecordWrapperType", "None"),
+        }
+
+    def _mode(self, channel: dict[str, Any]) -> str:
+        specified = self._parameters.get("AlgorithmSpecification") or {}
+        return str(channel.get("InputMode") or specified.get("TrainingInputMode") or "File")
+
     def _resources(self) -> dict[str, Any]:
         machine = self._parameters.get("ResourceConfig") or {}
+        instance = machine.get("InstanceType", "local")
         return {
-            "current_host": "algo-1",
-            "hosts": ["algo-1"],
+            "current_host": HOST,
+            "current_instance_type": instance,
+            "current_group_name": _GROUP,
+            "hosts": [HOST],
+            "instance_groups": [{"instance_group_name": _GROUP, "instance_type": instance, "hosts": [HOST]}],
             "network_interface_name": "eth0",
-            "current_instance_type": machine.get("InstanceType", "local"),
-            "current_group_name": "homogeneousCluster",
         }
 
     def _fetch(self, channel: dict[str, Any]) -> None:
@@ -87,62 +101,22 @@ class TrainingFolders:
             raise SetupError(f"channel {name!r} has no S3DataSource.S3Uri", hint="other sources are not fetched here")
         if "/" in name or name in ("", ".", ".."):
             raise SetupError(f"the channel's name {name!r} is no folder's name")
+        self._check_way(name, self._mode(channel), source.get("S3DataType") or "S3Prefix")
         try:
             fetch_all(str(url), self._data / name)
         except (OSError, ValueError, ImportError) as problem:
             raise SetupError(f"channel {name!r} cannot be read from {url}: {problem}") from problem
 
-
-class CheckpointSync:
-    """While the job runs: what stands at the S3 URI is in the folder from the start on, and new files go there."""
-
-    def __init__(self, folders: TrainingFolders, config: dict[str, Any]) -> None:
-        self._folder = Path(config["LocalPath"]) if config.get("LocalPath") else folders.checkpoints
-        if ".." in self._folder.parts or not self._folder.is_relative_to(folders.root):
-            self._folder = folders.checkpoints  # where a program of this machine finds it: in its own folder
-        self._url: str | None = config.get("S3Uri")
-        self._stored: dict[str, tuple[int, int]] = {}
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="skylift-checkpoints", daemon=True)
-
-    def __enter__(self) -> CheckpointSync:
-        if self._url is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            fetch_all(self._url, self._folder, missing_ok=True)
-            self._stored = self._look()
-            self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, _: object, __: TracebackType | None) -> None:
-        """The last files are stored also when the attempt is stopped."""
-        if self._url is None:
-            return
-        self._over.set()
-        self._thread.join()
-        self._store_new()
-
-    def _watch(self) -> None:
-        while not self._over.wait(SYNC_S):
-            self._store_new()
-
-    def _store_new(self) -> None:
-        import fsspec
-
-        seen = self._look()
-        for name, stamp in seen.items():
-            if self._stored.get(name) != stamp:
-                filesystem, path = fsspec.core.url_to_fs(f"{str(self._url).rstrip('/')}/{name}")
-                filesystem.makedirs(filesystem._parent(path), exist_ok=True)
-                filesystem.put_file(str(self._folder / name), path)
-                self._stored[name] = stamp
-
-    def _look(self) -> dict[str, tuple[int, int]]:
-        found = {}
-        for file in self._folder.rglob("*"):
-            if file.is_file():
-                stat = file.stat()
-                found[str(file.relative_to(self._folder))] = (stat.st_mtime_ns, stat.st_size)
-        return found
+    @staticmethod
+    def _check_way(name: str, mode: str, kind: str) -> None:
+        """A program that waits for a pipe, or for what a manifest lists, would train on something else."""
+        if mode not in ("File", "FastFile"):
+            raise SetupError(f"channel {name!r} has the input mode {mode!r}: here it is File or FastFile")
+        if kind != "S3Prefix":
+            raise SetupError(
+                f"channel {name!r} has the S3DataType {kind!r}, which is not read here",
+                hint="give it as S3Prefix: the prefix that its objects have in common",
+            )
 
 
 def fetch_all(url: str, folder: Path, *, missing_ok: bool = False) -> None:
@@ -159,6 +133,8 @@ def fetch_all(url: str, folder: Path, *, missing_ok: bool = False) -> None:
         filesystem.get_file(path, str(folder / name))
         return
     files = filesystem.find(path) if filesystem.exists(path) else []
+    if not files and not _is_local(filesystem):
+        path, files = _begin_like(filesystem, path)
     if not files and not missing_ok:
         raise FileNotFoundError(f"there is nothing at {url}")
     for file in files:
@@ -167,6 +143,41 @@ def fetch_all(url: str, folder: Path, *, missing_ok: bool = False) -> None:
             raise ValueError(f"the object {str(file)[:200]!r} would lie outside of the channel's folder")
         target.parent.mkdir(parents=True, exist_ok=True)
         filesystem.get_file(file, str(target))
+
+
+def _is_local(filesystem: Any) -> bool:
+    """Files have folders, whose names are whole; what is beside a folder is not in it."""
+    return "file" in ((filesystem.protocol,) if isinstance(filesystem.protocol, str) else filesystem.protocol)
+
+
+def _begin_like(filesystem: Any, prefix: str) -> tuple[str, list[str]]:
+    """Where a prefix is no folder: the objects whose keys begin with it, and the folder that they are in."""
+    folder = prefix.rpartition("/")[0]
+    entries = filesystem.ls(folder, detail=False) if folder and filesystem.exists(folder) else []
+    alike = [str(entry) for entry in entries if str(entry).lstrip("/").startswith(prefix.lstrip("/"))]
+    return folder, [str(file) for entry in alike for file in filesystem.find(entry)]
+
+
+def check_place(url: str) -> None:
+    """Raises OSError, ValueError or ImportError for a place that cannot be written to by its name alone; a folder of
+    this machine is made."""
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(url)
+    if _is_local(filesystem):
+        filesystem.makedirs(path, exist_ok=True)
+
+
+def store_plain(folder: Path, url: str) -> str:
+    """The folder's content as it is, below the URL, which is given back."""
+    import fsspec
+
+    filesystem, path = fsspec.core.url_to_fs(url)
+    for file in sorted(one for one in folder.rglob("*") if one.is_file()):
+        target = f"{path.rstrip('/')}/{file.relative_to(folder)}"
+        filesystem.makedirs(filesystem._parent(target), exist_ok=True)
+        filesystem.put_file(str(file), target)
+    return url
 
 
 def store_packed(folder: Path, url: str) -> str:
@@ -183,18 +194,3 @@ def store_packed(folder: Path, url: str) -> str:
         with filesystem.open(path, "wb") as target:
             shutil.copyfileobj(packed, target)
     return url
-
-
-def _texts(hyper: dict[str, Any]) -> dict[str, str]:
-    """Hyperparameters are texts, whatever they stand for."""
-    return {str(name): value if isinstance(value, str) else json.dumps(value) for name, value in hyper.items()}
-
-
-def _channel(one: dict[str, Any]) -> dict[str, Any]:
-    source = (one.get("DataSource") or {}).get("S3DataSource") or {}
-    return {
-        "ContentType": one.get("ContentType", "None"),
-        "TrainingInputMode": one.get("InputMode", "File"),
-        "S3DistributionType": source.get("S3DataDistributionType", "FullyReplicated"),
-        "RecordWrapperType": one.get("RecordWrapperType", "None"),
-    }
