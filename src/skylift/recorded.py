@@ -163,7 +163,7 @@ def spec_of(attempt: Attempt, table: TaskTable) -> TaskSpec:
     if spec is None:
         raise SetupError(
             f"{attempt.label} ran no Python here: its resource is {attempt.resource}",
-            hint="only tasks and bound functions can be replayed",
+            hint="only tasks, and functions and jobs that are bound here, can be replayed",
             code="NOT-REPLAYABLE",
         )
     return spec

@@ -382,10 +382,12 @@ class Runtime(Assembly):
         """All that is needed to run a recorded attempt again. Raises RunNotFound, SetupError."""
         from skylift.compute.worker.checkpoint.place import beside
         from skylift.recorded import RecordedAttempt, choose_attempt, spec_of
+        from skylift.recorded_jobs import recorded_job
 
         chosen = choose_attempt(self.reader.view(record).attempts, step, attempt)
-        spec = spec_of(chosen, self.reader.library.table(record.tasks))
-        return RecordedAttempt.of(
+        job = recorded_job(chosen, record, self.config.jobs)
+        spec = spec_of(chosen, self.reader.library.table(record.tasks)) if job is None else job.spec
+        given = RecordedAttempt.of(
             chosen,
             spec,
             run_id=record.run_id,
@@ -395,6 +397,7 @@ class Runtime(Assembly):
             cache_dir=self._bundles(),
             checkpoints=None if self.config.url is not None else beside(self._blobs_location()),
         )
+        return given if job is None else msgspec.structs.replace(given, arguments=job.event)
 
     def drives(self, record: RunRecord) -> bool:
         return self._ownership is not None and record.owner == self._ownership.owner

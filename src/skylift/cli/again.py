@@ -12,6 +12,7 @@ import click
 import msgspec
 
 from skylift.cli.output import shorten
+from skylift.compute.worker.failure import Stated
 from skylift.recorded import RecordedAttempt, RecordedCall
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ def run_again(attempt: RecordedAttempt, blobs: BlobStore, *, debug: bool) -> int
     click.echo(f"replaying {attempt.label}, attempt {attempt.number}: {call.describe()}", err=True)
     try:
         result = call()
+    except Stated as raised:  # a job has ended badly: what its program said stands above
+        click.echo(f"{raised.error}: {shorten(raised.cause, 2000)}", err=True)
+        return 1
     except Exception as raised:  # noqa: BLE001  # whatever the user's task raises is what is wanted here
         frames = call.user_frames(raised)
         traceback.print_exception(type(raised), raised, frames)

@@ -16,6 +16,7 @@ import msgspec
 from skylift.cli.again import Again, run_again
 from skylift.cli.parts import open_runtime
 from skylift.errors import SetupError
+from skylift.recorded_jobs import is_job
 
 if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
@@ -37,13 +38,36 @@ def replay(run: str, step: str, attempt: int | None, debug: bool, from_checkpoin
     """
     with open_runtime() as runtime, tempfile.TemporaryDirectory(prefix="skylift-replay-") as folder:
         given = runtime.recorded_attempt(runtime.reader.record(run), step, attempt)
+        if is_job(given):
+            return _job(given, runtime.blobs, Path(folder), debug=debug, from_checkpoint=from_checkpoint)
         given = _with_checkpoints(given, Path(folder), wanted=from_checkpoint)
         nodes = given.requirements.nodes
         if nodes > 1:
             click.echo(f"of {nodes} members of a gang only rank 0 runs here, as a gang of one", err=True)
+        if given.requirements.image is not None:
+            click.echo(f"its image {given.requirements.image} is not started: it runs with what is here", err=True)
         if given.requirements.environment is None:
             return run_again(given, runtime.blobs, debug=debug)
         return _in_its_environment(runtime, given, Path(folder), debug=debug)
+
+
+def _job(given: RecordedAttempt, blobs: BlobStore, folder: Path, *, debug: bool, from_checkpoint: bool) -> int:
+    """What a Batch, ECS or SageMaker job is bound to, with the job's own parameters."""
+    from skylift.recorded_jobs import apart, checkpoints_of
+
+    if given.requirements.image is not None:
+        raise SetupError(
+            f"{given.label} is a job in the image {given.requirements.image}, which is not started here",
+            hint="skylift run --on container --keep-on-failure 30m keeps the place of a job that fails: skylift shell",
+            code="NOT-REPLAYABLE",
+        )
+    if debug:
+        click.echo("its program is a process of its own: --pdb does not see into it, breakpoint() works", err=True)
+    there = checkpoints_of(given)
+    given = apart(given, folder)
+    found = there is not None and _copied(there, str(folder / "saved") if from_checkpoint else None)
+    _tell_of_checkpoints(given, found=found, wanted=from_checkpoint)
+    return run_again(given, blobs, debug=False)
 
 
 def _in_its_environment(runtime: Runtime, given: RecordedAttempt, folder: Path, *, debug: bool) -> int:
@@ -96,6 +120,11 @@ def _with_checkpoints(given: RecordedAttempt, folder: Path, *, wanted: bool) -> 
     own = str(folder / "checkpoints")
     there = None if given.checkpoints is None else folder_of(given.checkpoints, given.run_id, given.visit)
     found = there is not None and _copied(there, folder_of(own, given.run_id, given.visit) if wanted else None)
+    _tell_of_checkpoints(given, found=found, wanted=wanted)
+    return msgspec.structs.replace(given, checkpoints=own)
+
+
+def _tell_of_checkpoints(given: RecordedAttempt, *, found: bool, wanted: bool) -> None:
     if wanted and not found:
         raise SetupError(
             f"{given.label} has no checkpoint here",
@@ -104,7 +133,6 @@ def _with_checkpoints(given: RecordedAttempt, folder: Path, *, wanted: bool) -> 
         )
     if found and not wanted:
         click.echo("it has saved a checkpoint: --from-checkpoint goes on from there", err=True)
-    return msgspec.structs.replace(given, checkpoints=own)
 
 
 def _copied(source: str, target: str | None) -> bool:
@@ -115,6 +143,6 @@ def _copied(source: str, target: str | None) -> bool:
     if not system.exists(path) or not system.find(path):
         return False
     if target is not None:
-        Path(target).mkdir(parents=True)
+        Path(target).mkdir(parents=True, exist_ok=True)
         system.get(path.rstrip("/") + "/", target + "/", recursive=True)
     return True
