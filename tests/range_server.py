@@ -20,6 +20,8 @@ class Fault:
     cut_after: int | None = None
     flip: int | None = None
     """The byte of the source that is sent wrong."""
+    shift: int = 0
+    """So much further on lies what is sent, and what the answer says of itself."""
 
 
 @dataclass
@@ -32,6 +34,8 @@ class RangeServer:
     ranges: bool = True
     tags: bool = True
     lengths: bool = True
+    says: dict[str, str] = field(default_factory=dict)
+    """Headers of each answer that has bytes."""
 
     def put(self, name: str, data: bytes) -> str:
         self.files["/" + name] = data
@@ -66,12 +70,14 @@ def range_server() -> Iterator[RangeServer]:
                 self.send_header("Content-Length", "0")
                 self.end_headers()
                 return
-            self._send(data, start, end, status, fault)
+            self._send(data, start + fault.shift, end + fault.shift, status, fault)
 
         def _send(self, data: bytes, start: int, end: int, status: int, fault: Fault) -> None:
             self.send_response(status)
             if state.tags:
                 self.send_header("ETag", f'"{hashlib.md5(data).hexdigest()}"')
+            for name, value in state.says.items():
+                self.send_header(name, value)
             if status == 206:
                 self.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(data)}")
             if state.lengths:

@@ -85,24 +85,26 @@ class Block:
         if self.format == "jsonl":
             return self._explained(text.json_rows(self.open(), self._encoding(), self.url, self.start))
         if self.format == "parquet":
-            return parquet.rows(self.parquet_file(), self.row_groups)
+            return tables.explained_rows(lambda: parquet.rows(self.parquet_file(), self.row_groups), self.url)
         return ({"line": line} for line in self.lines())
 
     def pandas(self, columns: list[str] | None = None, **options: Any) -> Any:
         """A pandas frame. `options` go to pandas' reader (`dtype=` keeps the types of all blocks alike)."""
         if self.format == "parquet":
             return self.arrow(columns).to_pandas(**options)
-        if self.format == "csv":
-            return tables.pandas_csv(self.open(), self.dialect, self._names(), columns, options)
-        return tables.pandas_json(self._text_file(), self._encoding(), columns, options)
+        with tables.explained(self.url):
+            if self.format == "csv":
+                return tables.pandas_csv(self._whole_table(), self.dialect, columns, options)
+            return tables.pandas_json(self._text_file(), self._encoding(), columns, options)
 
     def arrow(self, columns: list[str] | None = None) -> Any:
         """An Arrow table. Of Parquet only the bytes of these columns are fetched."""
-        if self.format == "parquet":
-            return parquet.table(self.parquet_file(whole=columns is None), self.row_groups, columns)
-        if self.format == "csv":
-            return tables.arrow_csv(self.open(), self.dialect, self._names(), columns)
-        return tables.arrow_json(self._text_file(), columns)
+        with tables.explained(self.url):
+            if self.format == "parquet":
+                return parquet.table(self.parquet_file(whole=columns is None), self.row_groups, columns)
+            if self.format == "csv":
+                return tables.arrow_csv(self._whole_table(), self.dialect, columns)
+            return tables.arrow_json(self._text_file(), self._encoding(), columns)
 
     def parquet_file(self, *, whole: bool = True) -> BinaryIO:
         """The source as pyarrow wants it, with footer and, if it is all needed, row groups here."""
@@ -132,6 +134,14 @@ class Block:
             raise SourceInvalid(f"{self.url} is Parquet, which is no text", hint="use rows(), arrow() or pandas()")
         return self.open()
 
+    def _whole_table(self) -> BinaryIO:
+        """The block of a CSV with its header before it: readers of tables make of names what they make of them in the
+        whole source, for instance `a` and `a.1` of two columns `a`."""
+        file = self.open()
+        if self.dialect.columns is not None or self.start == 0:
+            return file
+        return tables.behind(_header_text(self.extent(0, self.header)), file)
+
     def _explained(self, records: Iterator[T]) -> Iterator[T]:
         return text.explained(records, self.url, self.dialect.encoding)
 
@@ -147,6 +157,11 @@ class Block:
 
 @functools.lru_cache(maxsize=256)
 def _header(extent: Extent, dialect: Dialect) -> tuple[str, ...]:
+    return tuple(text.first_record(_header_text(extent), dialect))
+
+
+@functools.lru_cache(maxsize=256)
+def _header_text(extent: Extent) -> bytes:
     """Read once in a process for all blocks of a source."""
     with open_extent(extent) as file:
-        return tuple(text.first_record(file.read(), dialect))
+        return file.read()

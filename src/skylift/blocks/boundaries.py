@@ -6,6 +6,7 @@ newline lies inside quotes cannot be known from the middle; `cuts_near` asks for
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from skylift.blocks.quotes import QuoteScanner
 
 _PROBE = 64 << 10
 _AT_ONCE = 16
+_AT_A_TIME = 4096
+"""Cuts whose search has begun: there may be billions of them."""
 
 
 class Cut(NamedTuple):
@@ -52,8 +55,11 @@ def cuts_in(pieces: Iterable[bytes], scanner: QuoteScanner, *, head: bytes, bloc
         yield Cut(at, crc)
 
 
-def cuts_near(read: Callable[[int, int], bytes], *, start: int, size: int, block: int) -> list[int]:
-    """The ends of all blocks, found by reading around each multiple of the block size only. Newlines end records."""
+def cuts_near(
+    read: Callable[[int, int], bytes], *, start: int, size: int, block: int, most: int = sys.maxsize
+) -> list[int]:
+    """The ends of all blocks, found by reading around each multiple of the block size only. Newlines end records.
+    Beyond `most` of them none is looked for."""
 
     def probe(target: int) -> int | None:
         """The first end of a record from `target` up to the next multiple, which is looked at by itself."""
@@ -68,8 +74,13 @@ def cuts_near(read: Callable[[int, int], bytes], *, start: int, size: int, block
         return None
 
     targets = range(_after(start, block), size, block)
+    found: list[int] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="skylift-split") as pool:
-        found = [end for end in pool.map(probe, targets) if end is not None and end < size]
+        for at in range(0, len(targets), _AT_A_TIME):
+            ends = pool.map(probe, targets[at : at + _AT_A_TIME])
+            found += [end for end in ends if end is not None and end < size]
+            if len(found) > most:
+                break
     return [*found, size]
 
 

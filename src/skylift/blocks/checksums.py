@@ -27,7 +27,7 @@ class Crc32:
 
 def hasher(checksum: str) -> Any:
     """Something to `update`, whose `hexdigest` is compared. Raises SourceInvalid for text that is no checksum."""
-    kind, _, digits = checksum.partition(":")
+    kind, _, digits = checksum.partition(":") if isinstance(checksum, str) else ("", "", "")
     if kind not in _LENGTHS or len(digits) != _LENGTHS[kind] or set(digits) - set("0123456789abcdef"):
         raise SourceInvalid(
             f"{checksum!r} is no checksum", hint="write sha256:, sha1:, md5: or crc32: and its lower-case digits"

@@ -31,7 +31,7 @@ class Dialect:
         """Raises SourceInvalid, naming what cannot be."""
         try:
             name = codecs.lookup(self.encoding).name
-        except (LookupError, ValueError):
+        except (LookupError, ValueError, TypeError):
             raise SourceInvalid(f"encoding={self.encoding!r} is not known", hint='write for example "utf-8"') from None
         if not name.startswith(_SAFE) or name == "utf-8-sig":
             raise SourceInvalid(
@@ -47,6 +47,8 @@ class Dialect:
         used = [one for one in (self.delimiter, self.quote, self.escape) if one is not None]
         if len(set(used)) != len(used):
             raise SourceInvalid(f"delimiter, quote and escape must differ, got {', '.join(map(repr, used))}")
+        if self.columns is not None:
+            _check_names(self.columns)
 
     def at_start(self) -> str:
         """The encoding for the start of a source, where a byte order mark may stand."""
@@ -64,6 +66,14 @@ class Dialect:
             quoting=csv.QUOTE_MINIMAL if self.quote is not None else csv.QUOTE_NONE,
         )
         return (record for record in found if record)
+
+
+def _check_names(columns: Any) -> None:
+    named = isinstance(columns, list | tuple) and all(isinstance(one, str) for one in columns)
+    if not named or not columns or len(set(columns)) != len(columns):
+        raise SourceInvalid(
+            f"columns={columns!r} are no names of columns", hint='give a list of different texts: ["id", "name"]'
+        )
 
 
 def refuse_wide(url: str, head: bytes) -> None:

@@ -39,6 +39,7 @@ Pause = Callable[[float], None]
 class _Place:
     origin: Origin
     version: str
+    size: int
     used: bool = False
 
 
@@ -131,18 +132,20 @@ def mib(size: int) -> str:
 
 def _places(extent: Extent) -> list[_Place]:
     named = [(extent.url, extent.version), *extent.mirrors]
-    return [_Place(open_origin(url), version) for url, version in named]
+    return [_Place(open_origin(url, extent.size), version, extent.size) for url, version in named]
 
 
 def _confirm(places: Sequence[_Place]) -> None:
     """What has come is of the version that was asked for, also where answers do not say so."""
     for place in places:
-        origin, version = place.origin, place.version
-        asked = place.used and version and not origin.tells
-        now = stat_of(origin.url).version if asked else version
-        if now != version:
+        if not place.used or place.origin.tells:
+            continue
+        now = stat_of(place.origin.url)
+        if (now.version, now.size) != (place.version, place.size):
+            then = f"{place.version or 'no version'}, {place.size} bytes"
             raise SourceChanged(
-                f"{origin.url} has changed since it was split: {version} then, {now or 'nothing told'} now",
+                f"{place.origin.url} has changed since it was split: {then} then, "
+                f"{now.version or 'no version'}, {now.size} bytes now",
                 hint="split it again: start a new run, or keep versions of the source under names of their own",
             )
 

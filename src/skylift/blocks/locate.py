@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -36,7 +37,8 @@ def sources(url: str, *, every: bool) -> list[str]:
         found = _remote(url)
     if len(found) == 1 and not _is_pattern(url):
         return found
-    chosen = [one for one in found if _wanted(one) and (every or format_of(one) is not None)]
+    asked = _hidden(url if path is None else str(path.absolute()))
+    chosen = [one for one in found if _wanted(one, asked) and (every or format_of(one) is not None)]
     if not chosen:
         raise SourceUnavailable(
             f"{url} means no source: {len(found)} files, none of a known format",
@@ -110,6 +112,12 @@ def _is_pattern(url: str) -> bool:
     return not url.startswith(("http://", "https://")) and any(character in url for character in "*?[")
 
 
-def _wanted(url: str) -> bool:
-    """Not what writers leave beside the data: `_SUCCESS`, `.crc`."""
-    return not name_of(url).startswith(("_", "."))
+def _hidden(place: str) -> list[str]:
+    """Parts of a path that begin with `_` or `.`."""
+    return [part for part in place.partition("://")[2 if "://" in place else 0].split("/") if part[:1] in ("_", ".")]
+
+
+def _wanted(place: str, asked: list[str]) -> bool:
+    """Not what writers leave beside the data, unless it was asked for: `_SUCCESS`, `.crc`, whole folders such as those
+    of `_temporary/0/part-0.csv` and `.ipynb_checkpoints/faces.csv`."""
+    return all(part in asked or any(fnmatchcase(part, one) for one in asked) for part in _hidden(place))

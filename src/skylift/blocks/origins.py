@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +27,8 @@ class Stat(msgspec.Struct, frozen=True, kw_only=True):
     """Whether a part can be asked for."""
     checksum: str | None = None
     """Of the whole content, where the store knows one: `md5:…`."""
+    compression: str | None = None
+    """That the store has put around the content, whatever its name says."""
 
 
 class Unreachable(Exception):
@@ -64,9 +67,17 @@ class LocalOrigin:
     def stat(self) -> Stat:
         try:
             found = self.path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise Unreachable("it is a folder, pipe or device, and only files can be cut", final=True)
+            untold = found.st_size == 0 and self._has_content()
         except OSError as error:
             raise Unreachable(error.strerror or str(error), final=True) from error
-        return Stat(size=found.st_size, version=file_version(found))
+        return Stat(size=-1 if untold else found.st_size, version=file_version(found))
+
+    def _has_content(self) -> bool:
+        """Some files of the system (`/proc`) say that they are empty, and are not."""
+        with self.path.open("rb", buffering=0) as file:
+            return bool(file.read(1))
 
     def read(self, start: int, end: int, version: str) -> Iterator[bytes]:
         try:

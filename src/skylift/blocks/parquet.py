@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from skylift.blocks.errors import SourceInvalid
@@ -65,7 +65,18 @@ def groups(file: BinaryIO, url: str) -> list[Group]:
 def table(file: BinaryIO, row_groups: list[int], columns: list[str] | None) -> Any:
     """The rows of these groups."""
     with library().ParquetFile(file) as opened:
+        check_columns(columns, opened.schema_arrow.names)
         return opened.read_row_groups(row_groups, columns=columns)
+
+
+def check_columns(wanted: list[str] | None, here: Sequence[str]) -> None:
+    """Raises SourceInvalid for columns that are not there: pyarrow would leave them out without a word. `a.b` is a
+    part of the column `a`."""
+    lacking = [name for name in wanted or () if name not in here and name.partition(".")[0] not in here]
+    if lacking:
+        raise SourceInvalid(
+            f"there is no column {', '.join(map(repr, lacking))}", hint=f"the columns are {', '.join(here) or 'none'}"
+        )
 
 
 def rows(file: BinaryIO, row_groups: list[int]) -> Iterator[dict[str, Any]]:

@@ -28,7 +28,7 @@ def places_of(url: str, mirrors: Sequence[str]) -> list[tuple[str, Stat]]:
         raise problem
     first, stat = found[0]
     if stat.size < 0:
-        raise SourceInvalid(f"the server of {first} does not tell its size", hint="copy it to a store that does")
+        raise SourceInvalid(f"nobody tells the size of {first}", hint="copy it to a store that does")
     for place, other in found[1:]:
         if other.size != stat.size:
             raise SourceInvalid(

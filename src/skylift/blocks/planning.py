@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -27,6 +29,8 @@ from skylift.blocks.quotes import QuoteScanner
 
 _HEAD = 64 << 10
 _LONGEST_HEADER = 64 << 20
+MOST_BLOCKS = 100_000
+"""Of one `split`: an inline Map holds them all."""
 _MARK = b"\xef\xbb\xbf"
 _STREAMS = threading.BoundedSemaphore(2)
 """Sources that are read whole at once: each takes some 32 MiB of memory."""
@@ -46,6 +50,12 @@ class Wish:
     checksum: str | None
 
 
+def too_many(number: int, block: Any) -> SourceInvalid:
+    """More than MOST_BLOCKS; what is beyond may not have been counted."""
+    said = f"{number} blocks" if number > MOST_BLOCKS + 1 else f"more than {MOST_BLOCKS} blocks"
+    return SourceInvalid(f"{said} are too many for one map", hint=f"make block={block!r} larger")
+
+
 def plan(url: str, wish: Wish) -> list[Block]:
     """The blocks of a source, in order. Together they hold every record once."""
     (first, stat), *mirrors = places_of(url, wish.mirrors)
@@ -53,13 +63,13 @@ def plan(url: str, wish: Wish) -> list[Block]:
         return []
     whole = Block(
         url=first,
-        format=_format(first, wish),
+        format=_format(url, wish),
         index=0,
         start=0,
         end=stat.size,
         size=stat.size,
         version=stat.version,
-        compression=split_suffix(name_of(first))[1],
+        compression=split_suffix(name_of(url))[1] or stat.compression,
         dialect=wish.dialect,
         checksum=wish.checksum or stat.checksum,
         mirrors=[Mirror(url=place, version=other.version) for place, other in mirrors],
@@ -72,7 +82,7 @@ def plan(url: str, wish: Wish) -> list[Block]:
 
 def _cut(whole: Block, wish: Wish) -> list[Block]:
     if whole.format == "parquet":
-        return _parquet_blocks(whole, wish.block)
+        return _parquet_blocks(whole, wish)
     if whole.size <= wish.block:
         return [whole]
     if whole.compression is not None or not whole.ranges:
@@ -82,7 +92,9 @@ def _cut(whole: Block, wish: Wish) -> list[Block]:
     head = _head(whole)
     if _newlines_decide(whole, wish):
         starts = 0 if whole.format != "csv" else len(head)
-        ends = cuts_near(_reader(whole), start=starts, size=whole.size, block=wish.block)
+        ends = cuts_near(_reader(whole), start=starts, size=whole.size, block=wish.block, most=MOST_BLOCKS)
+        if len(ends) > MOST_BLOCKS:
+            raise too_many(len(ends), wish.block)
         return [_part(whole, number, span, len(head)) for number, span in enumerate(spans(ends))]
     return _scanned(whole, head, wish)
 
@@ -108,15 +120,22 @@ def _scanned(whole: Block, head: bytes, wish: Wish) -> list[Block]:
     )
     with _STREAMS:
         pieces = _checked(stream(rest), head, wish.checksum, rest)
-        cuts = list(cuts_in(pieces, _scanner(whole, wish), head=head, block=wish.block))
-    now = stat_of(whole.url)
-    if (now.version, now.size) != (whole.version, whole.size):
-        raise changed(rest, f"{whole.version}, {whole.size} bytes before, {now.version}, {now.size} bytes after")
+        cuts = list(islice(cuts_in(pieces, _scanner(whole, wish), head=head, block=wish.block), MOST_BLOCKS + 1))
+    if len(cuts) > MOST_BLOCKS:
+        raise too_many(len(cuts), wish.block)
+    if not whole.mirrors:  # each answer has said of which version it is; this is for those that do not
+        _check_unchanged(rest)
     local = local_path(whole.url) is not None
     return [
         _part(whole, number, span, len(head), checksum=None if local else f"crc32:{cut.crc32:08x}")
         for number, (span, cut) in enumerate(zip(spans([cut.end for cut in cuts]), cuts, strict=True))
     ]
+
+
+def _check_unchanged(extent: Extent) -> None:
+    now = stat_of(extent.url)
+    if (now.version, now.size) != (extent.version, extent.size):
+        raise changed(extent, f"{extent.version}, {extent.size} bytes before, {now.version}, {now.size} bytes after")
 
 
 def _scanner(whole: Block, wish: Wish) -> QuoteScanner:
@@ -187,22 +206,34 @@ def _part(whole: Block, number: int, span: tuple[int, int], header: int, **facts
     return Block(**{**known, **changes})
 
 
-def _parquet_blocks(whole: Block, size: int) -> list[Block]:
+def _parquet_blocks(whole: Block, wish: Wish) -> list[Block]:
+    if whole.compression is not None:
+        raise SourceInvalid(f"{whole.url} is Parquet within {whole.compression}", hint="decompress it: it is so inside")
     if whole.size <= 2 * parquet.TAIL:
         raise SourceInvalid(f"{whole.url} is no Parquet: {whole.size} bytes", hint="name format= if it is another kind")
     tail = _reader(whole)(whole.size - parquet.TAIL, whole.size)
     footer = parquet.footer_start(tail, whole.size, whole.url)
+    _check_whole(whole, wish.checksum)
     with _part(whole, 0, (0, whole.size), footer).parquet_file(whole=False) as file:
         found = parquet.groups(file, whole.url)
     blocks: list[Block] = []
     held: list[int] = []
+    start, end = whole.size, 0
     for number, group in enumerate(found):
         held.append(number)
-        start, end = found[held[0]].start, group.end
-        if end - start >= size or number == len(found) - 1:
+        start, end = min(start, group.start), max(end, group.end)  # they may stand in any order
+        if end - start >= wish.block or number == len(found) - 1:
             blocks.append(_part(whole, len(blocks), (start, end), footer, row_groups=held))
-            held = []
+            held, start, end = [], whole.size, 0
     return blocks
+
+
+def _check_whole(whole: Block, checksum: str | None) -> None:
+    """Parts of a source have no checksum of their own, so all of it is read once."""
+    if checksum is not None:
+        extent = whole.extent(0, whole.size)
+        with _STREAMS:
+            deque(_checked(stream(extent), b"", checksum, extent), maxlen=0)
 
 
 def _format(url: str, wish: Wish) -> Any:

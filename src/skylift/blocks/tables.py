@@ -2,16 +2,76 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO, TypeVar, cast
 
 from skylift.blocks.dialect import Dialect
-from skylift.errors import SetupError
+from skylift.blocks.errors import SourceInvalid
+from skylift.blocks.parquet import check_columns
+from skylift.errors import SetupError, SkyliftError
+
+T = TypeVar("T")
+
+_BUFFER = 1 << 20
+_ALREADY = ("utf-8", "utf-8-sig")
+"""Encodings that pyarrow reads as they are."""
 
 
-def pandas_csv(
-    file: BinaryIO, dialect: Dialect, names: list[str] | None, columns: list[str] | None, options: dict[str, Any]
-) -> Any:
+@contextmanager
+def explained(url: str) -> Iterator[None]:
+    """What the libraries raise for content that they cannot read names the source. pyarrow's errors are those of
+    Python: ArrowInvalid is a ValueError, ArrowKeyError a KeyError, and a damaged page of Parquet an OSError."""
+    try:
+        yield
+    except SourceInvalid as error:
+        if url in error.message:
+            raise
+        raise SourceInvalid(f"{url}: {error.message}", hint=error.hint) from error
+    except SkyliftError:
+        raise
+    except (ValueError, KeyError, OSError) as error:
+        raise SourceInvalid(
+            f"{url} cannot be read as a table: {type(error).__name__}: {str(error).strip()}",
+            hint="check the names of columns, the options, and whether the source is damaged; rows() reads record by "
+            "record",
+        ) from error
+
+
+def explained_rows(rows: Callable[[], Iterator[T]], url: str) -> Iterator[T]:
+    with explained(url):
+        yield from rows()
+
+
+def behind(head: bytes, file: BinaryIO) -> BinaryIO:
+    """A file with something before it. Closing it closes the file."""
+    return cast(BinaryIO, io.BufferedReader(_Behind(head, file), _BUFFER))
+
+
+class _Behind(io.RawIOBase):
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        self._head = io.BytesIO(head)
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._head.read(len(buffer)) or self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+def pandas_csv(file: BinaryIO, dialect: Dialect, columns: list[str] | None, options: dict[str, Any]) -> Any:
+    """`file` begins with its header, unless the dialect names the columns."""
     pd = _pandas()
+    names = dialect.columns
     given = {
         "sep": dialect.delimiter,
         "quotechar": dialect.quote or '"',
@@ -29,17 +89,20 @@ def pandas_csv(
 def pandas_json(file: BinaryIO, encoding: str, columns: list[str] | None, options: dict[str, Any]) -> Any:
     with file:
         frame = _pandas().read_json(file, **{"lines": True, "encoding": encoding, **options})
+    if columns is not None:
+        check_columns(columns, [str(name) for name in frame.columns])
     return frame if columns is None else frame[columns]
 
 
-def arrow_csv(file: BinaryIO, dialect: Dialect, names: list[str] | None, columns: list[str] | None) -> Any:
+def arrow_csv(file: BinaryIO, dialect: Dialect, columns: list[str] | None) -> Any:
+    """`file` begins with its header, unless the dialect names the columns."""
     _arrow()
     import pyarrow.csv as reader
 
     with file:
         return reader.read_csv(
             file,
-            read_options=reader.ReadOptions(column_names=names, encoding=dialect.encoding),
+            read_options=reader.ReadOptions(column_names=dialect.columns, encoding=dialect.encoding),
             parse_options=reader.ParseOptions(
                 delimiter=dialect.delimiter,
                 quote_char=dialect.quote or False,
@@ -50,12 +113,14 @@ def arrow_csv(file: BinaryIO, dialect: Dialect, names: list[str] | None, columns
         )
 
 
-def arrow_json(file: BinaryIO, columns: list[str] | None) -> Any:
+def arrow_json(file: BinaryIO, encoding: str, columns: list[str] | None) -> Any:
     _arrow()
     import pyarrow.json as reader
 
     with file:
-        found = reader.read_json(file)
+        found = reader.read_json(file if encoding in _ALREADY else io.BytesIO(file.read().decode(encoding).encode()))
+    if columns is not None:
+        check_columns(columns, found.column_names)
     return found if columns is None else found.select(columns)
 
 

@@ -72,7 +72,7 @@ def _inside(encoding: str) -> str:
 def _value(text: str, url: str, at: int) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         shown = text.strip()
         shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
         raise SourceInvalid(
