@@ -42,6 +42,9 @@ def remember(value):
     seen.append(value)
     return seen
 
+def length(text):
+    return len(text)
+
 def leak(mib, _kept=[]):
     _kept.append(bytearray(b"x" * (mib << 20)))
     return os.getpid()
@@ -160,6 +163,14 @@ def test_state_of_modules_stays_between_calls(make: Make) -> None:
     backend, outcomes = make(workers=1)
     assert run(backend, outcomes, order("remember", value=1))[0].output == [1]
     assert run(backend, outcomes, order("remember", value=2))[0].output == [1, 2]
+
+
+def test_arguments_beyond_what_the_stream_holds_reach_a_worker_that_is_up(make: Make) -> None:
+    """The rest is sent as the worker reads on, with nothing else due on that backend."""
+    backend, outcomes = make(workers=1, idle_ms=3_600_000)
+    run(backend, outcomes, order("pid"))
+    assert run(backend, outcomes, order("length", text="x" * 16_000_000))[0].output == 16_000_000
+    assert run(backend, outcomes, order("length", text="x" * 10))[0].output == 10
 
 
 def test_recycled_after_so_many_calls(make: Make) -> None:

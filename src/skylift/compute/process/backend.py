@@ -384,9 +384,7 @@ class ProcessBackend(Basics):
             self._selector.unregister(worker.stream)
             self._hung_up(worker)
             return
-        wish = selectors.EVENT_READ | (selectors.EVENT_WRITE if worker.flush() else 0)
-        if self._selector.get_key(worker.stream).events != wish:
-            self._selector.modify(worker.stream, wish, partial(self._heard, worker))
+        self._write_on(worker)
 
     def _hung_up(self, worker: WorkerProcess) -> None:
         """It is about to end, if it is well; a worker that leaves may take its time for exit handlers."""
@@ -409,15 +407,16 @@ class ProcessBackend(Basics):
             if worker.pidfd < 0:
                 self._exited(worker)
                 self._pool.due(now + _POLL_S)
-            if not worker.silent:
+            if not worker.silent and worker in self._pool.workers:
                 self._write_on(worker)
 
     def _write_on(self, worker: WorkerProcess) -> None:
-        """Something may be left to send that `submit` could not."""
-        if worker in self._pool.workers and worker.flush():
-            self._selector.modify(
-                worker.stream, selectors.EVENT_READ | selectors.EVENT_WRITE, partial(self._heard, worker)
-            )
+        """Send what is left of its orders, and be told when its stream takes the rest."""
+        full = worker.flush()
+        if full != worker.full:
+            worker.full = full
+            wish = selectors.EVENT_READ | selectors.EVENT_WRITE if full else selectors.EVENT_READ
+            self._selector.modify(worker.stream, wish, partial(self._heard, worker))
 
     def _exited(self, worker: WorkerProcess) -> None:
         """The process has ended, unless a look shows that it has not."""

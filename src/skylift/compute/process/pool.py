@@ -122,7 +122,8 @@ class Pool:
                 break
             self._assign(self.queue.take(), worker)
         for worker in self._touched:
-            worker.flush()
+            if worker.flush():  # its stream is full: the rest goes when it takes more
+                self.due(time.monotonic())
         self._touched.clear()
         return wanted
 

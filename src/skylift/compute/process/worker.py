@@ -89,6 +89,8 @@ class WorkerProcess:
         """It has said Hello."""
         self.silent = False
         """Its stream has ended."""
+        self.full = False
+        """Its stream takes nothing more for now: whoever listens to it waits for that, too."""
         self.pidfd = -1
         self._out = bytearray()
         self._orders = bytearray()
