@@ -171,12 +171,9 @@ class Turn:
         self, step: Step, frame: Frame, output: Any, assigned: dict[str, Any] | None, following: str | None
     ) -> None:
         """Leave the state with its output: on to `following`, or to the end of the thread if that is None."""
-        if self.limits.payload_bytes is not None and too_large(output, self.limits.payload_bytes):
-            raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
-        variables = frame.variables
-        if assigned:
-            variables = Variables({**variables, **assigned})
-            self._check_variables(step, variables, assigned)
+        variables = Variables({**frame.variables, **assigned}) if assigned else frame.variables
+        if self.limits.payload_bytes is not None:
+            _check_sizes(step, output, assigned or {}, variables, self.limits.payload_bytes)
         if self.history is None:
             home = self.frames[frame.home]
             frame.last_id = home.events = home.events + 1
@@ -197,16 +194,6 @@ class Turn:
         frame.input = output
         frame.phase = "ready"
         self.agenda.append(frame)
-
-    def _check_variables(self, step: Step, variables: Variables, assigned: dict[str, Any]) -> None:
-        """Each variable is bounded as a payload is, and all of them together."""
-        most = self.limits.payload_bytes
-        if most is None:
-            return
-        if any(too_large(value, most) for value in assigned.values()):
-            raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
-        if len(variables) > MOST_VARIABLES and too_large(dict(variables), most * MOST_VARIABLES):
-            raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
 
     def thread_succeeded(self, frame: Frame, output: Any) -> None:
         if frame.home == frame.number:
@@ -447,6 +434,15 @@ class Turn:
         state.error = failure.error if failure is not None else None
         state.cause = failure.cause if failure is not None else None
         self.commands.append(FinishRun(status=status, output=output, error=state.error, cause=state.cause))
+
+
+def _check_sizes(step: Step, output: Any, assigned: dict[str, Any], variables: Variables, most: int) -> None:
+    """Each variable is bounded as a payload is, and all of them together."""
+    beyond = too_large(output, most) or any(too_large(value, most) for value in assigned.values())
+    if assigned and len(variables) > MOST_VARIABLES:
+        beyond = beyond or too_large(dict(variables), most * MOST_VARIABLES)
+    if beyond:
+        raise EvaluationFailed(DATA_LIMIT, too_large_cause(step.name))
 
 
 def failure_details(failure: Failure) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from skylift.ports.compute import Backend, Lost, Report, Requirements, SpotSight
 
 _log = logging.getLogger("skylift.engine")
 
+CallOf = Callable[[Attempt], TaskCall]
+"""What a backend is given for an attempt."""
 TURN = 64
 """Attempts of one run before the next run's come."""
 
@@ -23,9 +25,11 @@ TURN = 64
 class Dispatcher:
     """One lane a backend. Runs take turns, so that a wide map does not keep a short run waiting."""
 
-    def __init__(self, backends: Mapping[str, Backend], window: int, report: Report, guard: Guard) -> None:
+    def __init__(
+        self, backends: Mapping[str, Backend], window: int, report: Report, guard: Guard, call_of: CallOf
+    ) -> None:
         self._guard = guard
-        self._lanes = {name: Lane(backend, window, report, guard.given) for name, backend in backends.items()}
+        self._lanes = {name: Lane(backend, window, report, guard.given, call_of) for name, backend in backends.items()}
 
     def add(self, attempt: Attempt) -> None:
         assert attempt.backend is not None
@@ -41,33 +45,29 @@ class Dispatcher:
         assert attempt.backend is not None
         attempt.sent = True
         self._guard.given(attempt, attempt.command.scheduled_ms)
-        lane = self._lanes[attempt.backend]
-        lane.outstanding += _weight(attempt)
-        lane.taken_on += 1 - _weight(attempt)
+        self._lanes[attempt.backend].count(attempt, 1)
 
     def accepted(self, attempt: Attempt, output: Any) -> None:
         """A service has taken the job on: it may take days, and nobody else waits for its place meanwhile."""
-        weight = _weight(attempt)
+        lane = self._lanes[attempt.backend] if attempt.sent and attempt.backend is not None else None
+        if lane is not None:
+            lane.count(attempt, -1)
         attempt.submitted = output
-        if attempt.sent and attempt.backend is not None:
-            lane, change = self._lanes[attempt.backend], weight - _weight(attempt)
-            lane.outstanding -= change
-            lane.taken_on += change
+        if lane is not None:
+            lane.count(attempt, 1)
 
     def ended(self, attempt: Attempt) -> None:
         """The backend no longer has it, or never got it."""
         if attempt.sent and attempt.backend is not None:
             attempt.sent = False
             self._guard.ended(attempt)
-            lane = self._lanes[attempt.backend]
-            lane.outstanding -= _weight(attempt)
-            lane.taken_on -= 1 - _weight(attempt)
+            self._lanes[attempt.backend].count(attempt, -1)
 
-    def flush(self, call_of: Callable[[Attempt], TaskCall]) -> None:
+    def flush(self) -> None:
         """Give each backend what fits, in one call."""
         for lane in self._lanes.values():
             if lane.queues and lane.outstanding < lane.window:
-                lane.flush(call_of)
+                lane.flush()
 
     def busy(self, but: Collection[str]) -> bool:
         """Whether any backend but these has something of ours."""
@@ -155,17 +155,15 @@ def _by_backend(attempts: Iterable[Attempt]) -> dict[str, list[str]]:
     return tokens
 
 
-def _weight(attempt: Attempt) -> int:
-    """How much of a backend's window it takes."""
-    return 1 if attempt.submitted is UNSET else 0
-
-
 class Lane:
     """The way to one backend."""
 
-    def __init__(self, backend: Backend, window: int, report: Report, given: Callable[[Attempt], None]) -> None:
+    def __init__(
+        self, backend: Backend, window: int, report: Report, given: Callable[[Attempt], None], call_of: CallOf
+    ) -> None:
         self.backend = backend
         self._given = given
+        self._call_of = call_of
         self.window = window
         self.outstanding = 0
         self.taken_on = 0
@@ -181,26 +179,32 @@ class Lane:
             queue = self.queues[run_id] = deque()
         queue.append(attempt)
 
-    def flush(self, call_of: Callable[[Attempt], TaskCall]) -> None:
+    def count(self, attempt: Attempt, change: int) -> None:
+        """The backend has one more, or one less. Only what no service has taken on takes room in its window."""
+        if attempt.submitted is UNSET:
+            self.outstanding += change
+        else:
+            self.taken_on += change
+
+    def flush(self) -> None:
         calls: list[TaskCall] = []
         while self.queues and self.outstanding < self.window:
             run_id = next(iter(self.queues))
             queue = self.queues.pop(run_id)
-            self._take(queue, call_of, calls)
+            self._take(queue, calls)
             if queue:
                 self.queues[run_id] = queue
         if calls:
             self._submit(calls)
 
-    def _take(self, queue: deque[Attempt], call_of: Callable[[Attempt], TaskCall], calls: list[TaskCall]) -> None:
+    def _take(self, queue: deque[Attempt], calls: list[TaskCall]) -> None:
         for _ in range(min(TURN, self.window - self.outstanding)):
             attempt = queue.popleft()
             if attempt.open and attempt.backend is not None:
                 attempt.sent = True
                 self._given(attempt)
-                self.outstanding += _weight(attempt)
-                self.taken_on += 1 - _weight(attempt)
-                calls.append(call_of(attempt))
+                self.count(attempt, 1)
+                calls.append(self._call_of(attempt))
             if not queue:
                 return
 

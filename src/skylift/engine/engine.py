@@ -11,6 +11,7 @@ journal, and what came in is taken in again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -115,7 +116,6 @@ class Engine:
         self._clock = clock
         self._inbox = inbox
         self._items = items if items is not None else ItemStore()
-        self._log_path = log_path
         self._limits = limits if limits is not None else EngineLimits()
         self._observers = Observers()
         self._book = Book()
@@ -123,7 +123,9 @@ class Engine:
         guard = self._guard = Guard(
             book=self._book, journal=journal, backends=backends, placement=placement, plan=budget or BudgetPlan()
         )
-        self._dispatcher = Dispatcher(backends, self._limits.window, self.report, guard)
+        self._dispatcher = Dispatcher(
+            backends, self._limits.window, self.report, guard, partial(call_of, log_path=log_path)
+        )
         router = router if router is not None else Router(backends)
         redeliveries = Redeliveries(router, self._limits)
         markets = self._markets = Markets(self._dispatcher, self._limits, spot_policy)
@@ -286,7 +288,7 @@ class Engine:
             self._dispatcher.release(turn.released)
         if turn.adopted:
             self._adopt(turn.adopted, turn.now_ms)
-        self._dispatcher.flush(lambda attempt: call_of(attempt, self._log_path))
+        self._dispatcher.flush()
         for run, ticket, command in turn.io:
             record = run.record
             self._items.submit(Job(command, record.run_id, record.account), self._item_done(record.run_id, ticket))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -60,11 +61,13 @@ def split_token(token: str) -> tuple[str, str]:
     return run_id, local
 
 
+@lru_cache(maxsize=1024)  # every run asks, and there are few pipelines
 def machine_arn(pipeline: str) -> str:
     """Of a server's state machine the pipeline is its ARN."""
     return pipeline if _is_arn(pipeline) else f"{_ACCOUNT}:stateMachine:{pipeline}"
 
 
+@lru_cache(maxsize=1024)
 def machine_name(pipeline: str) -> str:
     """What people call the machine."""
     return pipeline.rpartition(":")[2] if _is_arn(pipeline) else pipeline

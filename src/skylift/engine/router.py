@@ -211,8 +211,7 @@ class Router:
         spec = find_function(name, self._functions)
         if spec is None:
             return None
-        bound = on_plan(spec, bought)
-        return _importable(self._place(bound, record, callback=callback, payload=payload, ours=True))
+        return _importable(self._bound(on_plan(spec, bought), record, callback=callback, payload=payload))
 
     def _job(self, job: BoundJob, command: StartTask, record: RunRecord) -> Route:
         """Bound by whoever set this place up, so any account may run it, as it is bound."""
@@ -223,7 +222,7 @@ class Router:
             return Refused("States.Runtime", f"The job {job.name[:80]} cannot be read: {problem}")
         if refused is not None:
             return Refused("States.Permissions", f"The job {job.name[:80]} may not run so: {refused}.")
-        route = self._place(spec, record, ours=True)
+        route = self._bound(spec, record)
         return msgspec.structs.replace(route, bundled=False, job=job) if type(route) is WorkerRoute else route
 
     def _job_refused(self, job: BoundJob, command: StartTask, record: RunRecord) -> str | None:
@@ -281,7 +280,7 @@ class Router:
         spec = find_function(name, self._functions)
         if spec is None:
             return None
-        return _importable(self._place(spec, record, callback=callback, payload=payload, ours=True))
+        return _importable(self._bound(spec, record, callback=callback, payload=payload))
 
     def _no_handler(self, resource: str, function: str) -> Route:
         return self._service(resource) if self._lambda_elsewhere else _no_function(function)
@@ -299,8 +298,14 @@ class Router:
             route = known[key] = found or self._no_handler(command.resource, name)
         return route
 
+    def _bound(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
+        """Code that is bound here, not the run's own: it runs where the administrator wants it."""
+        place = self._placed(spec, NO_CHOICE if record.account else record.attributes)
+        return self._place(spec, record, place, callback=callback, payload=payload)
+
     def _worker(self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False) -> Route:
-        place = self._placed(spec, record)
+        """The run's own code, which an account places itself."""
+        place = self._placed(spec, record.attributes)
         if record.account and not place.startswith(LENT):
             if not self._may_run(record.account):
                 cause = f"Account {record.account} may not run code on this server: see allow_code in its settings."
@@ -308,13 +313,9 @@ class Router:
             if not self._may_use(place):
                 cause = f"Code of accounts may not run on backend {place!r} of this server: see allow_backends there."
                 return Refused("States.Permissions", cause)
-        return self._place(spec, record, callback=callback, payload=payload)
+        return self._place(spec, record, place, callback=callback, payload=payload)
 
-    def _place(
-        self, spec: TaskSpec, record: RunRecord, *, callback: bool = False, payload: bool = False, ours: bool = False
-    ) -> Route:
-        """`ours`: the code is not the run's own, but bound here."""
-        name = self._placed(spec, record, ours=ours)
+    def _place(self, spec: TaskSpec, record: RunRecord, name: str, *, callback: bool, payload: bool) -> Route:
         if name.startswith(LENT):
             return self._lent(spec, record, name, callback=callback, payload=payload)
         if name not in self._backends:
@@ -333,11 +334,9 @@ class Router:
         outgrown = bought is not None and (requirements.memory_mib or 0) > bought.memory_mib
         return outgrown or any(is_bought(offer, bought) for offer in self._backends[backend].offers(requirements))
 
-    def _placed(self, spec: TaskSpec, record: RunRecord, *, ours: bool = False) -> str:
-        """An account places its own code; what is bound here runs where the administrator wants it."""
+    def _placed(self, spec: TaskSpec, attributes: Mapping[str, str]) -> str:
         if spec.requirements.place is not None:
             return spec.requirements.place.backend
-        attributes = NO_CHOICE if ours and record.account else record.attributes
         return placed(spec, attributes, self._placement) or self._default or ""
 
     def can_run(self, backend: str, requirements: Requirements) -> bool:
@@ -480,11 +479,14 @@ def _no_function(name: str) -> Refused:
 
 def limits_of(command: StartTask, spec: TaskSpec) -> Requirements:
     """The task's requirements with the time limits of the attempt: the shorter of both."""
-    timeout = _shorter(command.timeout_ms, spec.requirements.timeout_ms)
-    heartbeat = _shorter(command.heartbeat_ms, spec.requirements.heartbeat_ms)
-    if timeout == spec.requirements.timeout_ms and heartbeat == spec.requirements.heartbeat_ms:
-        return spec.requirements
-    return msgspec.structs.replace(spec.requirements, timeout_ms=timeout, heartbeat_ms=heartbeat)
+    needs = spec.requirements
+    if command.timeout_ms is None and command.heartbeat_ms is None:
+        return needs
+    return msgspec.structs.replace(
+        needs,
+        timeout_ms=_shorter(command.timeout_ms, needs.timeout_ms),
+        heartbeat_ms=_shorter(command.heartbeat_ms, needs.heartbeat_ms),
+    )
 
 
 def _shorter(one: int | None, other: int | None) -> int | None:
