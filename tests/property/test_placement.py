@@ -341,4 +341,7 @@ def test_what_is_nearest_is_what_it_says(data: st.DataObject) -> None:
     if "least budget for this deadline" in known:
         every = tried(steps, msgspec.structs.replace(limits, budget=None), [])
         assert known["least budget for this deadline"].totals.cost_high == min(one.high for one in every)
+    if limits.budget is not None and limits.deadline_s is None and "cheapest" in known:
+        surest = known.get("least budget", known["cheapest"])
+        assert surest.totals.cost_high == min(one.high for one in free)
     assert answer.nearest and answer.reason

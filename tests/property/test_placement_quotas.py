@@ -144,6 +144,25 @@ def test_quotas_are_kept_whatever_the_times_are(data: st.DataObject) -> None:
             assert plan.totals.cost <= min(cost for cost, _ in good)
 
 
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_what_comes_near_can_be_had(data: st.DataObject) -> None:
+    """With what a plan that is named takes and costs as limits, there is a plan, quotas included."""
+    pytest.importorskip("highspy")
+    steps, quotas = data.draw(questions())
+    limits = Limits(
+        deadline_s=data.draw(st.none() | st.integers(1, 12).map(float)),
+        budget=data.draw(st.none() | st.integers(1, 40).map(Fraction)),
+    )
+    answer = optimise(steps, limits, data.draw(st.sampled_from(["cost", "time"])), quotas=quotas)
+    if isinstance(answer, Plan):
+        return
+    assert answer.nearest
+    for near in answer.nearest:
+        again = Limits(deadline_s=near.totals.time_high_s, budget=near.totals.cost_high)
+        assert isinstance(optimise(steps, again, "time", quotas=quotas), Plan), near.says
+
+
 def soonest(steps: Sequence[Step], rows: Mapping[str, Priced], quotas: Mapping[str, float]) -> float:
     """Over all orders in which steps are begun, each as soon as those before it have ended and its quotas have room
     until its end: one of them is the best there is."""

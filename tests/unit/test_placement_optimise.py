@@ -149,6 +149,62 @@ def test_what_is_impossible_says_what_is_near() -> None:
     assert late.reason == "the quickest plan takes 2 min 10 s: the deadline is 1 min 40 s"
 
 
+def test_the_least_budget_is_not_that_of_what_is_cheapest_on_average() -> None:
+    """On spot it is cheap mostly, and dear where it has bad luck: what a budget is held against is the latter."""
+    lucky = offer("spot", 10, 100, cost_high=Fraction(40), time_high_s=200.0)
+    steady = offer("steady", 20, 50, cost_high=Fraction(20), time_high_s=50.0)
+    steps = chain((lucky, steady))
+    answer = optimise(steps, Limits(budget=Fraction(15), confidence=0.9))
+    assert isinstance(answer, Impossible)
+    assert answer.reason == "no plan costs less than $0.000020 with 90%: the budget is $0.000015"
+    assert [(one.what, one.totals.cost_high) for one in answer.nearest] == [
+        ("least budget", 20),
+        ("cheapest", 40),
+        ("quickest", 20),
+    ]
+    assert chosen(planned(steps, Limits(budget=Fraction(20), confidence=0.9))) == ["steady"]
+    same = optimise(chain((steady,)), Limits(budget=Fraction(15), confidence=0.9))
+    assert isinstance(same, Impossible) and same.reason.startswith("the cheapest plan costs $0.000020")
+    assert [one.what for one in same.nearest] == ["cheapest", "quickest"]
+
+
+def test_a_limit_that_is_alone_in_the_way_is_named() -> None:
+    steps = chain((offer("a", 5, 9), offer("b-spot", 1, 9)), (offer("c", 7, 9),))
+    answer = optimise(steps, Limits(regions=("eu-*",), services=("function",), markets=("on-demand",)))
+    assert isinstance(answer, Impossible)
+    assert [(one.what, one.totals.cost) for one in answer.nearest] == [
+        ("within the limits, without those of services", 12),
+        ("cheapest of all", 8),
+    ]
+    both = optimise(steps, Limits(regions=("ap-*",), services=("function",)))
+    assert isinstance(both, Impossible)
+    assert both.nearest[0].what == "within the limits, without those of regions, services"
+
+
+def test_plans_that_come_near_keep_the_quotas() -> None:
+    pytest.importorskip("highspy")
+    each = offer("a", 10, 100, takes={"cpus": 4.0})
+    steps = [Step(name=name, offers=(each,)) for name in ("s0", "s1")]
+    answer = optimise(steps, Limits(deadline_s=50), quotas={"cpus": 4.0})
+    assert isinstance(answer, Impossible)
+    assert answer.reason == "the quickest plan takes 3 min 20 s: the deadline is 50 s"
+    assert {one.totals.time_s for one in answer.nearest} == {200.0}
+
+
+def test_within_quotas_the_least_budget_for_the_deadline_is_named() -> None:
+    pytest.importorskip("highspy")
+    shelf = (offer("a", 10, 100, takes={"cpus": 4.0}), offer("b", 30, 100))
+    steps = [Step(name=name, offers=shelf) for name in ("s0", "s1")]
+    answer = optimise(steps, Limits(deadline_s=150, budget=Fraction(30)), quotas={"cpus": 4.0})
+    assert isinstance(answer, Impossible)
+    assert "the deadline of 2 min 30 s and the budget of $0.000030" in answer.reason
+    assert (answer.nearest[0].what, answer.nearest[0].totals.cost, answer.nearest[0].totals.time_s) == (
+        "least budget for this deadline within the quotas",
+        40,
+        100.0,
+    )
+
+
 def test_limits_on_what_is_bought() -> None:
     steps = chain((offer("a-spot", 1, 9), offer("b", 5, 9), offer("c", 7, 9, "us-east-1")))
     assert chosen(planned(steps, Limits(markets=("on-demand",)))) == ["b"]

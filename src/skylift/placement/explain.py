@@ -11,6 +11,7 @@ import msgspec
 
 from skylift.errors import SetupError
 from skylift.placement.front import DEADLINES, front
+from skylift.placement.limits import FACETS, allowed, without
 from skylift.placement.model import (
     Edge,
     Explanation,
@@ -25,12 +26,12 @@ from skylift.placement.model import (
     Table,
     Way,
 )
-from skylift.placement.optimise import dollars, duration, high_of, moved, rows_of, time_of, totals_of, without
 from skylift.placement.problem import MICRO_S, Problem, micros, problem_of
-from skylift.placement.pruning import FACETS, allowed
 from skylift.placement.quotas import capacity, heaviest, in_parts
 from skylift.placement.search import SECONDS, best
 from skylift.placement.sharing import IN_TURN, NO_WAIT, with_waits
+from skylift.placement.totals import high_of, moved, rows_of, time_of, totals_of
+from skylift.placement.words import dollars, duration
 
 QUOTAS = "quotas"
 EXACTLY = 100

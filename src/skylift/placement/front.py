@@ -8,11 +8,12 @@ from time import monotonic
 from skylift.errors import SetupError
 from skylift.placement.deadlines import Deadlines
 from skylift.placement.highs import solver
+from skylift.placement.limits import without
 from skylift.placement.model import Edge, Front, Limits, Point, Step
-from skylift.placement.optimise import moved, rows_of, totals_of, without
 from skylift.placement.problem import Option, Problem, Worth, problem_of, worth
 from skylift.placement.search import SECONDS, best
 from skylift.placement.sweep import MOST_STEPS, sweep
+from skylift.placement.totals import moved, rows_of, totals_of
 
 DEADLINES = 12
 """Tried between the cheapest plan and the quickest where not all points can be listed."""

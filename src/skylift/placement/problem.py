@@ -13,8 +13,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple
 
-from skylift.errors import AuthorError, SetupError
+from skylift.errors import AuthorError
 from skylift.placement.graph import Graph, graph_of
+from skylift.placement.limits import check_limits
 from skylift.placement.model import Edge, Limits, Site, Step
 from skylift.placement.pruning import Survivor, survivors
 
@@ -157,17 +158,6 @@ def problem_of(steps: Sequence[Step], limits: Limits, edges: Sequence[Edge] = ()
         into=into,
         out_of=out_of,
     )
-
-
-def check_limits(limits: Limits) -> None:
-    if limits.deadline_s is not None and not (limits.deadline_s > 0 and math.isfinite(limits.deadline_s)):
-        raise SetupError(f"a deadline of {limits.deadline_s:g} s cannot be kept", hint="give a time above 0")
-    if limits.budget is not None and limits.budget < 0:
-        raise SetupError(f"a budget of {float(limits.budget) / 1e6:g} USD cannot be kept", hint="give 0 or more")
-    if limits.confidence is not None and not 0 < limits.confidence < 1:
-        raise SetupError(
-            f"a confidence of {limits.confidence:g} is no probability", hint="give one between 0 and 1, such as 0.95"
-        )
 
 
 def _option(one: Survivor, unit: int, site: int) -> Option:

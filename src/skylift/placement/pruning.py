@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Sequence
-from fnmatch import fnmatchcase
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from skylift.errors import AuthorError
+from skylift.placement.limits import FACETS, allowed, facets_of, kept_by
 from skylift.placement.model import Limits, Priced, Site, Step, Table, Way
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ COMPROMISES: tuple[Callable[[Any, Any], Any], ...] = (
     lambda cost, time: cost * cost * time,
 )
 """The least of each of these is a good offer: it beats many."""
-FACETS: dict[str, Callable[[Way], str]] = {
-    "regions": lambda way: way.region,
-    "clouds": lambda way: way.cloud,
-    "markets": lambda way: way.market,
-    "services": lambda way: way.service,
-    "backends": lambda way: way.backend,
-}
-"""Limits on what is bought, and what of an offer they look at."""
 
 
 class Survivor(NamedTuple):
@@ -80,22 +72,6 @@ def unbeaten(group: Iterable[Survivor], with_high: bool) -> list[Survivor]:
     return kept
 
 
-def allowed(way: Way, limits: Limits) -> bool:
-    return _kept_by(way, _facets(limits))
-
-
-Asked = list[tuple[Callable[[Way], str], tuple[str, ...]]]
-
-
-def _facets(limits: Limits) -> Asked:
-    """What is limited, and to which patterns."""
-    return [(of, getattr(limits, name)) for name, of in FACETS.items() if getattr(limits, name)]
-
-
-def _kept_by(way: Way, asked: Asked) -> bool:
-    return all(any(fnmatchcase(of(way), pattern) for pattern in patterns) for of, patterns in asked)
-
-
 def _takes(priced: Priced) -> tuple[tuple[str, float], ...]:
     return tuple(sorted(priced.takes.items()))
 
@@ -105,7 +81,7 @@ def _of_rows(
 ) -> list[Survivor]:
     """Roughly pruned: floating-point numbers drop what is clearly beaten, the rest is for exact ones."""
     sure = limits.confidence is not None
-    asked = _facets(limits)
+    asked = facets_of(limits)
     groups: dict[Hashable, list[tuple[float, float, float, int]]] = {}
     for row, priced in enumerate(offers):
         cost, time = float(priced.cost), priced.time_s
@@ -113,7 +89,7 @@ def _of_rows(
         longer = time if priced.time_high_s is None else priced.time_high_s
         if cost < 0 or high < 0 or not (0 <= time < math.inf and 0 <= longer < math.inf):
             raise _wrong(step, row, priced)
-        if asked and not _kept_by(priced.offer, asked):
+        if asked and not kept_by(priced.offer, asked):
             continue
         one = (cost, max(time, longer), max(cost, high), row) if sure else (cost, time, cost, row)
         key = (priced.offer.site if by_site else None, _takes(priced) if by_takes else ())
