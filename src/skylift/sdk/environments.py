@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from skylift.sdk.requirement_files import EnvironmentInvalid, Line, file_lines, inline_lines
+from skylift.sdk.requirement_files import EnvironmentInvalid, Line, file_lines, files_behind, inline_lines
 
 if TYPE_CHECKING:
     from skylift.ports.blobs import BlobStore
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 
 
 def named_files(tasks: Mapping[str, TaskSpec]) -> list[Path]:
-    """The files that the tasks' environments are read from."""
+    """The files that the tasks' environments are read from, included ones too."""
     asked = [(spec, spec.requirements.environment) for spec in tasks.values()]
-    return sorted({_path(spec, text) for spec, text in asked if text is not None and not text.startswith("[")})
+    named = {_path(spec, text) for spec, text in asked if text is not None and not text.startswith("[")}
+    return sorted(set[Path]().union(*map(files_behind, named)))
 
 
 def documents(tasks: Mapping[str, TaskSpec], blobs: BlobStore, cache_dir: Path | None) -> dict[str, TaskSpec]:

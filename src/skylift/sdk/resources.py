@@ -90,7 +90,7 @@ def requirements_of(
 def _environment(given: str | Sequence[str] | None) -> str | None:
     """As text, which `skylift.sdk.environments` reads again at submission: a file's name, or JSON of the lines."""
     if given is None or isinstance(given, str):
-        return given
+        return f"./{given}" if given is not None and given.startswith("[") else given
     import json  # few tasks have such lines, and all would wait for it
 
     return json.dumps(list(given))

@@ -128,7 +128,40 @@ MISTAKES: list[tuple[Any, str]] = [
     ("plain.py", "no block of dependencies"),
     ("other.toml", "not a lock file"),
     ("broken.toml", r"broken\.toml cannot be read"),
+    (["a @ https://me:hidden@example.org/a-1-py3-none-any.whl"], r"environment\[0\]: this names a password"),
+    (["a @ git+https://hidden@example.org/a"], r"environment\[0\]: this names a password"),
+    (["--constraint https://me:hidden@example.org/c.txt"], r"environment\[0\]: this names a password"),
+    (["https://me:hidden@example.org/a-1-py3-none-any.whl"], r"environment\[0\]: this names a password"),
+    ("far.txt", r"far\.txt:1: -r https://…@example\.org/c\.txt: only files of this machine"),
+    (["a==1\n--index-url http://other"], "is more than one line"),
+    (["a @ ./a-1-py3-none-any.whl"], "is a relative path"),
+    (["--find-links ./wheels"], "is a relative path"),
+    (["--prefix=/"], "cannot be part of an environment"),
+    ("utf16.txt", r"utf16\.txt cannot be read"),
+    ("over16.txt", r"utf16\.txt cannot be read"),
+    ("alone.txt", r"alone\.txt:1: -r: there is no file"),
+    ("words.toml", r"words\.toml: a package of it: Expected `object`"),
+    ("wheels.toml", r"wheels\.toml: a package of it: Expected `array`"),
+    ("line.toml", "is more than one line"),
+    ("newer.toml", r"lock-version '2\.0', and 1 is known"),
+    ("text.py", r"text\.py:1: dependencies is 'numpy'"),
+    ("number.py", r"number\.py:1: requires-python is 3"),
+    ("twice.py", "has 2 blocks of dependencies"),
+    ("[1].txt", r"there is no file .*\[1\]\.txt"),
 ]
+LOCKED = "lock-version = '1.0'\n[[packages]]\nversion = '1'\n"
+FILES = {
+    "far.txt": "-r https://me:hidden@example.org/c.txt\n",
+    "over16.txt": "-r utf16.txt\n",
+    "alone.txt": "-r\n",
+    "words.toml": "lock-version = '1.0'\npackages = ['a']\n",
+    "wheels.toml": f"{LOCKED}name = 'a'\nwheels = 'none'\n",
+    "line.toml": f'{LOCKED}name = "a\\n-e ."\nwheels = [{{hashes = {{sha256 = "0"}}}}]\n',
+    "newer.toml": "lock-version = '2.0'\npackages = []\n",
+    "text.py": '# /// script\n# dependencies = "numpy"\n# ///\n',
+    "number.py": "# /// script\n# requires-python = 3\n# ///\n",
+    "twice.py": "# /// script\n# dependencies = []\n# ///\n" * 2,
+}
 
 
 @pytest.mark.parametrize(("environment", "message"), MISTAKES, ids=[str(one)[:30] for one, _ in MISTAKES])
@@ -139,9 +172,31 @@ def test_mistakes_name_task_place_and_mend(project: Path, blobs: FileBlobStore, 
     (project / "plain.py").write_text("x = 1\n")
     (project / "other.toml").write_text("[tool]\n")
     (project / "broken.toml").write_text("[")
+    (project / "utf16.txt").write_bytes("numpy".encode("utf-16"))
+    for name, text in FILES.items():
+        (project / name).write_text(text)
     with pytest.raises(EnvironmentInvalid, match=message) as problem:
         lines_of(asking(environment), blobs)
     assert "task train" in problem.value.message
+    assert "hidden" not in f"{problem.value.message}{problem.value.hint}"
+
+
+@needs_uv
+def test_paths_count_from_the_file_that_names_them(
+    project: Path, blobs: FileBlobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They counted from wherever the run was started, and again from where the environment was built."""
+    make_wheel(project / "more" / "wheels", "tinyone", "1.0")
+    make_wheel(project / "more" / "wheels", "tinytwo", "2.0")
+    (project / "train.txt").write_bytes(b"\xef\xbb\xbf-r more/rest.txt\n")
+    (project / "more" / "rest.txt").write_text(
+        "tinyone @ ./wheels/tinyone-1.0-py3-none-any.whl\ntinytwo\n--find-links wheels\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    option, one, two = lines_of(asking("train.txt"), blobs)
+    assert option == f"--find-links {project / 'more' / 'wheels'}"
+    assert one.startswith(f"tinyone @ {(project / 'more/wheels').as_uri()}/tinyone-1.0-py3-none-any.whl#sha256=")
+    assert two == "tinytwo==2.0"
 
 
 @needs_uv
@@ -161,6 +216,13 @@ def test_the_files_are_known_for_the_next_start(project: Path) -> None:
     (project / "lock.txt").write_text(f"a==1.0 {HASH}\n")
     assert named_files({**asking("lock.txt"), **asking(["numpy"], "other")}) == [project / "lock.txt"]
     assert [line.place for line in file_lines(project / "lock.txt")[0]] == ["lock.txt:1"]
+
+
+def test_included_files_are_known_for_the_next_start_too(project: Path) -> None:
+    """A change in them went unnoticed for a while."""
+    (project / "a.txt").write_text("-r b.txt\n--requirement=c.txt\n-r a.txt\n")
+    (project / "b.txt").write_bytes(b"\xff")
+    assert named_files(asking("a.txt")) == [project / name for name in ("a.txt", "b.txt", "c.txt")]
 
 
 def test_what_was_asked_for_stands_in_the_task_until_submission() -> None:
