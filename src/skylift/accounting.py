@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
@@ -12,6 +13,7 @@ import msgspec
 
 from skylift.asl.status import OPEN
 from skylift.engine.names import split_token
+from skylift.engine.views import history
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.charge import rate_price
 from skylift.pricing.ledger import Ledger
@@ -66,12 +68,12 @@ def day_of(at_ms: int | None) -> str:
 
 
 def runs_in(journal: Journal, window: Window, pipeline: str | None = None) -> Iterator[RunRecord]:
-    """Runs that were open in the window, newest first, without those that are in the one that started them."""
+    """Runs that were open in the window, newest first, without those that are in one of them that started them."""
     before: tuple[int, str] | None = None
     while True:
         page = journal.runs(pipeline=pipeline, before=before, limit=PAGE)
         for record in page:
-            if _was_open(record, window) and not _is_in_its_caller(record, journal, window):
+            if _was_open(record, window) and not _is_in_its_caller(record, journal, window, pipeline):
                 yield record
         if len(page) < PAGE:
             return
@@ -83,10 +85,29 @@ def _was_open(record: RunRecord, window: Window) -> bool:
     return begun and (record.stopped_ms is None or record.stopped_ms >= window.begin_ms)
 
 
-def _is_in_its_caller(record: RunRecord, journal: Journal, window: Window) -> bool:
-    """One that nobody waits for may outlive its caller, and go on into months in which that was no more."""
-    caller = None if record.parent is None else journal.run(split_token(record.parent)[0])
-    return caller is not None and _was_open(caller, window)
+def _is_in_its_caller(record: RunRecord, journal: Journal, window: Window, pipeline: str | None) -> bool:
+    """One that nobody waits for may outlive its caller, and go on into months in which that was no more. And of a
+    pipeline's runs only those count as callers: what another one called is its own."""
+    while record.parent is not None:
+        caller = journal.run(split_token(record.parent)[0])
+        if caller is None or not _was_open(caller, window):
+            return False
+        if pipeline in (None, caller.pipeline):
+            return True
+        record = caller
+    return False
+
+
+def transitions(reader: RunReader, record: RunRecord) -> Iterator[int]:
+    """When the run made its state transitions, with those of the runs that it started: the start, each state that is
+    entered and each retry."""
+    machine = reader.library.machine(record.definition, record.limits)
+    for event in history(machine, reader.entries(record.run_id)):
+        if event.type == "ExecutionStarted" or event.type.endswith("StateEntered"):
+            yield event.at_ms
+    yield from (attempt.scheduled_ms for attempt in reader.view(record).attempts if attempt.number > 1)
+    for _, called in reader.called(record):
+        yield from transitions(reader, called)
 
 
 class Accounts:
@@ -125,16 +146,15 @@ class Accounts:
         view = self._reader.view(record)
         given = [one for one in self._reader.deliveries(record, view) if window.has(one.ended_ms)]
         now = window.has(self._now_ms())
-        if window.end_ms is not None and not given and not (now and record.status in OPEN):
+        moves = self._transitions_of(record, by, window)
+        if window.end_ms is not None and not given and not moves and not (now and record.status in OPEN):
             return  # nothing of it was in that month
         self.ledger.add(given, _names(by, record))
         cancelled = [one for one in view.attempts if one.status == "CANCELLED" and one.usage is None]
         self.cancelled += sum(window.has(one.ended_ms) for one in cancelled)
         if now and record.status in OPEN:
             self.going_on += sum(attempt.status == "RUNNING" for attempt in view.attempts)
-        if self._transitions:
-            retries = sum(attempt.number > 1 for attempt in view.attempts)
-            self._charge_transitions(sum(step.entered for step in view.steps) + retries, by, record, given)
+        self._charge_transitions(moves, given)
         quoted = self._given or quote_of(record)
         if self.runs and (self.quoted is None or quoted is None):
             self.quoted = None
@@ -151,12 +171,20 @@ class Accounts:
                 found += self._alerts(called, self._reader.view(called))
         return found
 
-    def _charge_transitions(self, count: int, by: By, record: RunRecord, given: Sequence[Delivery]) -> None:
+    def _transitions_of(self, record: RunRecord, by: By, window: Window) -> Counter[str]:
+        """How many there are, by the name of the line that they are in."""
+        if not self._transitions:
+            return Counter()
+        name = {"step": TRANSITIONS, "run": record.run_id, "pipeline": record.pipeline}.get(by)
+        moments = (at_ms for at_ms in transitions(self._reader, record) if window.has(at_ms))
+        return Counter(name or day_of(at_ms) for at_ms in moments)
+
+    def _charge_transitions(self, moves: Counter[str], given: Sequence[Delivery]) -> None:
         region = next((one.usage.region for one in given if one.usage and one.usage.region), DEFAULT_REGION)
         rate = self._catalogue.rate("orchestrator", "transition", region)
-        name = TRANSITIONS if by == "step" else _names(by, record)(given[-1]) if given else TRANSITIONS
         price = None if rate is None else rate_price(rate, self._catalogue)
-        self.ledger.add_requests(name, count, price, 1)
+        for name, count in moves.items():
+            self.ledger.add_requests(name, count, price, 1)
 
 
 def quote_of(record: RunRecord) -> Quoted | None:

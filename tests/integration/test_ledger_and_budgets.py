@@ -132,6 +132,14 @@ def test_the_ledger_is_the_bill_and_months_are_their_runs(project: Project) -> N
     failed = ledger(project, second["run_id"])["total"]
     assert failed["failed"] == 1 and failed["parts_usd_micro"]["failed"] >= 0 and failed["parts_usd_micro"]["idle"] > 0
 
+    table = [line.split("\t") for line in project.call("ledger", first["run_id"]).stdout.splitlines()]
+    for _, *_, cost, work, startup, idle, bad, lost, moved, memory, given_up, requests in table:  # as the docs say
+        parts = [work, startup, idle, bad, lost, moved, memory, given_up, requests]
+        assert abs(Fraction(cost[1:]) - sum(Fraction(part[1:]) for part in parts)) < Fraction(len(parts), 1_000_000)
+    called = ledger(project, "--pipeline", "inner")  # theirs, whoever called them
+    inner = sum((exact(line) for line in found["lines"] if line["name"].startswith("inner/")), Fraction(0))
+    assert called["runs"] == 2 and exact(called["total"]) == inner > 0
+
     days = ledger(project, "--since", "1d", "--by", "day")
     runs = ledger(project, "--pipeline", "outer")
     assert [line["name"] for line in runs["lines"]] == [first["run_id"]]  # what it called is in it, not beside it
@@ -243,6 +251,8 @@ def test_own_machines_are_free_and_what_they_would_have_cost_is_said_when_asked(
         (("--since", "1d", "--own-as", "us-eas-1"), "did you mean us-east-1?"),
         (("--since", "1d", "--plot", "x.gif"), "name it x.png or x.svg"),
         (("--since", "1d", "--plot", "no/x.svg"), "there is no folder"),
+        (("--since", "1d", "--plot", "."), "name it picture.png or picture.svg"),
+        (("",), "RUN is empty"),
         (("--since", "1d", "--json", "--format", "csv"), "contradict each other"),
     ],
 )

@@ -187,6 +187,8 @@ def _window(run: str | None, month: str | None, pipeline: str | None, since: str
     from skylift.accounting import Window, month_window
 
     given = [name for name, value in (("RUN", run), ("--month", month)) if value is not None]
+    if run is not None and not run.strip():
+        raise LedgerInvalid("RUN is empty", hint="see the runs there are: skylift runs")
     if run is not None and (len(given) > 1 or pipeline is not None):
         raise LedgerInvalid("RUN says which run it is: --month and --pipeline choose among several", hint="drop one")
     if not given and pipeline is None and since is None:

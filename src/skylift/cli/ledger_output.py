@@ -61,7 +61,8 @@ def print_table_of(accounts: Accounts, by: str) -> None:
     from skylift.pricing.bill import usd
 
     given = accounts.ledger
-    head = (by.upper(), "ATTEMPTS", "LOST", "RAN", "COST", "WORK", *(word.upper() for word in WORDS.values()))
+    words = ("work", *WORDS.values(), "requests")
+    head = (by.upper(), "ATTEMPTS", "LOST", "RAN", "COST", *(word.upper() for word in words))
     rows = [_row(line) for line in (*given.lines.values(), given.total)]
     print_table(head, rows if given.lines else [], empty="nothing has ended: there is nothing to charge")
     asked = given.total.own_on_demand
@@ -75,7 +76,7 @@ def _row(line: Line) -> tuple[str, ...]:
     from skylift.pricing.bill import usd
 
     own = line.free and line.free == line.deliveries and not line.cost
-    amounts = [usd(getattr(line.parts, name)) for name in ("work", *WORDS)]
+    amounts = [usd(getattr(line.parts, name)) for name in ("work", *WORDS, "requests")]  # all: they add up to the cost
     return (
         "".join(sign if sign.isprintable() else " " for sign in line.name),
         str(line.attempts),

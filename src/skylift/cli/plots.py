@@ -57,7 +57,7 @@ def picture_file(path: Path) -> Path:
     if path.suffix.lower().removeprefix(".") not in SUFFIXES:
         raise SetupError(
             f"{path} does not say what kind of picture it is: its name ends in {path.suffix!r}",
-            hint=f"name it {path.with_suffix('.png').name} or {path.with_suffix('.svg').name}",
+            hint=f"name it {path.stem or 'picture'}.png or {path.stem or 'picture'}.svg",  # "." and "/" have no name
             code="PLOT-FILE",
         )
     if not path.absolute().parent.is_dir():
