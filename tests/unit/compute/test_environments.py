@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ from skylift.compute.environments import (
     environment_root,
     limits,
     read_spec,
+    resolving,
     uv,
     write_spec,
 )
@@ -29,6 +31,7 @@ from skylift.compute.environments.resolving import resolve
 from skylift.compute.environments.uv import ToolFailed
 from skylift.ports.environments import EnvironmentSpec
 from skylift.stores.files import FileBlobStore
+from skylift.testing.backend_harness import until
 
 pytestmark = pytest.mark.skipif(uv.find_uv() is None, reason="needs uv")
 
@@ -97,6 +100,65 @@ def test_what_was_left_half_built_is_never_used(tmp_path: Path, blobs: FileBlobS
     python = environment_python(digest, blobs, tmp_path / "environments")
     assert python.parents[1] == half and not (half / "left").exists()
     assert said(python, "import tinyone; print(tinyone.VERSION)") == "1.0"
+
+
+def test_of_a_killed_builder_the_tool_that_still_installs_holds_the_lock(tmp_path: Path) -> None:
+    """The next one threw away what was being written, and built in its midst."""
+    root, began, go = (tmp_path / name for name in ("root", "began", "go"))
+    tool = f"touch {began}; while [ ! -e {go} ]; do sleep 0.02; done"
+    code = (
+        "from pathlib import Path\n"
+        "from skylift.compute.environments.building import _locked\n"
+        "from skylift.compute.environments.uv import run_tool\n"
+        f"with _locked(Path({str(root)!r})) as lock:\n"
+        f"    run_tool(['sh', '-c', {tool!r}], lock=lock)\n"
+    )
+    builder = subprocess.Popen([sys.executable, "-c", code])
+    until(began.exists)
+    builder.kill()
+    builder.wait()
+    with building._locked(root, wait=False) as lock:
+        assert lock is None
+    go.touch()
+    with building._locked(root) as lock:
+        assert lock is not None
+
+
+def test_what_the_tool_leaves_running_holds_no_lock(tmp_path: Path) -> None:
+    with building._locked(tmp_path / "root") as lock:
+        daemon = subprocess.Popen(["sleep", "600"], pass_fds=(lock,) if lock is not None else ())
+    try:
+        with building._locked(tmp_path / "root", wait=False) as lock:
+            assert lock is not None
+    finally:
+        daemon.kill()
+        daemon.wait()
+
+
+def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, blobs: FileBlobStore) -> None:
+    """As a full disk is; it was reported as a bug."""
+    (tmp_path / "file").touch()
+    with pytest.raises(EnvironmentFailed, match=r"cannot be made in .*Not a directory"):
+        environment_root(spec_of(blobs), blobs, tmp_path / "file" / "environments")
+
+
+def test_an_environment_of_somebody_else_is_used(tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any) -> None:
+    """It was built again, into a folder that is not ours."""
+    root = environment_root(spec_of(blobs), blobs, tmp_path / "environments")
+    os.utime(root / "skylift-environment.json", (1, 1))
+
+    def refused(*_: Any) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "utime", refused)
+    monkeypatch.setattr(building, "_build", lambda *_: pytest.fail("it was built again"))
+    assert environment_root(spec_of(blobs), blobs, tmp_path / "environments") == root
+
+
+def test_passwords_in_what_a_tool_says_are_left_out() -> None:
+    with pytest.raises(uv.ToolFailed) as caught:
+        uv.run_tool(["sh", "-c", "echo 'cannot reach https://me:hidden@example.org/simple' >&2; exit 1"])
+    assert str(caught.value) == "cannot reach https://…@example.org/simple"
 
 
 def test_a_package_that_is_not_there_is_said_in_the_tools_words(tmp_path: Path, blobs: FileBlobStore) -> None:
@@ -197,6 +259,19 @@ def test_what_was_resolved_once_stays_so(tmp_path: Path, monkeypatch: Any) -> No
     first = resolve([line], tmp_path / "cache")
     monkeypatch.setattr("skylift.compute.environments.resolving.run_tool", lambda *_, **__: pytest.fail("asked again"))
     assert resolve([line], tmp_path / "cache") == first and "tinyone" in first[0]
+
+
+def test_what_was_kept_and_lost_its_content_is_asked_again(tmp_path: Path, monkeypatch: Any) -> None:
+    """After a loss of power the file may be empty: the task had no packages then."""
+    answers = iter([("a==1",), ("a==2",), ("a==3",)])
+    monkeypatch.setattr(resolving, "find_uv", lambda: "uv")
+    monkeypatch.setattr(resolving, "_ask", lambda program, lines: next(answers))
+    assert [resolving.resolve(["a"], tmp_path) for _ in range(2)] == [("a==1",)] * 2
+    [kept] = (tmp_path / "resolved").iterdir()
+    kept.write_bytes(b"")
+    assert resolving.resolve(["a"], tmp_path) == ("a==2",)
+    kept.write_bytes(b"\xff")
+    assert [resolving.resolve(["a"], tmp_path) for _ in range(2)] == [("a==3",)] * 2
 
 
 @pytest.mark.slow

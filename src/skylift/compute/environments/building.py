@@ -82,14 +82,20 @@ def environment_root(
     cache = Path(cache_dir).resolve()
     also = needed_for(blobs.url)
     root = cache / _key(digest, also)
-    if _is_complete(root):
-        return root
-    spec = read_spec(digest, blobs)
-    refuse_python(spec)
-    cache.mkdir(parents=True, exist_ok=True)
-    with _locked(root):
-        if not _is_complete(root):
-            _build(root, digest, spec, also, withheld)
+    try:
+        if _is_complete(root):
+            return root
+        spec = read_spec(digest, blobs)
+        refuse_python(spec)
+        cache.mkdir(parents=True, exist_ok=True)
+        with _locked(root) as lock:
+            if not _is_complete(root):
+                _build(root, digest, spec, also, withheld, lock)
+    except OSError as problem:
+        raise EnvironmentFailed(
+            f"it cannot be made in {cache}: {problem.strerror or problem}",
+            hint="make room there, and see that whoever runs Skylift may write there",
+        ) from problem
     return root
 
 
@@ -122,7 +128,7 @@ def drop_unused(cache_dir: str | os.PathLike[str], before_ms: int, *, dry_run: b
         if not root.is_dir() or len(root.name) != 64:
             continue
         with _locked(root, wait=False) as got:
-            if not got or _last_used_s(root) >= before_s:
+            if got is None or _last_used_s(root) >= before_s:
                 continue
             count, freed = count + 1, freed + _size(root)
             if not dry_run:
@@ -145,21 +151,23 @@ def _key(digest: str, also: str | None) -> str:
 def _is_complete(root: Path) -> bool:
     mark = root / _MARK
     try:
-        last = mark.stat().st_mtime
-        if time.time() - last > _STAMP_S:
-            os.utime(mark)
-    except OSError:
+        if time.time() - mark.stat().st_mtime > _STAMP_S:
+            with contextlib.suppress(PermissionError):  # somebody else's, who lends it
+                os.utime(mark)
+    except FileNotFoundError:
         return False
     link = next(root.glob("lib/python*/site-packages/skylift_base.pth"), None)
     return link is not None and Path(link.read_text(encoding="utf-8").strip(), "skylift", "__init__.py").exists()
 
 
-def _build(root: Path, digest: str, spec: EnvironmentSpec, also: str | None, withheld: Collection[str]) -> None:
+def _build(
+    root: Path, digest: str, spec: EnvironmentSpec, also: str | None, withheld: Collection[str], lock: int | None
+) -> None:
     _remove(root)
     _refuse_conflicts(pinned(spec.requirements))
     try:
-        python = make_venv(root)
-        _install(python, root, spec, withheld)
+        python = make_venv(root, lock)
+        _install(python, root, spec, withheld, lock)
         base = link_ours(root.parent, also)
         (site_packages(root) / "skylift_base.pth").write_text(f"{base}\n", encoding="utf-8")
     except ToolFailed as problem:
@@ -176,11 +184,13 @@ def _build(root: Path, digest: str, spec: EnvironmentSpec, also: str | None, wit
     beside.rename(root / _MARK)
 
 
-def _install(python: Path, root: Path, spec: EnvironmentSpec, withheld: Collection[str]) -> None:
+def _install(
+    python: Path, root: Path, spec: EnvironmentSpec, withheld: Collection[str], lock: int | None = None
+) -> None:
     if spec.requirements:
         listed = root / "requirements.txt"
         listed.write_text("\n".join(spec.requirements) + "\n", encoding="utf-8")
-        install(python, listed, withheld)
+        install(python, listed, withheld, lock)
     site = site_packages(root)
     _refuse_conflicts(_installed(site))
 
@@ -207,16 +217,18 @@ def _refuse_conflicts(versions: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def _locked(root: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Alone with an environment, among all processes and threads; whether that is so."""
+def _locked(root: Path, *, wait: bool = True) -> Iterator[int | None]:
+    """Alone with an environment, among all processes and threads: the lock, None where that is not so. Who builds there
+    holds it too: of an engine that is killed the tool that installs goes on for a while."""
     fd = os.open(root.with_name(f"{root.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            yield None
             return
-        yield True
+        yield fd
+        fcntl.flock(fd, fcntl.LOCK_UN)  # what the tool has left running must not hold it
     finally:
         os.close(fd)
 

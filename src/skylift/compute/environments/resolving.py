@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -27,12 +28,13 @@ def resolve(lines: Sequence[str], cache_dir: Path | None) -> tuple[str, ...]:
     if uv is None or not asked:
         return asked
     kept = None if cache_dir is None else cache_dir / "resolved" / f"{_key(asked)}.txt"
-    if kept is not None and kept.exists():
-        os.utime(kept)
-        return tuple(kept.read_text(encoding="utf-8").splitlines())
+    known = () if kept is None else _known(kept)
+    if known:
+        return known
     found = _ask(uv, asked)
     if kept is not None:
-        _keep(kept, found)
+        with contextlib.suppress(OSError):  # a full disk, somebody else's folder: it is asked again
+            _keep(kept, found)
     return found
 
 
@@ -92,6 +94,17 @@ def _unreachable(said: str) -> str | None:
     if not any(sign in said for sign in _OFFLINE):
         return None
     return "try again with a network, or name a lock file (every line with --hash) or wheels (name @ file:///…)"
+
+
+def _known(kept: Path) -> tuple[str, ...]:
+    """Nothing where there is none, or none that can be used: power may be lost before a file has its content."""
+    try:
+        found = tuple(kept.read_text(encoding="utf-8").splitlines())
+    except (OSError, UnicodeDecodeError):
+        return ()
+    with contextlib.suppress(OSError):
+        os.utime(kept)
+    return found
 
 
 def _keep(kept: Path, lines: tuple[str, ...]) -> None:

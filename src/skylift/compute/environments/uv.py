@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
 _LONGEST_S = 3600
+sysconfig.get_config_vars()
+"""Read before there are threads: one that asks while another one reads them for the first time (before Python 3.13)
+finds them half empty, and environments are made on threads."""
 
 
 class ToolFailed(Exception):
@@ -31,11 +36,17 @@ def find_uv() -> str | None:
 
 
 def run_tool(
-    command: Sequence[str], *, given: str = "", cwd: Path | None = None, withheld: Collection[str] = ()
+    command: Sequence[str],
+    *,
+    given: str = "",
+    cwd: Path | None = None,
+    withheld: Collection[str] = (),
+    lock: int | None = None,
 ) -> str:
     """Its standard output. Raises ToolFailed with what it wrote to standard error.
 
-    Building a package runs its code: it does not see the variables `withheld`.
+    Building a package runs its code: it does not see the variables `withheld`. `lock`, an open file, is held until it
+    has ended, also when we end before.
     """
     try:
         done = subprocess.run(
@@ -47,6 +58,7 @@ def run_tool(
             text=True,
             timeout=_LONGEST_S,
             check=False,
+            pass_fds=() if lock is None else (lock,),
         )
     except (OSError, subprocess.TimeoutExpired) as problem:
         raise ToolFailed(f"{command[0]} did not run: {problem}") from None
@@ -68,25 +80,26 @@ def _surroundings() -> dict[str, str]:
 
 
 def _said(text: str) -> str:
-    """Without blank lines and the marks in front of them."""
+    """Without blank lines and the marks in front of them, and without passwords in addresses."""
+    text = re.sub(r"://[^/@\s]+@", "://…@", text)
     lines = [line.strip().removeprefix("error:").lstrip("×╰─▶│ ") for line in text.splitlines()]  # noqa: RUF001
     return "\n".join(line for line in lines if line)
 
 
-def make_venv(folder: Path) -> Path:
+def make_venv(folder: Path, lock: int | None = None) -> Path:
     """A virtual environment of this interpreter in an empty or missing folder; its python."""
     uv = find_uv()
     if uv is not None:
-        run_tool([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)])
+        run_tool([uv, "venv", "--quiet", "--no-project", "--python", sys.executable, str(folder)], lock=lock)
     else:
-        run_tool([sys.executable, "-m", "venv", str(folder)])
+        run_tool([sys.executable, "-m", "venv", str(folder)], lock=lock)
     return folder / "bin" / "python"
 
 
-def install(python: Path, requirements: Path, withheld: Collection[str] = ()) -> None:
+def install(python: Path, requirements: Path, withheld: Collection[str] = (), lock: int | None = None) -> None:
     """Install a requirements file into the environment of `python`."""
     uv = find_uv()
     command = [str(python), "-m", "pip", "install", "--no-input"]
     if uv is not None:
         command = [uv, "pip", "install", "--python", str(python)]
-    run_tool([*command, "--quiet", "-r", str(requirements)], withheld=withheld)
+    run_tool([*command, "--quiet", "-r", str(requirements)], withheld=withheld, lock=lock)
