@@ -8,9 +8,17 @@ from pathlib import Path
 
 import pytest
 
+from skylift.compute.worker.current import NOTICE_S
 from skylift.config.backends import SimulatedSettings
-from skylift.testing.backends import BackendConformance, Harness, Outcomes
+from skylift.testing.backends import BackendConformance, GivenImage, Harness, Outcomes
 from skylift.testing.cloud import SimulatedCloud
+
+
+def warn(cloud: SimulatedCloud, token: str) -> None:
+    """As it happens two minutes before its market takes the machine away."""
+    entry = cloud.backend._held[token]
+    assert entry.lost_at_ms is not None
+    cloud.backend._happen(entry, entry.lost_at_ms - int(NOTICE_S * 1000), "warn")
 
 
 class TestSimulatedBackend(BackendConformance):
@@ -28,5 +36,12 @@ class TestSimulatedBackend(BackendConformance):
         )
         folder = tmp_path / "folder"
         folder.mkdir()
-        yield Harness(backend=cloud.backend, outcomes=outcomes, folder=folder)
+        yield Harness(
+            backend=cloud.backend,
+            outcomes=outcomes,
+            folder=folder,
+            blobs=str(tmp_path / "blobs"),
+            image=GivenImage(name="registry.example/anything:1", absent=None),
+            warn=lambda token: warn(cloud, token),
+        )
         cloud.close()

@@ -16,9 +16,14 @@ class TestProcessBackend(BackendConformance):
     def harness(self, tmp_path: Path) -> Iterator[Harness]:
         outcomes = Outcomes()
         backend = ProcessBackend(
-            outcomes, workers=2, blobs=str(tmp_path / "blobs"), state=str(tmp_path / "state"), grace_ms=300
+            outcomes,
+            workers=2,
+            blobs=str(tmp_path / "blobs"),
+            environments=str(tmp_path / "environments"),
+            state=str(tmp_path / "state"),
+            grace_ms=300,
         )
         folder = tmp_path / "folder"
         folder.mkdir()
-        yield Harness(backend=backend, outcomes=outcomes, folder=folder)
+        yield Harness(backend=backend, outcomes=outcomes, folder=folder, blobs=str(tmp_path / "blobs"))
         backend.close()

@@ -41,6 +41,7 @@ class TestRayBackend(BackendConformance):
             folder=folder,
             successor=successor,  # type: ignore[arg-type]
             abandon=backend.abandon,
+            blobs=parts.blobs,
             patience=3.0,
         )
         last = made[-1]

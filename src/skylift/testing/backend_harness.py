@@ -38,6 +38,20 @@ class Outcomes:
             return [self.by_token[token] for token in tokens]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenImage:
+    """An image with a Python that attempts can run with."""
+
+    name: str
+    file: str | None = None
+    """A file that this image has, and the place of a task without an image has not; None for a backend that only
+    chooses a place by an image."""
+    text: str = ""
+    """What stands in it."""
+    absent: str | None = "localhost/skylift-no-such-image:0"
+    """An image that is nowhere; None for a backend that looks at none."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Harness:
     """What the fixture gives: a fresh backend that reports to `outcomes`."""
@@ -52,6 +66,12 @@ class Harness:
     """Makes a second backend of the same place, as the engine after this one would: for what outlives engines."""
     abandon: Callable[[], object] | None = None
     """Lets the backend go as the death of its engine would: nothing is closed or told. Without it `close` is called."""
+    blobs: str | None = None
+    """Where the backend finds the documents of environments: for those that make them."""
+    image: GivenImage | None = None
+    """For backends that run images."""
+    warn: Callable[[str], object] | None = None
+    """Announces to the attempt of this token, as the market would, that its machine is taken away in two minutes."""
     patience: float = 1.0
     """Waits are so many times longer: for backends that start slowly."""
     many: int = 200

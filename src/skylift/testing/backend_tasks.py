@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import socket
@@ -211,6 +212,29 @@ def until_warned(longest_s: float) -> float:
     while now is not None and now.warned is None and time.monotonic() < end:
         time.sleep(0.005)
     return -1.0 if now is None or now.warned is None else now.warned
+
+
+def heed_warning(path: str) -> float:
+    """Listens from the moment that there is such a file."""
+    Path(path).touch()
+    return until_warned(600)
+
+
+def die_of_warning(path: str) -> None:
+    if heed_warning(path) >= 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def version_of(module: str) -> str | None:
+    """None where it is not installed."""
+    try:
+        return str(importlib.import_module(module).VERSION)
+    except ModuleNotFoundError:
+        return None
+
+
+def read_text(path: str) -> str | None:
+    return Path(path).read_text() if Path(path).exists() else None
 
 
 def count_until(path: str) -> list[int]:

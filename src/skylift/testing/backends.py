@@ -18,12 +18,13 @@ from skylift.ports.compute import (
     TimedOut,
 )
 from skylift.testing.backend_abilities import BackendAbilities
-from skylift.testing.backend_harness import WAIT_S, Harness, Outcomes, call, skip_unless, until, with_log
+from skylift.testing.backend_harness import WAIT_S, GivenImage, Harness, Outcomes, call, skip_unless, until, with_log
+from skylift.testing.backend_places import BackendPlaces
 
-__all__ = ["BackendConformance", "Harness", "Outcomes", "call", "with_log"]
+__all__ = ["BackendConformance", "GivenImage", "Harness", "Outcomes", "call", "with_log"]
 
 
-class BackendConformance(BackendAbilities):
+class BackendConformance(BackendAbilities, BackendPlaces):
     """Subclass it as `class TestMine(BackendConformance)` and define a fixture `harness` that yields a `Harness` with a
     fresh backend and closes it afterwards. Workers must be able to import `skylift.testing`."""
 

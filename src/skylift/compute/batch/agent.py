@@ -184,6 +184,8 @@ class Agent:
             return
         with self._lock:
             name, assignment = self._here[token]
+        if isinstance(outcome, Lost) and self._warned_at is not None:
+            outcome = msgspec.structs.replace(outcome, preempted=True)  # it died of the warning
         outcome = told_of_place(outcome, self._order, assignment)
         with contextlib.suppress(OSError):  # its folder was taken away: nobody waits for it
             AttemptFolder(Path(assignment.folder)).give_outcome(outcome)

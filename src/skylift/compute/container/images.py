@@ -19,6 +19,8 @@ from skylift.compute.container.engine import ContainerEngine, ContainerFailed
 from skylift.errors import SetupError
 
 _REPOSITORY = "localhost/skylift-python"
+_SUFFIX = sysconfig.get_config_var("EXT_SUFFIX")
+"""Asked for here, not on the threads that look at images: two that ask first find it missing (before Python 3.13)."""
 _QUESTION = (
     "import sys, sysconfig, json; "
     "print(json.dumps([list(sys.version_info[:2]), sysconfig.get_config_var('EXT_SUFFIX'), sys.executable]))"
@@ -144,11 +146,11 @@ class Images:
             version, suffix, executable = json.loads(said.strip().splitlines()[-1])
         except (ValueError, IndexError):
             raise ImageUnsuitable(f"python3 of the image {given} answers {said[:80]!r}", hint="is it Python?") from None
-        if suffix != sysconfig.get_config_var("EXT_SUFFIX"):
+        if suffix != _SUFFIX:
             theirs = ".".join(map(str, version))
             raise ImageUnsuitable(
                 f"the image {given} has Python {theirs} ({suffix}), and this Skylift runs with Python {_ours()} "
-                f"({sysconfig.get_config_var('EXT_SUFFIX')})",
+                f"({_SUFFIX})",
                 hint=f"use an image with Python {_ours()} for the same system, or run Skylift with Python {theirs}",
             )
         return Image(name=given, python=executable, ours=False, command=json.dumps(self._engine.image_command(given)))

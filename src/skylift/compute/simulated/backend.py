@@ -293,6 +293,7 @@ class SimulatedBackend(Basics):
     def _warn(self, entry: Entry, at_ms: int) -> None:
         """As long before as is left of that, in our seconds. What has not begun yet has nothing to save."""
         if entry.really and entry.lost_at_ms is not None:
+            entry.warned = True
             self._hands.warn(entry.token, (entry.lost_at_ms - at_ms) / 1000 / (self._pace.speed or 1.0))
 
     def _take_away(self, entry: Entry, at_ms: int) -> None:
@@ -391,6 +392,8 @@ class SimulatedBackend(Basics):
                 return
             entry.really = False
             self._really -= 1
+            if entry.warned and isinstance(outcome, Lost):
+                outcome = msgspec.structs.replace(outcome, preempted=True)  # it died of the warning
             entry.result = outcome
             left = isinstance(outcome, Lost) and outcome.preempted
             if self._jumps and not left:

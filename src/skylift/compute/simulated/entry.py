@@ -30,6 +30,7 @@ class Entry:
         "released",
         "result",
         "taken",
+        "warned",
     )
 
     def __init__(self, call: TaskCall, place: Place) -> None:
@@ -49,6 +50,8 @@ class Entry:
         """Whether it was asked to save its state and leave, and did."""
         self.taken = False
         """Whether its worker was killed because the machine is gone."""
+        self.warned = False
+        """Whether its worker was told that the machine will be gone."""
         self.result: Outcome | None = None
         """What the function really came to."""
 
