@@ -310,6 +310,14 @@ def test_a_deadline_makes_it_dearer_and_says_by_how_much(project: Project) -> No
     assert all(one["why_not"] for one in tight["runners_up"])
 
 
+def test_a_plan_expects_what_its_quote_expects(project: Project) -> None:
+    """Of 300 machines that come after one to four minutes, the last one does after nearly four."""
+    project.write("shapes.py", SHAPES)
+    plan = asked(project, "plan", "shapes.py:wide", "--n", "1", "--width", "heavy for x=300", "--markets", "on-demand")
+    spread = plan["quote"]["time_ms"]
+    assert spread["p10"] <= plan["totals"]["time_s"] * 1000 <= spread["p90"]
+
+
 def test_the_quickest_within_a_budget(project: Project) -> None:
     cheap = asked(project, "plan", "training.py", *RATES)
     quick = asked(project, "plan", "training.py", *RATES, "--objective", "time", "--budget", "40")

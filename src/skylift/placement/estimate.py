@@ -2,7 +2,7 @@
 
     cost  =  price x time billed (start-up where it is billed, run, begun increments, minimum)
            + requests + rework after preemptions + what running out of memory repeats + transfer of inputs
-    time  =  start-up + run of the slowest of the width + waiting for a market + rework, by waves where quotas or
+    time  =  start-up and run of the slowest of the width + waiting for a market + rework, by waves where quotas or
              concurrency allow fewer at once than there are
 
 Amounts are exact fractions of what the times give; times are expectations of distributions, and with a confidence their
@@ -232,7 +232,7 @@ def priced(one: Bid, load: Load, backend: str, slots: int | None, confidence: fl
     cost = one.cost * count
     slowest = one.run.slowest(at_once) / one.run.mean if one.run.mean else 1.0
     alone = one.startup_mean_ms + one.waiting_ms + one.run_ms * slowest
-    time_ms = load.rounds * waves * alone
+    time_ms = load.rounds * (waves * alone + math.sqrt(waves) * _last_up(one.startup_ms, at_once))
     parts = one.parts
     if load.attempts != 1:
         parts = tuple(
@@ -251,6 +251,13 @@ def priced(one: Bid, load: Load, backend: str, slots: int | None, confidence: fl
         cost_high=high_cost,
         parts=parts,
     )
+
+
+def _last_up(startup_ms: tuple[float, float], at_once: int) -> float:
+    """How much later than the mean the last of so many is expected to be up: the greatest of n that lie anywhere
+    between a and b alike is a + (b - a) n / (n + 1). Over waves it averages out, as sums do: by their root."""
+    low, high = startup_ms
+    return (high - low) * (at_once / (at_once + 1) - 0.5)
 
 
 def _high(one: Bid, load: Load, waves: int, at_once: int, confidence: float) -> tuple[Fraction, float]:

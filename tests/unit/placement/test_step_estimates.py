@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import statistics
 from decimal import Decimal
@@ -176,10 +177,11 @@ def test_a_wide_step_costs_its_attempts_and_takes_its_waves() -> None:
     load = Load(attempts=10, attempts_high=10, width=10)
     whole = priced(found, load, "simulated", None, 0.9)
     assert whole.cost == 10 * found.cost
-    assert whole.time_s == 615
+    assert whole.time_s == pytest.approx(600 + 10 + 10 * 10 / 11), "the last of ten between 10 and 20 s"
     assert whole.time_high_s == 620, "the slowest start-up is 20 s"
     waves = priced(found, load, "simulated", 4, 0.9)
-    assert (waves.cost, waves.time_s) == (whole.cost, 3 * 615)
+    assert waves.cost == whole.cost
+    assert waves.time_s == pytest.approx(3 * 615 + math.sqrt(3) * (10 * 4 / 5 - 5)), "over waves it averages out"
     assert sum((one.amount for one in whole.parts), Fraction(0)) == whole.cost
     assert waves_of(Load(attempts=9, attempts_high=9, width=9, most=2), 4) == (5, 2)
 
@@ -187,10 +189,24 @@ def test_a_wide_step_costs_its_attempts_and_takes_its_waves() -> None:
 def test_rounds_follow_each_other() -> None:
     found = of(LAMBDA, declared(2000))
     step = priced(found, Load(attempts=6, attempts_high=8, rounds=3, rounds_high=4, width=2), "simulated", None, 0.9)
-    assert step.time_s == pytest.approx(3 * 2.115)
+    assert step.time_s == pytest.approx(3 * (2 + 0.08 + 0.07 * 2 / 3))
     assert step.time_high_s == pytest.approx(4 * 2.150)
     assert step.cost == 6 * found.cost
     assert step.cost_high is not None and step.cost_high >= 8 * found.cost
+
+
+@pytest.mark.parametrize(("width", "slots"), [(1, None), (40, None), (300, None), (200, 50), (300, 30)])
+def test_a_step_takes_as_long_as_it_does_when_it_is_played(width: int, slots: int | None) -> None:
+    """Machines come after one to four minutes: of many that are wanted at once, the last one after nearly four."""
+    found = of(M5, declared(20_000))
+    step = priced(found, Load(attempts=width, attempts_high=width, width=width), "simulated", slots, None)
+    random, took = Random(1), []
+    for _ in range(200):
+        ends = [0.0] * min(width, slots or width)
+        for _ in range(width):
+            heapq.heapreplace(ends, ends[0] + random.uniform(*found.startup_ms) + 20_000)
+        took.append(max(ends) / 1000)
+    assert step.time_s == pytest.approx(sum(took) / len(took), rel=0.08)
 
 
 def test_the_slowest_of_many_is_slower_than_one() -> None:
