@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 STATUS_STYLE = {
     "SUCCEEDED": "green",
@@ -40,15 +43,35 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, empty:
             click.echo("\t".join(row))
         return
     from rich.console import Console
+
+    from skylift.cli.columns import listed, telling, widths
+
+    console = Console()
+    left_out: list[str] = []
+    given = widths(columns, rows, console.width)
+    if given is None:
+        kept = telling(columns, rows)
+        left_out = [name.lower() for index, name in enumerate(columns) if index not in kept]
+        columns, rows = [columns[index] for index in kept], [[row[index] for index in kept] for row in rows]
+        given = widths(columns, rows, console.width)
+    if given is None:
+        click.echo("\n".join(listed(columns, rows, console.width)))
+    else:
+        _draw(console, list(zip(columns, given, strict=True)), rows)
+    if left_out:
+        click.echo(f"nothing in: {', '.join(left_out)}", err=True)
+
+
+def _draw(console: Console, columns: Sequence[tuple[str, int]], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in columns:
-        table.add_column(name, overflow="fold")
+    for name, width in columns:
+        table.add_column(name, overflow="fold", width=width)
     for row in rows:
         table.add_row(*(Text(cell, style=STATUS_STYLE.get(cell, "")) for cell in row))
-    Console().print(table)
+    console.print(table)
 
 
 def when(at_ms: int | None) -> str:

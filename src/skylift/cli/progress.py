@@ -162,6 +162,7 @@ class _Bars:
         self._alerts = 0
         self._reasons: dict[str, list[str]] = {}
         self._spinners: dict[str, Any] = {}
+        self._fold: Fold | None = None
 
     def update(self, fold: Fold) -> None:
         for _, text in fold.prints[self._printed :]:
@@ -173,19 +174,26 @@ class _Bars:
         for alert in fold.alerts[self._alerts :]:
             self._live.console.print(budget_line(alert), markup=False, highlight=False, style="yellow")
         self._alerts = len(fold.alerts)
+        self._fold = fold
         self._live.update(self._table(fold))
 
     def close(self) -> None:
+        """What stays on the screen no longer waits for anything, nor turns."""
+        self._reasons = {}
+        if self._fold is not None:
+            self._live.update(self._table(self._fold, over=True))
         self._live.stop()
 
-    def _table(self, fold: Fold) -> Any:
+    def _table(self, fold: Fold, *, over: bool = False) -> Any:
         from rich.table import Table
         from rich.text import Text
 
         table = Table.grid(padding=(0, 1))
         rows = max(3, self._console.size.height - 3)
         for step in shown_steps(fold)[-rows:]:
-            table.add_row(self._mark(step), Text(step.name), self._bar(step), Text(_detail(step), style="dim"))
+            table.add_row(
+                self._mark(step, over=over), Text(step.name), self._bar(step), Text(_detail(step), style="dim")
+            )
         for text, labels in list(self._reasons.items())[:MOST_REASONS]:
             table.add_row("", Text(shortly(labels), style="dim"), "", Text(text, style="yellow"))
         return table
@@ -193,10 +201,12 @@ class _Bars:
     def waits(self, reasons: dict[str, str]) -> None:
         self._reasons = by_reason(reasons)
 
-    def _mark(self, step: Step) -> Any:
+    def _mark(self, step: Step, *, over: bool) -> Any:
         from rich.spinner import Spinner
         from rich.text import Text
 
+        if step.entered > step.exited and over:
+            return Text("✗", style="red") if step.failed else Text("-")
         if step.entered > step.exited:
             return self._spinners.setdefault(step.name, Spinner("dots", style="cyan"))
         return Text("!", style="yellow") if step.caught else Text("✓", style="green")

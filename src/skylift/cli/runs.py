@@ -39,7 +39,9 @@ def runs(status: tuple[str, ...], pipeline: str | None, limit: int, children: bo
         for record in found
     ]
     chosen = bool(status or pipeline)
-    empty = "no such runs" if chosen else "no runs yet"
+    elsewhere = runtime.config.url or runtime.config.store
+    where = "" if elsewhere else f" in {runtime.config.home}"
+    empty = "no such runs" if chosen else f"no runs yet{where}"
     print_table(("RUN", "NAME", "PIPELINE", "STATUS", "STARTED", "TOOK", "ERROR"), rows, empty=empty)
 
 
