@@ -21,6 +21,8 @@ from skylift.pricing.places import Place, cost, places, typical_startup_ms
 HEADROOM = 1.3
 """Memory above the highest that was seen."""
 STEP_MIB = 64
+AFTER_TOO_LITTLE = 2
+"""What an attempt is given when it has run out of memory, as many times what it had."""
 FEW = 5
 """Fewer attempts than that say little of the worst case."""
 TIME_MARGIN = 2
@@ -82,10 +84,10 @@ def _advise(step: str, found: Sequence[Delivery], asked: Requirements, catalogue
     cpus = _cpus(measured, asked, notes)
     gpu = _gpu(measured, asked, notes)
     now = _recorded_cost(found, catalogue, notes)
-    best = None
+    best: tuple[Fraction | None, Place] | None = None
     if memory is not None and cpus is not None and measured.longest_ms is not None:
         best = _cheapest(found, measured, asked, (memory, cpus, gpu), catalogue, notes)
-    if best is not None and now is not None and best[0] >= now:
+    if best is not None and best[0] is not None and now is not None and best[0] >= now:
         notes.why.append("no class of compute with a price is cheaper for it than where it ran")
     return Advice(
         step=step,
@@ -134,7 +136,7 @@ def _memory(found: Sequence[Delivery], measured: Measured, asked: Requirements, 
     if measured.peak_mib is None:
         notes.unknown.append("peak memory was not recorded: memory stays as it is")
         return given or asked.memory_mib
-    wanted = math.ceil(measured.peak_mib * HEADROOM / STEP_MIB) * STEP_MIB
+    wanted = max(1, math.ceil(measured.peak_mib * HEADROOM / STEP_MIB)) * STEP_MIB
     text = (
         f"highest peak of {measured.deliveries} deliveries {measured.peak_mib:.0f} MiB, with 30 % above: {wanted} MiB"
     )
@@ -143,8 +145,12 @@ def _memory(found: Sequence[Delivery], measured: Measured, asked: Requirements, 
         notes.why.append(f"ran out of memory {measured.out_of_memory} times, and was given up to {given} MiB")
     if measured.attempts < FEW:
         notes.unknown.append(f"only {measured.attempts} attempts were measured: others may need more memory")
-    last_short = [d.usage.memory_mib or 0 for d in found if d.ended == "out-of-memory" and d.usage is not None]
-    return max(wanted, given if given and max(last_short, default=0) >= wanted else 0)
+    all_short = [d.usage.memory_mib or 0 for d in found if d.ended == "out-of-memory" and d.usage is not None]
+    short = max(all_short, default=0)
+    if short and given <= short:
+        notes.unknown.append(f"it ran out of {short} MiB too, and never had more: how much it needs is not known")
+        return max(wanted, AFTER_TOO_LITTLE * short)
+    return max(wanted, given if given and short >= wanted else 0)
 
 
 def _cpus(measured: Measured, asked: Requirements, notes: _Notes) -> float | None:
@@ -198,7 +204,8 @@ def _cheapest(
     size: tuple[int, float, str | None],
     catalogue: Catalogue,
     notes: _Notes,
-) -> tuple[Fraction, Place] | None:
+) -> tuple[Fraction | None, Place] | None:
+    """What the recorded work costs there; None where it was never done to its end."""
     region = next((d.usage.region for d in found if d.usage is not None and d.usage.region), None)
     if region is None:
         notes.unknown.append(f"no region was recorded: prices are those of {DEFAULT_REGION}")
@@ -213,6 +220,10 @@ def _cheapest(
         return None
     best = min(options, key=lambda option: (option[0], option[1].service, option[1].instance_type))
     notes.why.append(f"cheapest with that: {described(best[1])}")
+    unfinished = sum(all(d.ended == "out-of-memory" for d in attempt) for attempt in by_attempt(found))
+    if unfinished:
+        notes.unknown.append(f"{unfinished} attempts ended without memory: what their work takes is not known")
+        return None, best[1]
     return best
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 from skylift.asl.events import Usage
@@ -78,6 +79,38 @@ def test_memory_is_never_below_what_it_took_after_running_out() -> None:
     ]
     [found] = rightsize(small, {"fit": Requirements(memory_mib=1_000)}, catalogue())
     assert found.memory_mib == 2_000, "it peaked for too short a time to be seen, and 1000 MiB were too little"
+
+
+def test_what_always_ran_out_of_memory_saves_nothing_known() -> None:
+    """It said to take less than was too little, and that all of its cost would be saved."""
+    usages: list[tuple[Ended, Usage | None, int | None]] = [
+        ("out-of-memory", machine(1_000, 300.0, memory_mib=512), None),
+        ("succeeded", machine(60_000, 200.0, memory_mib=512), None),
+    ]
+    found = advice(usages, Requirements(memory_mib=512))
+    assert found.memory_mib == 1_024
+    assert found.saving is None and found.advised_cost is None and found.place is not None
+    assert any("how much it needs is not known" in line for line in found.unknown)
+    assert any("1 attempts ended without memory" in line for line in found.unknown)
+
+
+def test_a_step_too_small_to_be_measured_asks_for_some_memory() -> None:
+    """It was told to ask for 0 MiB."""
+    found = advice([("succeeded", machine(1.0, 0.0), None)], Requirements())
+    assert found.memory_mib == 64
+
+
+def test_the_saving_by_hand() -> None:
+    """Five times ten seconds. Lambda: 1,769 MiB bring the one processor that was in use."""
+    hour = Fraction("0.768") * 1_000_000  # m5.4xlarge, us-east-1, on demand
+    usages: list[tuple[Ended, Usage | None, int | None]] = [("succeeded", machine(10_000, 100.0), None)] * 5
+    found = advice(usages, Requirements(cpus=16))
+    begun = 120 + 10  # its start is billed too, by the second
+    assert found.cost == 5 * hour * begun / 3600
+    assert found.place is not None and (found.place.service, found.place.memory_mib) == ("function", 1769)
+    request, second = Fraction("0.20"), Fraction(1769, 1024) * Fraction("0.0000166667") * 1_000_000
+    assert found.advised_cost == 5 * (request + second * 10)
+    assert found.saving == found.cost - found.advised_cost
 
 
 def test_an_idle_gpu_is_left_out_and_an_unknown_one_stays() -> None:
