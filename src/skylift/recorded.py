@@ -154,7 +154,7 @@ def choose_attempt(attempts: list[Attempt], step: str, number: int | None) -> At
 
 def spec_of(attempt: Attempt, table: TaskTable) -> TaskSpec:
     """The task that an attempt ran. Raises SetupError if it ran no Python of ours."""
-    from skylift.engine.router import find_function
+    from skylift.engine.functions import find_function
 
     name = attempt.resource.rpartition(":::skylift:")[2].removesuffix(".waitForTaskToken")
     spec = table.tasks.get(name) or find_function(attempt.resource, table)

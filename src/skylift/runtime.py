@@ -135,7 +135,7 @@ class Runtime(Assembly):
         if not apart or self.config.url is not None:  # a server knows its own places
             return
         from skylift.compute.environments.limits import refuse_unfit
-        from skylift.engine.router import placed
+        from skylift.engine.placing import placed
 
         for spec in apart:
             backend = self._all_backends.get(placed(spec, attributes, self.config.placement) or "process")

@@ -10,7 +10,8 @@ from skylift.config.jobs import JobBinding
 from skylift.engine.calls import LONGEST_KEPT_MS, keep_of
 from skylift.engine.jobs import bound_job
 from skylift.engine.places import Places
-from skylift.engine.router import ActivityRoute, Refused, Route, Router, WorkerRoute
+from skylift.engine.router import Router
+from skylift.engine.routes import ActivityRoute, Refused, Route, WorkerRoute
 from skylift.ports.compute import Offer, Requirements
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable

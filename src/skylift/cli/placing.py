@@ -95,7 +95,7 @@ def keeping(time: str | None) -> dict[str, str]:
 def kept_nowhere(attributes: Mapping[str, str], tasks: Mapping[str, TaskSpec], config: Config) -> str | None:
     """What to tell somebody who asked for --keep-on-failure of a run none of whose places can be kept."""
     from skylift.engine.calls import KEEP_ATTRIBUTE
-    from skylift.engine.router import placed
+    from skylift.engine.placing import placed
     from skylift.wiring import keeping_backends
 
     if KEEP_ATTRIBUTE not in attributes or not tasks or config.url is not None:

@@ -16,10 +16,10 @@ from skylift.engine.library import Library
 from skylift.engine.limits import EngineLimits
 from skylift.engine.markets import Markets
 from skylift.engine.names import split_token
-from skylift.engine.outcomes import event_of
+from skylift.engine.outcomes import event_of, wrap_result
 from skylift.engine.planner import Planner
 from skylift.engine.redelivery import Redeliveries, Redelivery, deliveries_of
-from skylift.engine.router import ServiceRoute, WorkerRoute, wrap_result
+from skylift.engine.routes import ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt
 from skylift.engine.tokens import ForeignTasks, malformed, task_timed_out
 from skylift.engine.turn import Turn

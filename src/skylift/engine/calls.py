@@ -12,11 +12,12 @@ from skylift.asl.commands import StartTask
 from skylift.asl.resources import read_resource
 from skylift.engine.jobs import job_event
 from skylift.engine.redelivery import deliveries_of
-from skylift.engine.router import ServiceRoute, WorkerRoute, event_for_handler, limits_of
+from skylift.engine.routes import ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt
 from skylift.engine.views import label
 from skylift.ports.compute import CodeRef, Requirements, TaskCall
 from skylift.ports.journal import RunRecord
+from skylift.ports.tasks import TaskSpec
 
 LogPath = Callable[[str, str], str]
 
@@ -67,7 +68,25 @@ def _arguments(attempt: Attempt, route: WorkerRoute) -> Any:
     arguments, record = attempt.command.arguments, attempt.run.record
     if route.job is not None:
         return job_event(route.job, arguments, attempt.token, record.account, region_of(record))
-    return event_for_handler(route, arguments)
+    return arguments.get("Payload", {}) if route.payload else arguments
+
+
+def limits_of(command: StartTask, spec: TaskSpec) -> Requirements:
+    """The task's requirements with the time limits of the attempt: the shorter of both."""
+    needs = spec.requirements
+    if command.timeout_ms is None and command.heartbeat_ms is None:
+        return needs
+    return msgspec.structs.replace(
+        needs,
+        timeout_ms=_shorter(command.timeout_ms, needs.timeout_ms),
+        heartbeat_ms=_shorter(command.heartbeat_ms, needs.heartbeat_ms),
+    )
+
+
+def _shorter(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return one if other is None else other
+    return min(one, other)
 
 
 def visit_of(command: StartTask) -> str:

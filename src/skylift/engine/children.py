@@ -11,8 +11,9 @@ from skylift.engine.book import Book
 from skylift.engine.deadlines import Deadlines
 from skylift.engine.inputs import StartRun
 from skylift.engine.names import arn_of, child_run_id, input_digest, sibling
+from skylift.engine.placing import WITHIN
 from skylift.engine.resolve import Resolve, ResolvedMachine
-from skylift.engine.router import WITHIN, NestedRoute
+from skylift.engine.routes import NestedRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.starts import Starts
 from skylift.engine.turn import Turn

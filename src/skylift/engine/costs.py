@@ -7,8 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from skylift.engine.month import Pot
+from skylift.engine.placing import placed
 from skylift.engine.redelivery import deliveries_of
-from skylift.engine.router import WorkerRoute, placed
+from skylift.engine.routes import WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.tariff import FREE, Tariff, TariffOf
 from skylift.ports.compute import Backend, Requirements

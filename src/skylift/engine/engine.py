@@ -51,7 +51,8 @@ from skylift.engine.planner import Planner, RunBroken
 from skylift.engine.redelivery import Redeliveries
 from skylift.engine.requests import Requests
 from skylift.engine.resolve import Resolve
-from skylift.engine.router import ActivityRoute, Router
+from skylift.engine.router import Router
+from skylift.engine.routes import ActivityRoute
 from skylift.engine.run import Attempt
 from skylift.engine.signals import Signals
 from skylift.engine.turn import Turn

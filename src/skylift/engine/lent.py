@@ -12,7 +12,7 @@ from skylift.asl.json_text import json_text
 from skylift.engine.calls import worker_call
 from skylift.engine.deadlines import Deadlines
 from skylift.engine.limits import EngineLimits
-from skylift.engine.router import ActivityRoute, WorkerRoute
+from skylift.engine.routes import ActivityRoute, WorkerRoute
 from skylift.engine.run import Attempt
 from skylift.engine.turn import Turn
 from skylift.ports.compute import Lost, Outcome, Succeeded

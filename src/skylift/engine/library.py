@@ -9,12 +9,12 @@ import msgspec
 from skylift.asl.limits import LOCAL, SERVICE, Limits
 from skylift.asl.machine import Machine
 from skylift.asl.parse import load
-from skylift.engine.router import NO_TASKS
 from skylift.errors import JournalDamaged
 from skylift.ports.journal import Journal, LimitsName
 from skylift.ports.tasks import TaskTable
 
 LIMITS: dict[LimitsName, Limits] = {"local": LOCAL, "service": SERVICE}
+_NO_TASKS = TaskTable(bundle=None, tasks={})
 
 MOST = 256
 """Definitions kept compiled."""
@@ -43,7 +43,7 @@ class Library:
 
     def table(self, digest: str | None) -> TaskTable:
         if digest is None:
-            return NO_TASKS
+            return _NO_TASKS
         known = self._tables.get(digest)
         if known is None:
             known = self._tables[digest] = self._read_table(digest)

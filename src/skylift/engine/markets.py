@@ -7,7 +7,7 @@ from typing import Protocol
 
 from skylift.engine.limits import EngineLimits
 from skylift.engine.redelivery import deliveries_of
-from skylift.engine.router import WorkerRoute
+from skylift.engine.routes import WorkerRoute
 from skylift.engine.run import Attempt
 from skylift.ports.compute import Market, Requirements, SpotSight, Standing
 from skylift.ports.spot import SpotPolicy, SpotState

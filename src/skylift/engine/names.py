@@ -102,5 +102,19 @@ def arn_of(record: RunRecord) -> str:
     return execution_arn(record.pipeline, record.name, record.type, record.run_id)
 
 
+def activity_arn(name: str, record: RunRecord) -> str:
+    """Of an activity that is named or given by its ARN: in the account and region of the run."""
+    if name.startswith("arn:"):
+        return name
+    parts = record.pipeline.split(":")
+    partition, region = (parts[1], parts[3]) if parts[0] == "arn" and len(parts) > 4 else ("aws", "us-east-1")
+    return f"arn:{partition}:states:{region}:{record.account}:activity:{name}"
+
+
+def is_activity(resource: str) -> bool:
+    parts = resource.split(":")
+    return len(parts) == 7 and parts[2] == "states" and parts[5] == "activity"
+
+
 def _is_arn(pipeline: str) -> bool:
     return pipeline.startswith("arn:") and ":stateMachine:" in pipeline

@@ -13,7 +13,7 @@ from skylift.asl.context import timestamp
 from skylift.asl.events import TaskFailed, TaskSucceeded
 from skylift.engine.names import arn_of, machine_arn, plain_name
 from skylift.engine.outcomes import TASK_FAILED
-from skylift.engine.router import NestedMode, NestedRoute
+from skylift.engine.routes import NestedMode, NestedRoute
 from skylift.engine.run import Attempt
 from skylift.ports.journal import RunRecord
 

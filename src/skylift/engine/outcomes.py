@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from skylift.asl.events import TaskFailed, TaskSucceeded, TaskTimedOut
 from skylift.engine.inputs import FailureAnswer
+from skylift.engine.routes import WorkerRoute
 from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, OutOfMemory, Succeeded, TimedOut
 
 TASK_FAILED = "States.TaskFailed"
@@ -53,3 +56,10 @@ def lost_again_in_ms(losses: int, lost: Lost, most: int) -> int | None:
     if not lost.preempted and losses > most:
         return None
     return 0 if losses == 1 else int(min(60_000, 100 * 2 ** min(losses, 12)))
+
+
+def wrap_result(route: WorkerRoute, output: Any) -> Any:
+    """What the state sees of a worker's result."""
+    if not route.payload:
+        return output
+    return {"ExecutedVersion": "$LATEST", "Payload": output, "StatusCode": 200}

@@ -48,7 +48,8 @@ from skylift.engine.names import (
 from skylift.engine.observe import Observers, Progress
 from skylift.engine.redelivery import deliveries_of
 from skylift.engine.resolve import Resolve
-from skylift.engine.router import ActivityRoute, NestedRoute, Refused, Router, ServiceRoute, WorkerRoute
+from skylift.engine.router import Router
+from skylift.engine.routes import ActivityRoute, NestedRoute, Refused, ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.starts import Starts
 from skylift.engine.tokens import task_timed_out

@@ -14,7 +14,7 @@ from skylift.asl.events import TaskRedelivered
 from skylift.asl.state import Deliveries
 from skylift.engine.limits import EngineLimits
 from skylift.engine.outcomes import lost_again_in_ms
-from skylift.engine.router import WorkerRoute
+from skylift.engine.routes import WorkerRoute
 from skylift.engine.run import Attempt
 from skylift.ports.compute import Lost, OutOfMemory, Requirements
 

@@ -13,7 +13,7 @@ from skylift.engine.book import Book
 from skylift.engine.cache import cache_key
 from skylift.engine.children import fail
 from skylift.engine.planner import Planner
-from skylift.engine.router import ActivityRoute, NestedRoute, Refused, ServiceRoute, WorkerRoute
+from skylift.engine.routes import ActivityRoute, NestedRoute, Refused, ServiceRoute, WorkerRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.engine.turn import Turn
 from skylift.ports.journal import Journal

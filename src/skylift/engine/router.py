@@ -17,18 +17,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
 from skylift.asl.commands import StartTask
 from skylift.config.jobs import JobBinding
 from skylift.engine import job_limits
+from skylift.engine.functions import find_function, no_function
 from skylift.engine.jobs import BoundJob, bound_job, spec_of
+from skylift.engine.names import activity_arn, is_activity
 from skylift.engine.no_offer import no_offer, not_honoured
 from skylift.engine.places import Places
+from skylift.engine.placing import LENT, WITHIN, is_bought, on_plan, placed
+from skylift.engine.routes import (
+    WAITS,
+    ActivityRoute,
+    NestedMode,
+    NestedRoute,
+    Refused,
+    Route,
+    ServiceRoute,
+    WorkerRoute,
+)
 from skylift.errors import SkyliftError
-from skylift.ports.compute import Backend, Bought, Offer, Requirements
+from skylift.ports.compute import Backend, Requirements
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable
 
@@ -42,71 +55,6 @@ _ANSWERS_LATE = re.compile(r"arn:[^:]*:(lambda:|states:[^:]*:[^:]*:(aws-sdk:)?(l
 """Services that answer only when code of the user's has run, which may be what calls back."""
 _NESTED = "arn:aws:states:::states:startExecution"
 _CALLBACK = ".waitForTaskToken"
-LOCAL = "local"
-"""Region of places that nobody sells."""
-LENT = "activity:"
-"""What the place of a task begins with that the workers of an activity run: `activity:NAME`."""
-
-NestedMode = Literal["fire", "sync", "sync:2", "callback", "express"]
-"""`express` is startSyncExecution: the answer is that of the run's end, whatever it is."""
-
-
-class WorkerRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt on a backend."""
-
-    spec: TaskSpec
-    backend: str
-    callback: bool = False
-    """The worker's answer only submits; the outcome comes by callback."""
-    payload: bool = False
-    """`lambda:invoke`: the event stands in Payload, the result is wrapped."""
-    bundled: bool = True
-    """The code is the run's own, not importable where the worker runs."""
-    job: BoundJob | None = None
-    """The job of a service that the task stands for."""
-
-
-class ServiceRoute(msgspec.Struct, frozen=True, kw_only=True):
-    """A call of a service, by the backend for them."""
-
-    backend: str
-    callback: bool = False
-    """The service's answer only submits; the outcome comes by callback."""
-    waits: bool = False
-    """`.sync`: the backend reports Submitted, and the end of the job later."""
-    holds: bool = False
-    """A callback that overtakes the service's answer waits for it: the service cannot be waiting for the callback."""
-
-
-class ActivityRoute(msgspec.Struct, frozen=True):
-    """Offered to whoever asks for work; the outcome comes by callback."""
-
-    queue: str
-    """The activity's ARN."""
-    work: WorkerRoute | None = None
-    """The task of ours that its workers run; None for a Task state that names the activity itself."""
-
-
-class CallbackRoute(msgspec.Struct, frozen=True):
-    """Nobody works; the outcome comes by callback."""
-
-
-class NestedRoute(msgspec.Struct, frozen=True):
-    """A run of its own."""
-
-    mode: NestedMode
-    sdk: bool = False
-    """Named as `aws-sdk:sfn`, which answers and fails in words of its own."""
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """It cannot run, and why."""
-
-    error: str
-    cause: str
-
-
-Route = WorkerRoute | ServiceRoute | ActivityRoute | CallbackRoute | NestedRoute | Refused
 
 _SDK = "arn:aws:states:::aws-sdk:sfn:"
 _NESTED_SDK = {
@@ -115,11 +63,7 @@ _NESTED_SDK = {
     "startSyncExecution": NestedRoute("express", sdk=True),
 }
 
-WAITS = CallbackRoute()
 NO_CHOICE: Mapping[str, str] = {}
-WITHIN = "plan.within"
-"""Attribute of a nested run of a planned run: what its steps are called within the plan (`trial/`)."""
-NO_TASKS = TaskTable(bundle=None, tasks={})
 PLAIN = Requirements()
 
 
@@ -283,7 +227,7 @@ class Router:
         return _importable(self._bound(spec, record, callback=callback, payload=payload))
 
     def _no_handler(self, resource: str, function: str) -> Route:
-        return self._service(resource) if self._lambda_elsewhere else _no_function(function)
+        return self._service(resource) if self._lambda_elsewhere else no_function(function)
 
     def _invoke(self, command: StartTask, record: RunRecord, table: TaskTable, known: dict[str, Route]) -> Route:
         arguments = command.arguments
@@ -363,12 +307,6 @@ class Router:
         return names[names.index(backend) + 1 :] if backend in names else ()
 
 
-def placed(spec: TaskSpec, attributes: Mapping[str, str], placement: Mapping[str, str]) -> str | None:
-    """What the run says, else the settings, else the task."""
-    said = attributes.get(f"on.{spec.name}") or attributes.get("on")
-    return said or placement.get(spec.name) or placement.get("*") or spec.on
-
-
 def worker_of(resource: str, arguments: Any) -> str | None:
     """The task of ours, or the function, that a Task state names; None for what no worker does."""
     if resource.startswith(_SKYLIFT):
@@ -377,42 +315,6 @@ def worker_of(resource: str, arguments: Any) -> str | None:
         name = arguments.get("FunctionName") if isinstance(arguments, dict) else None
         return name if isinstance(name, str) else None
     return resource if ":function:" in resource else None
-
-
-def on_plan(spec: TaskSpec, bought: Bought) -> TaskSpec:
-    """The task, to be run on what is bought for it. Places that are bought by their memory give all of it."""
-    needs = spec.requirements
-    memory = bought.memory_mib if bought.region != LOCAL else needs.memory_mib
-    return msgspec.structs.replace(
-        spec,
-        requirements=msgspec.structs.replace(
-            needs, place=bought, memory_mib=memory, spot=needs.spot and bought.market == "spot"
-        ),
-    )
-
-
-def is_bought(offer: Offer, bought: Bought | None) -> bool:
-    """Whether an offer is what a plan has bought. How large one's own machine is may change."""
-    return bought is not None and (offer.service, offer.instance_type, offer.market, offer.region) == (
-        bought.service,
-        bought.instance_type,
-        bought.market,
-        bought.region,
-    )
-
-
-def is_lent(spec: TaskSpec, attributes: Mapping[str, str], placement: Mapping[str, str]) -> bool:
-    """Whether the workers of an activity run it."""
-    return (placed(spec, attributes, placement) or "").startswith(LENT)
-
-
-def activity_arn(name: str, record: RunRecord) -> str:
-    """Of an activity that is named or given by its ARN: in the account and region of the run."""
-    if name.startswith("arn:"):
-        return name
-    parts = record.pipeline.split(":")
-    partition, region = (parts[1], parts[3]) if parts[0] == "arn" and len(parts) > 4 else ("aws", "us-east-1")
-    return f"arn:{partition}:states:{region}:{record.account}:activity:{name}"
 
 
 def _importable(route: Route) -> Route:
@@ -424,41 +326,6 @@ def _importable(route: Route) -> Route:
     return route
 
 
-def is_activity(resource: str) -> bool:
-    parts = resource.split(":")
-    return len(parts) == 7 and parts[2] == "states" and parts[5] == "activity"
-
-
-def find_function(name: str, table: TaskTable) -> TaskSpec | None:
-    """The handler for a function name, partial ARN (`ACCOUNT:function:NAME`) or ARN, with or without a qualifier."""
-    for candidate in _function_names(name):
-        spec = table.tasks.get(candidate)
-        if spec is not None:
-            return spec
-    plain = _plain_name(name)
-    for key, spec in table.tasks.items():
-        if spec.convention == "handler" and ":function:" in key and _plain_name(key) == plain and ":" not in name:
-            return spec
-    return None
-
-
-def _function_names(name: str) -> list[str]:
-    """From the most to the least exact."""
-    names = [name]
-    head, found, tail = name.rpartition(":function:")
-    if found:
-        function, _, qualifier = tail.partition(":")
-        names += [f"{head}:function:{function}"]
-        names += [f"{function}:{qualifier}", function] if qualifier else [function]
-    elif ":" in name:
-        names.append(name.partition(":")[0])
-    return names
-
-
-def _plain_name(name: str) -> str:
-    return name.rpartition(":function:")[2].partition(":")[0]
-
-
 def _nested(resource: str) -> Route:
     if resource.startswith(_SDK):
         return _NESTED_SDK[resource[len(_SDK) :]]
@@ -467,43 +334,3 @@ def _nested(resource: str) -> Route:
     if mode is None:
         return Refused("Skylift.UnknownResource", f"{resource} is no form of startExecution: use .sync or .sync:2.")
     return NestedRoute(mode)
-
-
-def _no_function(name: str) -> Refused:
-    return Refused(
-        "Lambda.ResourceNotFoundException",
-        f"Function not found: {name}. Map it to a handler under [functions] in skylift.toml: "
-        f'{_plain_name(name)} = "module:function".',
-    )
-
-
-def limits_of(command: StartTask, spec: TaskSpec) -> Requirements:
-    """The task's requirements with the time limits of the attempt: the shorter of both."""
-    needs = spec.requirements
-    if command.timeout_ms is None and command.heartbeat_ms is None:
-        return needs
-    return msgspec.structs.replace(
-        needs,
-        timeout_ms=_shorter(command.timeout_ms, needs.timeout_ms),
-        heartbeat_ms=_shorter(command.heartbeat_ms, needs.heartbeat_ms),
-    )
-
-
-def _shorter(one: int | None, other: int | None) -> int | None:
-    if one is None or other is None:
-        return one if other is None else other
-    return min(one, other)
-
-
-def event_for_handler(route: WorkerRoute, arguments: Any) -> Any:
-    """What the worker is given: the Payload of `lambda:invoke`, else the arguments."""
-    if not route.payload:
-        return arguments
-    return arguments.get("Payload", {})
-
-
-def wrap_result(route: WorkerRoute, output: Any) -> Any:
-    """What the state sees of a worker's result."""
-    if not route.payload:
-        return output
-    return {"ExecutedVersion": "$LATEST", "Payload": output, "StatusCode": 200}

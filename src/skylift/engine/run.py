@@ -10,7 +10,7 @@ from skylift.asl.commands import StartTask
 from skylift.asl.machine import Machine
 from skylift.asl.state import RunState
 from skylift.engine.inputs import Callback
-from skylift.engine.router import Route
+from skylift.engine.routes import Route
 from skylift.ports.compute import Market
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskTable

@@ -10,7 +10,7 @@ from skylift.asl.commands import ReadItems, WriteResults
 from skylift.asl.events import AnyEvent
 from skylift.engine.observe import Progress, Subscription
 from skylift.engine.reply import Reply
-from skylift.engine.router import NestedRoute
+from skylift.engine.routes import NestedRoute
 from skylift.engine.run import Attempt, LiveRun
 from skylift.ports.journal import Append, Batch, CacheEntry, Entry, OfferedTask, RunRecord, RunUpdate, Snapshot
 

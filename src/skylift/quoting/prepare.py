@@ -11,7 +11,7 @@ import msgspec
 
 from skylift.asl.parse import load
 from skylift.config import Config
-from skylift.engine.router import find_function
+from skylift.engine.functions import find_function
 from skylift.history import History
 from skylift.ports.compute import Offer, Requirements
 from skylift.ports.tasks import TaskSpec, TaskTable

@@ -14,7 +14,9 @@ from skylift.compute.batch.provider import Kind
 from skylift.compute.batch.work import fits, needs_of
 from skylift.compute.simulated.choosing import choose, offers_for
 from skylift.config.backends import SimulatedSettings
-from skylift.engine.router import WITHIN, Refused, Router, WorkerRoute, on_plan
+from skylift.engine.placing import WITHIN, on_plan
+from skylift.engine.router import Router
+from skylift.engine.routes import Refused, WorkerRoute
 from skylift.ports.compute import Bought, CodeRef, Market, Offer, Requirements, TaskCall
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskSpec, TaskTable

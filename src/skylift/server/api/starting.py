@@ -13,7 +13,7 @@ from skylift.asl.parse import load
 from skylift.engine.calls import KEEP_ATTRIBUTE, LONGEST_KEPT_MS, keep_of
 from skylift.engine.inputs import StartRun
 from skylift.engine.limits import BUDGET_ATTRIBUTE
-from skylift.engine.router import is_lent
+from skylift.engine.placing import is_lent
 from skylift.errors import JournalDamaged, RunAlreadyExists
 from skylift.ports.journal import RunRecord
 from skylift.ports.tasks import TaskTable
