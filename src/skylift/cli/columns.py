@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 GAP = 2
 LONGEST_WORD = 24
 """Longer words (paths, ARNs) are broken: one of them must not take the whole line."""
+_PIECES = re.compile(r"\s+|(?<=[A-Za-z]{4}[./:])")
+"""Where a line may end: between words, and within `Skylift.NoOffer` or a path, not within `m5.large` or $1.50."""
 _NOTHING = re.compile(r"-?|\$0(\.0+)?")
 
 
@@ -18,7 +20,7 @@ def widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> 
 
     cells = list(zip(columns, *rows, strict=True))
     wide = [max(cell_len(cell) for cell in column) for column in cells]
-    words = ([cell_len(word) for cell in column for word in cell.split()] for column in cells)
+    words = ([cell_len(word) for cell in column for word in _PIECES.split(cell)] for column in cells)
     least = [min(max(lengths, default=0), LONGEST_WORD) for lengths in words]
     over = sum(wide) + GAP * (len(wide) - 1) - room
     while over > 0:
