@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from typing import Any
 
 import pytest
@@ -310,6 +311,23 @@ def test_a_deadline_makes_it_dearer_and_says_by_how_much(project: Project) -> No
     assert all(one["why_not"] for one in tight["runners_up"])
 
 
+def test_a_plan_takes_the_place_of_no_device(project: Project) -> None:
+    os.mkfifo(project.folder / "pipe.json")
+    done = project.call("plan", "steady.py", *RATES, "--out", "pipe.json")
+    assert done.returncode == 2 and "pipe.json is there, and is no plain file" in done.stderr
+    assert (project.folder / "pipe.json").is_fifo()
+
+
+def test_a_step_that_keeps_no_work_is_not_said_to_keep_its_deadline(project: Project) -> None:
+    project.write("late.py", TRAINING.replace("spot=True", 'spot=True, deadline="3h"'))
+    found = asked(project, "quote", "late.py", *RATES, "--on", "simulated")
+    (told,) = [said for said in found["assumptions"] if "deadline=" in said]
+    assert told.startswith("train: nothing keeps its work") and "may miss its deadline=" in told
+    project.write("skylift.toml", '[backends.simulated]\ncheckpoint = "10m"\n')
+    found = asked(project, "quote", "late.py", *RATES, "--on", "simulated")
+    assert "train: is moved between spot and on-demand so that it keeps its deadline=" in found["assumptions"]
+
+
 def test_a_plan_expects_what_its_quote_expects(project: Project) -> None:
     """Of 300 machines that come after one to four minutes, the last one does after nearly four."""
     project.write("shapes.py", SHAPES)
@@ -474,6 +492,7 @@ def test_another_input_is_told_of(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (("plan", "training.py", *RATES, "--out", ""), "names no file"),
         (("plan", "training.py", *RATES, "--deadline", "soon"), "--deadline='soon' is not a time"),
         (("plan", "training.py", *RATES, "--deadline=-2h"), "--deadline='-2h' is not a time"),
         (("plan", "training.py", *RATES, "--budget", "much"), "--budget='much' is no amount"),

@@ -105,10 +105,8 @@ def plan(
         from skylift.cli.plots import picture_file
 
         picture_file(plot)
-    if out is not None and not out.absolute().parent.is_dir():
-        from skylift.quoting.planfile import PlanInvalid
-
-        raise PlanInvalid(f"--out {out}: there is no folder {out.absolute().parent}", hint="make it first")
+    if out is not None:
+        _check_out(out)
     with open_runtime() as runtime:
         subject = subject_of(runtime, loaded, target, params, input_text)
         project = project_of(runtime, subject.pipeline, answers)
@@ -133,6 +131,18 @@ def plan(
         )
         found = planned(subject, project, order)
     return _answer(found, subject, out, plot, explain=explain, as_json=as_json)
+
+
+def _check_out(out: Path) -> None:
+    """Before long work. Raises PlanInvalid."""
+    from skylift.quoting.planfile import PlanInvalid
+
+    if not out.name:
+        raise PlanInvalid(f"--out {str(out)!r} names no file", hint="write --out plan.json")
+    if not out.absolute().parent.is_dir():
+        raise PlanInvalid(f"--out {out}: there is no folder {out.absolute().parent}", hint="make it first")
+    if out.exists() and not out.is_file():  # a device: the plan would be put in its place
+        raise PlanInvalid(f"--out {out} is there, and is no plain file", hint="write --out plan.json")
 
 
 def _narrowed(asked: Asked, path: Path, catalogue: Catalogue) -> Asked:

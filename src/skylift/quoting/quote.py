@@ -11,7 +11,8 @@ from fractions import Fraction
 
 import msgspec
 
-from skylift.engine.router import placed
+from skylift.engine.no_offer import needs as needs_in_words
+from skylift.engine.placing import placed
 from skylift.placement.estimate import Bid, Surroundings, bid, bid_at
 from skylift.placement.model import Part
 from skylift.placement.spread import Spread
@@ -205,7 +206,8 @@ def _placed(step: str, kind: Kind, spec: TaskSpec | None, project: Project, attr
     )
     offers = project.offers(backend, spec.requirements)
     if not offers:
-        return Placed(backend=backend, unknown=(f"{step}: {backend} has nothing that it can run on",))
+        none = f"{step}: {backend} has nothing with {needs_in_words(spec.requirements)}"
+        return Placed(backend=backend, unknown=(none,))
     return at_offer(step, backend, offers[0], spec.requirements, known, project)
 
 
@@ -340,9 +342,15 @@ def _assumptions(
         one.bid.around.market.why for one in where.values() if one.bid and _is_spot(one) and one.bid.around.market
     }
     said += [f"spot machines are taken away as by {why}" for why in sorted(markets)]
-    hurried = [step for step, one in where.items() if one.bid is not None and one.bid.net is not None]
-    if hurried:
-        said.append(f"{few(hurried)}: is moved between spot and on-demand so that it keeps its deadline=")
+    hurried = {step: one.bid for step, one in where.items() if one.bid is not None and one.bid.net is not None}
+    kept = [step for step, bid in hurried.items() if bid.around.checkpoint_ms is not None]
+    if kept:
+        said.append(f"{few(kept)}: is moved between spot and on-demand so that it keeps its deadline=")
+    if len(kept) < len(hurried):
+        said.append(
+            f"{few([step for step in hurried if step not in kept])}: nothing keeps its work ([backends.simulated] "
+            "checkpoint): where its machine is taken away it begins anew, and may miss its deadline="
+        )
     if any(one.place is not None and one.place.region == "local" for one in where.values()):
         said.append("machines of your own cost nothing here")
     if prepared.paused_ms:
