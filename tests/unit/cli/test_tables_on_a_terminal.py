@@ -34,7 +34,7 @@ def test_a_path_does_not_take_the_line() -> None:
 
 
 def test_names_of_errors_end_lines_at_their_points() -> None:
-    found = widths(RUNS, [RUN[:-1] + ("Skylift.Environment",)], 80)
+    found = widths(RUNS, [(*RUN[:-1], "Skylift.Environment")], 80)
     assert found is not None and found[0] == len(RUN[0]) and found[-1] >= len("Environment")
 
 
