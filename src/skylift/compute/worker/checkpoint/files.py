@@ -44,6 +44,10 @@ class Files(Protocol):
         """No error where there is none."""
         ...
 
+    def remove_if_empty(self) -> None:
+        """The folder itself, with what killed writers left unfinished; no error where other things lie in it."""
+        ...
+
 
 def open_files(folder: str) -> Files:
     """`folder` is a path or a URL."""
@@ -84,14 +88,25 @@ class LocalFiles:
     def publish(self, name: str, data: bytes) -> None:
         def renamed() -> None:
             unfinished = self._folder / f"{name}.{os.getpid()}{_TEMPORARY}"
-            self._written(unfinished, [memoryview(data)])
-            unfinished.replace(self._folder / name)
+            try:
+                self._written(unfinished, [memoryview(data)])
+                unfinished.replace(self._folder / name)
+            except OSError:
+                unfinished.unlink(missing_ok=True)
+                raise
             _sync_folder(self._folder)
 
         self._guarded(renamed)
 
     def delete(self, name: str) -> None:
         self._guarded(lambda: (self._folder / name).unlink(missing_ok=True))
+
+    def remove_if_empty(self) -> None:
+        for kind in ("saved", "claim"):
+            for path in self._folder.glob(f"{kind}.*{_TEMPORARY}"):
+                path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._folder.rmdir()
 
     def _written(self, path: Path, chunks: Iterable[memoryview]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,6 +191,11 @@ class RemoteFiles:
                 self._fs.rm_file(self._place(name))
 
         self._guarded(removed)
+
+    def remove_if_empty(self) -> None:
+        if not self._whole:  # object stores have no folders
+            with contextlib.suppress(Exception):  # not empty, in the words of whatever client
+                self._fs.rmdir(self._root)
 
     def _make_root(self) -> None:
         """Object stores have no folders, and must not be made to create a bucket."""

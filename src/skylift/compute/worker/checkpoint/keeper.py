@@ -12,14 +12,18 @@ from typing import Any
 
 from skylift.compute.worker import current
 from skylift.compute.worker.checkpoint.cadence import Cadence, mtbf_s
-from skylift.compute.worker.checkpoint.files import Files, open_files, remove_folder
+from skylift.compute.worker.checkpoint.files import Files, open_files
 from skylift.compute.worker.checkpoint.layout import Snapshot, Snapshots, state_of
 from skylift.compute.worker.checkpoint.place import NAME, folder_of, joined
-from skylift.compute.worker.checkpoint.versions import Writer, claim, newest
+from skylift.compute.worker.checkpoint.versions import Writer, claim, clear, newest
 from skylift.errors import SetupError
 from skylift.values.tags import ValueNotLoadable
 
 LOCAL = "local"
+_BEGAN_MS = int(time.time() * 1000)
+_APART_MS = 60_000
+"""The members of a gang that torchrun and its like start begin within this, and a gang after another one of the same
+port later; unless that one lived shorter, on several machines."""
 _log = logging.getLogger("skylift.checkpoint")
 
 
@@ -27,6 +31,7 @@ class Place:
     """Where the checkpoints of this code are, and whose they are."""
 
     def __init__(self, key: str | None, folder: str | os.PathLike[str] | None) -> None:
+        _check_place(key, folder)
         self.attempt = current.attempt()
         self.is_script = self.attempt is None and folder is None
         """Neither a step of a run nor at a place that somebody chose."""
@@ -49,6 +54,20 @@ class Place:
         return (1, 1) if self.attempt is None else (self.attempt.number, self.attempt.delivery)
 
     @property
+    def gang(self) -> str:
+        """What the members of one delivery of a gang have in common, and no other gang; empty for none."""
+        if _gang()[1] < 2:
+            return ""
+        if self.attempt is not None:
+            return f"{self.attempt.run_id}/{self.attempt.visit}/{self.attempt.number}/{self.attempt.delivery}"
+        return _launched()
+
+    @property
+    def since_ms(self) -> int:
+        """A gang that nobody names but by its port may have been started before with the same one."""
+        return 0 if self.attempt is not None else _BEGAN_MS - _APART_MS
+
+    @property
     def follows(self) -> bool:
         """Another member of the gang saves for this one."""
         return _gang()[0] > 0
@@ -64,8 +83,8 @@ class Keeper:
     """Not for several threads at once."""
 
     def __init__(self, place: Place, cadence: Cadence, keep: int) -> None:
-        if keep < 1:
-            raise SetupError(f"keep={keep}: at least one version must be kept", hint="2 is the default")
+        if not isinstance(keep, int) or isinstance(keep, bool) or keep < 1:
+            raise SetupError(f"keep={keep!r}: at least one version must be kept", hint="2 is the default")
         self.place = place
         self.cadence = cadence
         self._keep = keep
@@ -80,10 +99,10 @@ class Keeper:
     def load(self) -> Any:
         """The last state that was saved whole; `MISSING` where there is none."""
         if not self.place.follows and self._writer is None:
-            attempt, delivery = self.place.order
-            self._writer = claim(self._files, attempt=attempt, delivery=delivery, keep=self._keep)
+            self._writer = self._claim()
         self._began = time.monotonic()
-        found = newest(self._files, before=self.place.order if self.place.follows else None)
+        place = self.place
+        found = newest(self._files, gang=place.gang if place.follows else "", since_ms=place.since_ms)
         if found is None:
             return MISSING
         version, data = found
@@ -122,8 +141,7 @@ class Keeper:
         began = time.monotonic()
         self.wait()
         if self._writer is None:
-            attempt, delivery = self.place.order
-            self._writer = claim(self._files, attempt=attempt, delivery=delivery, keep=self._keep)
+            self._writer = self._claim()
         if self._writer.overtaken:
             return
         snapshot = self._snapshots.take(state)
@@ -160,8 +178,13 @@ class Keeper:
     def clear(self) -> None:
         """Forget all versions."""
         self.settle()
-        remove_folder(self.place.folder)
+        if not self.place.follows:
+            clear(self._files)
         self._writer = None
+
+    def _claim(self) -> Writer:
+        attempt, delivery = self.place.order
+        return claim(self._files, attempt=attempt, delivery=delivery, keep=self._keep, gang=self.place.gang)
 
     def _store(self, writer: Writer, snapshot: Snapshot, saved_ms: float) -> None:
         try:
@@ -195,7 +218,7 @@ def cadence_of(every: str | float | None, steps: int | None) -> Cadence:
 
     if every is not None and steps is not None:
         raise SetupError(f"every={every!r} and steps={steps!r}: a checkpoint has one cadence", hint="give one of them")
-    if steps is not None and (not isinstance(steps, int) or steps < 1):
+    if steps is not None and (not isinstance(steps, int) or isinstance(steps, bool) or steps < 1):
         raise SetupError(f"steps={steps!r} is no number of steps", hint="use a whole number of at least 1")
     attempt = current.attempt()
     return Cadence(
@@ -221,6 +244,23 @@ def _gang() -> tuple[int, int]:
         return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     except ValueError:
         return 0, 1
+
+
+def _launched() -> str:
+    """What torchrun and its like tell all members of a gang that they start, and nobody else on this machine."""
+    names = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
+    known = [os.environ.get(name, "") for name in names]
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ.get("WORLD_SIZE"):
+        known.append(str(os.getppid()))
+    return "/".join(known)
+
+
+def _check_place(key: Any, folder: Any) -> None:
+    if key is not None and (not isinstance(key, str) or not key):
+        raise SetupError(f"key={key!r} is no name", hint='give a text: key="pretraining"')
+    path = os.fspath(folder) if isinstance(folder, os.PathLike) else folder
+    if path is not None and (not isinstance(path, str) or not path):
+        raise SetupError(f"folder={folder!r} is no place", hint="give a path or an fsspec URL")
 
 
 def _program() -> str:

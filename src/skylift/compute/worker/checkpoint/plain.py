@@ -84,7 +84,7 @@ def clear(*, key: str | None = None) -> None:
 
 
 def _keeper(key: str | None) -> Keeper:
-    keeper = _keepers().get(key)
+    keeper = _keepers().get(key) if key is None or isinstance(key, str) else None
     return keeper or _remember(key, Keeper(Place(key, None), cadence_of(None, None), 2))
 
 

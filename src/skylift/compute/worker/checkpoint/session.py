@@ -7,6 +7,7 @@ piece of it draws the numbers that it drew the first time (decision 0241).
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -20,6 +21,7 @@ from skylift.compute.worker.checkpoint.things import CheckpointMismatch, Things
 
 Item = TypeVar("Item")
 
+_log = logging.getLogger("skylift.checkpoint")
 _SHORT_STEP_S = 0.001
 """Steps shorter than this are not slowed down by looking at the generators before each of them, once the first one has
 shown that it has no loop inside."""
@@ -97,6 +99,7 @@ class Session:
         number, level.loops = level.loops, level.loops + 1
         for place, generator in generators_of(items):
             self._randomness.add(f"loop {depth}.{number}{place}", generator)
+        _tell_of_lasting_workers(items)
         if level.points[-1] is None:
             level.points[-1] = self._randomness.get()
         goal = self._goal[depth] if depth < len(self._goal) else None
@@ -184,6 +187,15 @@ class Session:
                 "levels": [level.as_data() for level in self._levels],
                 "now": self._randomness.get(),
             }
+        )
+
+
+def _tell_of_lasting_workers(items: Any) -> None:
+    """Their generators are in processes of their own, which go on from one pass over the data to the next."""
+    if getattr(items, "persistent_workers", False) and getattr(items, "num_workers", 0):
+        _log.warning(
+            "random numbers that the workers of a loader with persistent_workers=True draw are not kept: after an "
+            "interruption they are others. Without it the workers of each pass begin with the same ones"
         )
 
 

@@ -54,6 +54,11 @@ class StateCodec(ValueCodec):
     def _encode_artifact(self, value: Any, *, pickle_only: bool = False) -> Any:
         node = None if pickle_only or _is_module(value) else super()._encode_artifact(value)
         if node is None or node.get("format") == "pickle":
+            if type(value) in (list, dict, tuple):
+                raise ValueNotStorable(
+                    f"a checkpoint cannot hold a {type_name(value)} that is nested so deeply, or holds itself",
+                    hint="keep flat lists and dicts of numbers, text, arrays and tensors",
+                )
             raise ValueNotStorable(
                 f"a checkpoint cannot hold a {type_name(value)}: nothing in it may be code",
                 hint="keep its `state_dict()`, or numbers, text, lists, dicts, dataclasses, arrays, frames and files",

@@ -7,7 +7,9 @@ was given up but still runs writes below the one that took its place, and overwr
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator
@@ -17,10 +19,12 @@ import msgspec
 
 from skylift.compute.worker.checkpoint.files import Files, open_files, remove_folder
 from skylift.compute.worker.checkpoint.place import folder_of, run_folder
+from skylift.errors import BlobUnavailable
 
 _CLAIM, _DATA, _SAVED = "claim", "data", "saved"
 _CHUNK = 8 * 2**20
 _LOOKS = 3
+_log = logging.getLogger("skylift.checkpoint")
 
 
 class Rank(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -47,6 +51,15 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     made_ms: int
     """UTC."""
     format: int = 1
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """What a writer says of itself."""
+
+    gang: str = ""
+    """The delivery of the gang whose rank 0 it is."""
+    made_ms: int = 0
+    """UTC."""
 
 
 class Version(msgspec.Struct, frozen=True):
@@ -77,7 +90,12 @@ class Writer:
         self._number += 1
         data = _name(_DATA, self.rank, self._number)
         counted = _Counted(chunks)
-        self._files.write(data, counted)
+        try:
+            self._files.write(data, counted)
+        except BlobUnavailable:  # a disk that is full must not stay so because of what did not fit
+            with contextlib.suppress(BlobUnavailable):
+                self._files.delete(data)
+            raise
         names = self._files.names()
         if any(claim > self.rank for claim in _claims(names)):
             self.overtaken = True
@@ -112,8 +130,9 @@ class Writer:
                 self._files.delete(_name(_CLAIM, claim))
 
 
-def claim(files: Files, *, attempt: int, delivery: int, keep: int) -> Writer:
-    """The right to write from now on, before all who claimed it earlier."""
+def claim(files: Files, *, attempt: int, delivery: int, keep: int, gang: str = "") -> Writer:
+    """The right to write from now on, before all who claimed it earlier. By `gang` the other members of a gang know
+    that their rank 0 has it."""
     taken = _claims(files.names())
     rank = Rank(
         term=1 + max((other.term for other in taken), default=0),
@@ -122,33 +141,59 @@ def claim(files: Files, *, attempt: int, delivery: int, keep: int) -> Writer:
         nonce=os.urandom(4).hex(),
     )
     writer = Writer(files, rank, keep)
-    files.publish(_name(_CLAIM, rank), b"{}")
+    files.publish(_name(_CLAIM, rank), msgspec.json.encode(Claim(gang=gang, made_ms=int(time.time() * 1000))))
     return writer
 
 
-def newest(files: Files, *, before: tuple[int, int] | None = None) -> tuple[Version, bytearray] | None:
-    """The version that counts, whole, with its data. What is torn or damaged is passed over.
+def newest(files: Files, *, gang: str = "", since_ms: int = 0) -> tuple[Version, bytearray] | None:
+    """The version that counts, whole, with its data. What is torn or damaged is passed over, and said.
 
-    `before` leaves out what the delivery (attempt, delivery) itself wrote. A writer that still runs may delete what is
-    being read here, but only after it has published something newer: then the list is read again.
+    `gang` leaves out what the rank 0 of this gang has written itself, having claimed the place after `since_ms`. A
+    writer that still runs may delete what is being read here, but only after it has published something newer: then the
+    list is read again.
     """
+    damaged: list[str] = []
     for _ in range(_LOOKS):
-        vanished = False
-        for version in versions(files):
-            if before is not None and (version.rank.attempt, version.rank.delivery) >= before:
-                continue
-            data = content(files, version)
-            if data is not None:
+        damaged, vanished = [], False
+        for version in _before(files, gang, since_ms, damaged):
+            data = files.read(version.manifest.data)
+            if data is not None and _is_whole(data, version.manifest):
+                if damaged:
+                    _log.warning("%s: %s is damaged: the work goes on from %s", files.where, damaged[0], version.name)
                 return version, data
-            vanished = vanished or files.read(version.manifest.data) is None
+            damaged.append(version.name)
+            vanished = vanished or data is None
         if not vanished:
             break
+    if damaged:
+        _log.warning("%s: nothing is whole of %s: the work begins anew", files.where, ", ".join(damaged))
     return None
 
 
 def versions(files: Files) -> Iterator[Version]:
     """Those that have a readable manifest, the one that counts first."""
-    for rank, number in sorted(_entries(files.names(), _SAVED), reverse=True):
+    return _readable(files, files.names(), [])
+
+
+def clear(files: Files) -> None:
+    """Delete all versions and claims, and nothing else that lies there. Manifests go before their data."""
+    names = files.names()
+    for kind in (_SAVED, _DATA, _CLAIM):
+        for rank, number in _entries(names, kind):
+            files.delete(_name(kind, rank, number))
+    files.remove_if_empty()
+
+
+def _before(files: Files, gang: str, since_ms: int, damaged: list[str]) -> Iterator[Version]:
+    """Without those of the gang's own rank 0. Its claim came before them, so it is looked for after them."""
+    names = files.names()
+    terms = [rank.term for rank in _claims(files.names()) if _is_of(files, rank, gang, since_ms)] if gang else []
+    first = min(terms, default=None)
+    return _readable(files, [name for name in names if first is None or _term(name) < first], damaged)
+
+
+def _readable(files: Files, names: list[str], damaged: list[str]) -> Iterator[Version]:
+    for rank, number in sorted(_entries(names, _SAVED), reverse=True):
         text = files.read(_name(_SAVED, rank, number))
         try:
             manifest = None if text is None else msgspec.json.decode(text, type=Manifest)
@@ -156,14 +201,21 @@ def versions(files: Files) -> Iterator[Version]:
             manifest = None
         if manifest is not None and manifest.format == 1 and manifest.data == _name(_DATA, rank, number):
             yield Version(rank, number, manifest)
+        elif text is not None:
+            damaged.append(_name(_SAVED, rank, number))
 
 
-def content(files: Files, version: Version) -> bytearray | None:
-    """The data of a version; None where it is not what its manifest says."""
-    data = files.read(version.manifest.data)
-    if data is None or len(data) != version.manifest.size:
-        return None
-    return data if hashlib.sha256(data).hexdigest() == version.manifest.sha256 else None
+def _is_whole(data: bytearray, manifest: Manifest) -> bool:
+    return len(data) == manifest.size and hashlib.sha256(data).hexdigest() == manifest.sha256
+
+
+def _is_of(files: Files, rank: Rank, gang: str, since_ms: int) -> bool:
+    text = files.read(_name(_CLAIM, rank))
+    try:
+        found = None if text is None else msgspec.json.decode(text, type=Claim)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return found is not None and found.gang == gang and found.made_ms >= since_ms
 
 
 def saved_ms(location: str, run_id: str, visit: str) -> float | None:
@@ -207,6 +259,11 @@ def _name(kind: str, rank: Rank, number: int = 0) -> str:
 
 def _claims(names: Iterable[str]) -> list[Rank]:
     return [rank for rank, _ in _entries(names, _CLAIM)]
+
+
+def _term(name: str) -> int:
+    """Of its writer; 0 for other files, which are none of ours."""
+    return max((rank.term for kind in (_SAVED, _DATA, _CLAIM) for rank, _ in _entries([name], kind)), default=0)
 
 
 def _entries(names: Iterable[str], kind: str) -> list[tuple[Rank, int]]:
