@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ from skylift.ports.compute import CodeRef, Requirements
 from skylift.values.codec import ValueCodec
 
 if TYPE_CHECKING:
-    from skylift.engine.views import Attempt
+    from skylift.engine.views import Attempt, AttemptStatus
     from skylift.ports.blobs import BlobStore
     from skylift.ports.tasks import TaskSpec, TaskTable
 
@@ -136,20 +137,38 @@ class RecordedCall:
         return trace or raised.__traceback__
 
 
-def choose_attempt(attempts: list[Attempt], step: str, number: int | None) -> Attempt:
-    """The attempt that a person means by step (`train`, `trials[3].train`) and number; the last one unless said.
+REPLAYED: tuple[AttemptStatus, ...] = ("FAILED", "TIMED_OUT")
+"""Of several steps with one name, those that somebody wants to look at."""
+OPENED: tuple[AttemptStatus, ...] = ("RUNNING", "FAILED", "TIMED_OUT")
+
+
+def choose_attempt(
+    attempts: list[Attempt], step: str, number: int | None, prefer: tuple[AttemptStatus, ...] = REPLAYED
+) -> Attempt:
+    """The attempt that a person means by step (`train`, `trials[3].train`) and number; the last one unless said. Where
+    several steps are called so, one of the first of these statuses, else the last.
 
     Raises RunNotFound naming the steps there are.
     """
-    of_step = [a for a in attempts if step in (a.label, a.state)]
+    of_step = called(attempts, step)
     if not of_step:
         labels = sorted({a.label for a in attempts})
         shown = ", ".join(labels[:12]) + (", …" if len(labels) > 12 else "")
         raise RunNotFound(f"no task ran as {step!r}", hint=f"the run's tasks: {shown or 'none'}")
     chosen = [a for a in of_step if number in (None, a.number)]
     if not chosen:
-        raise RunNotFound(f"{step} has no attempt {number}", hint=f"it has {', '.join(str(a.number) for a in of_step)}")
-    return chosen[-1]
+        there = ", ".join(map(str, sorted({a.number for a in of_step})))
+        raise RunNotFound(f"{step} has no attempt {number}", hint=f"it has {there}")
+    last = list({a.label: a for a in chosen}.values())  # a later one in place of an earlier one
+    wanted = [[a for a in last if a.status == status] for status in prefer]
+    return next((found[-1] for found in wanted if found), chosen[-1])
+
+
+def called(attempts: list[Attempt], step: str) -> list[Attempt]:
+    """Those of a state, of a label, or of what labels end with: `i[3].train` for `train for i[3].train`."""
+    exact = [a for a in attempts if step in (a.label, a.state)]
+    ending = re.compile(rf"(?<![\w\[\]]){re.escape(step)}$") if step else None
+    return exact or [a for a in attempts if ending is not None and ending.search(a.label)]
 
 
 def spec_of(attempt: Attempt, table: TaskTable) -> TaskSpec:

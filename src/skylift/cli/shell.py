@@ -31,11 +31,11 @@ def shell(run: str, step: str, command: tuple[str, ...], attempt: int | None) ->
 
     With COMMAND (after `--`) that is run there instead. The exit status is that of the prompt or command.
     """
-    from skylift.recorded import choose_attempt
+    from skylift.recorded import OPENED, choose_attempt
 
     with open_runtime() as runtime:
         record = runtime.reader.record(run)
-        chosen = choose_attempt(runtime.reader.view(record).attempts, step, attempt)
+        chosen = choose_attempt(runtime.reader.view(record).attempts, step, attempt, OPENED)
         words = _prompt(runtime, record.run_id, chosen)
     return subprocess.run(prompt_words(words, command, terminal=sys.stdin.isatty())).returncode
 
