@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 _MONEY = re.compile(r"\s*(?:USD|US\$|\$)?\s*(\d+(?:\.\d+)?)\s*(?:USD|\$)?\s*", re.IGNORECASE)
 _MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(B|[KMGT]i?B?|bytes)?\s*", re.IGNORECASE)
 _MIB = {"": 1.0, "m": 1.0, "k": 1 / 1024, "g": 1024.0, "t": 1024.0 * 1024}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|min|h|d)\b", re.IGNORECASE)
-_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": 3_600_000, "d": 86_400_000}
+TIMES_MS = {
+    **dict.fromkeys(("ms", "millisecond", "milliseconds"), 1),
+    **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), 1000),
+    **dict.fromkeys(("m", "min", "mins", "minute", "minutes"), 60_000),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3_600_000),
+    **dict.fromkeys(("d", "day", "days"), 86_400_000),
+}
+"""Units of time, in lower case."""
+_DURATION = re.compile(rf"(\d+(?:\.\d+)?)\s*({'|'.join(TIMES_MS)})(?![a-z])", re.IGNORECASE)
 _LONGEST_MS = 1_000_000 * 366 * 86_400_000
 _MOST_MIB = 1024.0**4
 """A yobibyte."""
@@ -97,7 +104,7 @@ def parse_bytes(amount: str | int, name: str = "size") -> int:
 
 
 def parse_duration_ms(duration: str | float, name: str = "duration") -> int:
-    """`"2h"`, `"1h 30m"`, `"90s"`, or a number of seconds. Raises InvalidAmount, which names `name`.
+    """`"2h"`, `"1h 30m"`, `"90s"`, `"2 hours"`, or a number of seconds. Raises InvalidAmount, which names `name`.
 
     >>> parse_duration_ms("1h 30m")
     5400000
@@ -109,7 +116,7 @@ def parse_duration_ms(duration: str | float, name: str = "duration") -> int:
         parts = _DURATION.findall(text)
         if not parts or _DURATION.sub("", text).strip():
             raise InvalidAmount(f"{name}={duration!r} is not a time", hint='write for example "90s", "15m" or "1h 30m"')
-        ms = sum(float(number) * _MS[unit.lower()] for number, unit in parts)
+        ms = sum(float(number) * TIMES_MS[unit.lower()] for number, unit in parts)
     if not ms > 0:
         raise InvalidAmount(f"{name}={duration!r}: must be more than 0")
     if ms > _LONGEST_MS:

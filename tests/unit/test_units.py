@@ -22,13 +22,19 @@ def test_memory_that_is_none(text: str | int) -> None:
 
 @pytest.mark.parametrize(
     ("text", "ms"),
-    [("2h", 7_200_000), ("1h 30m", 5_400_000), ("90s", 90_000), (1.5, 1500), ("250ms", 250), ("1 min", 60_000)],
+    [
+        *(("2h", 7_200_000), ("1h 30m", 5_400_000), ("90s", 90_000), (1.5, 1500), ("250ms", 250), ("1 min", 60_000)),
+        *(("1h30m", 5_400_000), ("2 hours", 7_200_000), ("1 Hour 5 minutes", 3_900_000), ("1.5 days", 129_600_000)),
+        *(("3 secs", 3000), ("1 hr", 3_600_000), ("20 milliseconds", 20), ("60 mins", 3_600_000)),
+    ],
 )
 def test_duration(text: str | float, ms: int) -> None:
     assert parse_duration_ms(text) == ms
 
 
-@pytest.mark.parametrize("text", ["", "soon", "5 parsecs", "1h later", 0, -1, True])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "5 parsecs", "1h later", "1h30", "2 hourss", "3 month", "2.5.1h", 0, -1, True]
+)
 def test_duration_that_is_none(text: str | float) -> None:
     with pytest.raises(InvalidAmount, match="timeout="):
         parse_duration_ms(text, "timeout")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from skylift.cli.output import json_option, print_json
+from skylift.cli.paths import NamedFile
 
 if TYPE_CHECKING:
     from skylift.advice.report import Curve, Report
@@ -19,12 +20,12 @@ ANSWERS = "advice.yaml"
 
 
 @click.command()
-@click.argument("project", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--save", type=click.Path(path_type=Path, dir_okay=False), help=f"Where answers go. Usually {ANSWERS}.")
+@click.argument("project", required=False, type=NamedFile())
+@click.option("--save", type=NamedFile(), help=f"Where answers go. Usually {ANSWERS}.")
 @click.option("--again", is_flag=True, help="Ask once more what was left open.")
 @click.option("--format", "format_", type=click.Choice(FORMATS), help="By the name of --out, else for the terminal.")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the report to a file.")
-@click.option("--constraints", type=click.Path(path_type=Path, dir_okay=False), help="Write what `plan` must keep to.")
+@click.option("--out", type=NamedFile(), help="Write the report to a file.")
+@click.option("--constraints", type=NamedFile(), help="Write what `plan` must keep to.")
 @json_option
 def advise(
     project: Path | None,

@@ -12,6 +12,7 @@ from skylift.cli.compare import CompareInvalid, comparison_document, comparison_
 from skylift.cli.ledger_output import Shown, csv_lines, document, plot, print_notes, print_table_of
 from skylift.cli.output import print_json
 from skylift.cli.parts import open_runtime
+from skylift.cli.paths import NamedFile
 from skylift.errors import SetupError
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ class LedgerInvalid(SetupError):
 )
 @click.option("--format", "form", type=click.Choice(get_args(Format)), help="[default: table]")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw it into this file: .png or .svg.")
+@click.option("--plot", type=NamedFile(dir_okay=True), help="Draw it into this file: .png or .svg.")
 @click.option("--artifacts", metavar="REGION|internet", help="Where artifacts lie: charge what moving them costs.")
 @click.option("--own-as", metavar="REGION", help="Say what work on own machines would have cost there on demand.")
 @click.option(
     "--compare", metavar="CLOUD[:REGION],…", help="What RUN would have cost elsewhere: aws,gcp,azure:westeurope."
 )
-@click.option("--quote", "quote_file", type=click.Path(path_type=Path), help="Compare with this: skylift quote --json.")
+@click.option("--quote", "quote_file", type=NamedFile(dir_okay=True), help="Compare with this: skylift quote --json.")
 @click.option("--transitions", is_flag=True, help="Charge state transitions, as the cloud's orchestrator would.")
 @click.option("--as-of", metavar="DATE", help="Prices as they were known on a day (2020-12-01), not the newest.")
 def ledger(

@@ -50,7 +50,7 @@ def prices() -> None:
 @click.option("--gpu", metavar="MODEL[:N]", help="V100, V100:4, or a number of any model.")
 @click.option("--vcpus", metavar="N", help="At least so many processors.")
 @click.option("--memory", metavar="SIZE", help="At least so much: 16GiB.")
-@click.option("--region", metavar="NAME", help="A region, or a pattern: 'us-*'. All unless given.")
+@click.option("--region", metavar="NAME", help="Regions or patterns: 'us-*,eu-west-1'. All unless given.")
 @click.option(
     "--cloud", type=click.Choice(["aws", "gcp", "azure", "lambda"], case_sensitive=False), help="One cloud only."
 )
@@ -80,7 +80,7 @@ def find(
     """
     from skylift.pricing.asking import query_of
     from skylift.pricing.catalogue import catalogue
-    from skylift.pricing.missing import reason
+    from skylift.pricing.missing import reason, unknown_region
 
     known = catalogue()
     query = query_of(
@@ -96,8 +96,9 @@ def find(
         sort=sort,
     )
     found = known.find(query)
-    if not found:
-        raise reason(query, known)
+    wrong = unknown_region(query, known) if found else reason(query, known)
+    if wrong is not None:
+        raise wrong
     if as_json:
         print_json({"prices": [document(one, known, query.as_of) for one in found[:limit]]})
         return

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skylift.cli.output import counted, json_option, print_json, print_table
+from skylift.cli.paths import NamedFile
 from skylift.cli.spot_plan import plan
 from skylift.cli.spot_zones import show_zones
 
@@ -26,7 +27,7 @@ spot.add_command(plan)
 
 
 @spot.command()
-@click.option("--traces", required=True, metavar="FILE|DIR", type=click.Path(path_type=Path), help="Recorded markets.")
+@click.option("--traces", required=True, metavar="FILE|DIR", type=NamedFile(dir_okay=True), help="Recorded markets.")
 @click.option("--match", metavar="SUBSTRING", help="Only traces whose name has this in it.")
 @click.option("--work", required=True, metavar="TIME", help="Hours of computing, such as 48h.")
 @click.option("--deadline", required=True, metavar="TIME", help="When it must be done, from its start.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from skylift.cli.output import counted, json_option, print_json
+from skylift.cli.paths import NamedFile
 
 if TYPE_CHECKING:
     from skylift.pricing.spot.model import Job, Run
@@ -21,9 +22,13 @@ if TYPE_CHECKING:
 @click.option("--restart", default="6m", show_default=True, metavar="TIME", help="What each launch takes.")
 @click.option("--spot-ratio", metavar="NUMBER", help="The price of spot over that of on-demand.")
 @click.option("--type", "type_", metavar="NAME", help="A machine whose prices the catalogue has, instead of a ratio.")
-@click.option("--region", default="us-east-1", show_default=True, metavar="NAME", help="Of that machine.")
-@click.option("--cloud", default="aws", show_default=True, metavar="NAME", help="Of that machine.")
-@click.option("--traces", metavar="FILE|DIR", type=click.Path(path_type=Path), help="Recorded markets to play.")
+@click.option("--region", metavar="NAME", help="Of that machine.  [default: its cloud's usual one, such as us-east-1]")
+@click.option(
+    "--cloud",
+    type=click.Choice(["aws", "gcp", "azure", "lambda"], case_sensitive=False),
+    help="Of that machine.  [default: the first that has it]",
+)
+@click.option("--traces", metavar="FILE|DIR", type=NamedFile(dir_okay=True), help="Recorded markets to play.")
 @click.option("--match", metavar="SUBSTRING", help="Only traces whose name has this in it.")
 @click.option("--markets", default=300, show_default=True, type=click.IntRange(1, 100_000), help="How many are played.")
 @click.option("--seed", default=2024, show_default=True, type=int, help="Of the markets drawn without --traces.")
@@ -34,8 +39,8 @@ def plan(
     restart: str,
     spot_ratio: str | None,
     type_: str | None,
-    region: str,
-    cloud: str,
+    region: str | None,
+    cloud: str | None,
     traces: Path | None,
     match: str | None,
     markets: int,
@@ -65,7 +70,10 @@ def plan(
         click.echo(f"note: {note}", err=True)
 
 
-def _ratio(spot_ratio: str | None, type_: str | None, region: str, cloud: str) -> tuple[str, Price | None]:
+def _ratio(
+    spot_ratio: str | None, type_: str | None, region: str | None, cloud: str | None
+) -> tuple[str, Price | None]:
+    from skylift.pricing.called import called
     from skylift.pricing.catalogue import catalogue
     from skylift.pricing.spot.price import RatioUnknown, price_of
 
@@ -75,7 +83,8 @@ def _ratio(spot_ratio: str | None, type_: str | None, region: str, cloud: str) -
             hint="give one: a type has a ratio of its own",
         )
     if type_ is not None:
-        price = price_of(type_, region, cloud, catalogue())
+        machine = called(type_, cloud, region, catalogue())
+        price = price_of(machine.type, machine.region, machine.cloud, catalogue())
         return str(price.ratio), price
     if spot_ratio is None:
         raise RatioUnknown(

@@ -12,6 +12,7 @@ import click
 
 from skylift.cli.idle import Percent
 from skylift.cli.output import counted, duration, iso, json_option, print_json, when
+from skylift.cli.paths import NamedFile
 from skylift.cli.server import Duration
 
 if TYPE_CHECKING:
@@ -44,20 +45,24 @@ def waste() -> None:
 
 
 @waste.command(hidden=True)
-@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG…")
+@click.argument("logs", nargs=-1, required=True, type=NamedFile(), metavar="LOG…")
 @click.option("--type", "machine_type", required=True, metavar="TYPE", help="The machine: p3.2xlarge.")
-@click.option("--region", default="us-east-1", show_default=True, help="Where it is.")
-@click.option("--cloud", type=click.Choice(["aws", "gcp", "azure", "lambda"]), default="aws", show_default=True)
+@click.option("--region", help="Where it is.  [default: its cloud's usual one, such as us-east-1]")
+@click.option(
+    "--cloud",
+    type=click.Choice(["aws", "gcp", "azure", "lambda"], case_sensitive=False),
+    help="[default: the first that has such a machine]",
+)
 @click.option("--small", metavar="TYPE", help="The machine that stays.  [default: the cheapest, 2 vCPUs and 4 GiB]")
 @click.option("--cpu", type=Percent(), default="5%", help="Use of processors or a GPU that is none.  [default: 5%]")
 @click.option("--join", type=Duration(), default="10m", help="Pauses that belong to a stretch of use.  [default: 10m]")
-@click.option("--plot", type=click.Path(path_type=Path), help="Draw both over time into this file: .png or .svg.")
+@click.option("--plot", type=NamedFile(dir_okay=True), help="Draw both over time into this file: .png or .svg.")
 @json_option
 def report(
     logs: tuple[Path, ...],
     machine_type: str,
-    region: str,
-    cloud: str,
+    region: str | None,
+    cloud: str | None,
     small: str | None,
     cpu: float,
     join: float,
@@ -66,6 +71,7 @@ def report(
 ) -> None:
     """What was paid while the machine was idle, and what steps beside a small machine would have cost."""
     from skylift.cli.ledger import check_plot
+    from skylift.pricing.called import called
     from skylift.pricing.catalogue import catalogue
     from skylift.pricing.use_log import read_logs
     from skylift.pricing.waste import machine, small_machine
@@ -74,8 +80,10 @@ def report(
     if plot is not None:
         check_plot(plot)
     known = catalogue()
-    place = machine(machine_type, region, known, cloud)
-    stays = small_machine(place, known) if small is None else machine(small, region, known, cloud)
+    named = called(machine_type, cloud, region, known)
+    place = machine(named.type, named.region, known, named.cloud)
+    beside = None if small is None else called(small, named.cloud, named.region, known)
+    stays = small_machine(place, known) if beside is None else machine(beside.type, beside.region, known, beside.cloud)
     log = read_logs([(str(file), _lines(file)) for file in logs])
     found = waste_of(log, place, stays, known, threshold=cpu, join_ms=round(join * 1000))
     if as_json:
@@ -87,7 +95,7 @@ def report(
 
 
 @waste.command()
-@click.option("--log", "file", required=True, type=click.Path(path_type=Path), help="The file to append to.")
+@click.option("--log", "file", required=True, type=NamedFile(), help="The file to append to.")
 @click.option("--every", type=Duration(), default="1m", help="How often there is a line.  [default: 1m]")
 @click.option("--count", type=click.IntRange(1), help="End after so many lines.  [default: go on until a signal]")
 @click.option("--rotate", metavar="SIZE", default="10 MiB", show_default=True, help="Begin a new file beyond it.")

@@ -49,6 +49,8 @@ def query_of(
     for name, text in (("--type", type), ("--region", region)):
         if text is not None and not text.strip():
             raise QueryInvalid(f"{name} is empty", hint=f"leave {name} away to see all")
+    if region is not None and not all(one.strip() for one in region.split(",")):
+        raise QueryInvalid(f"--region {region!r} has an empty name in it", hint="write for example us-east-1,eu-*")
     return Query(
         type=type,
         gpu=gpu,

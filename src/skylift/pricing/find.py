@@ -89,6 +89,11 @@ def matches(name: str, pattern: str) -> bool:
     return fnmatchcase(name.lower(), pattern.lower())
 
 
+def regions_of(query: Query) -> tuple[str, ...]:
+    """Names and patterns of regions that are asked for; none for all."""
+    return () if query.region is None else tuple(one.strip() for one in query.region.split(","))
+
+
 def _sold_alone(machine: MachineType, wanted: str | None) -> bool:
     """A GPU that is added to a host is found as the pair of both, or when it is asked for by its own name."""
     bare = machine.name.startswith(attached.PREFIX)
@@ -117,8 +122,8 @@ def _regions_of(book: Book, service: str, name: str, query: Query) -> set[str]:
     found |= book.priced_regions(service, name, "spot", query.as_of)
     if EVERYWHERE in found:
         found |= set(book.regions)
-    wanted = query.region
-    return {one for one in found - {EVERYWHERE} if wanted is None or matches(one, wanted)}
+    wanted = regions_of(query)
+    return {one for one in found - {EVERYWHERE} if not wanted or any(matches(one, name) for name in wanted)}
 
 
 def _found(book: Book, machine: MachineType, service: str, region: str, query: Query) -> Found | None:

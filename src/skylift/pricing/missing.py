@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from skylift.errors import SetupError
 from skylift.pricing.catalogue import Catalogue, Query
-from skylift.pricing.find import Found, candidates, matches
+from skylift.pricing.find import Found, candidates, matches, regions_of
 from skylift.pricing.gpus import gpus_of, is_gpu, nearest_models, same_model
 from skylift.pricing.names import regions_hint
 from skylift.pricing.rows import EVERYWHERE, MachinePrice, MachineType
@@ -60,6 +60,13 @@ def reason(query: Query, catalogue: Catalogue) -> SetupError:
     )
 
 
+def unknown_region(query: Query, catalogue: Catalogue) -> SetupError | None:
+    """Of several one that there is not, though there are prices in the others."""
+    if len(regions_of(query)) < 2:
+        return None
+    return _wrong_region(query, [query.cloud] if query.cloud is not None else list(catalogue.clouds), catalogue)
+
+
 def _wrong_type(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
     wanted = query.type
     if wanted is None or any(True for cloud in clouds for _ in candidates(catalogue.book(cloud), Query(type=wanted))):
@@ -76,9 +83,10 @@ def _wrong_type(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupE
 
 
 def _wrong_region(query: Query, clouds: list[str], catalogue: Catalogue) -> SetupError | None:
-    wanted = query.region
     known = {region for cloud in clouds for region in _with_machines(cloud, catalogue)}
-    if wanted is None or any(matches(region, wanted) for region in known):
+    unknown = (name for name in regions_of(query) if not any(matches(region, name) for region in known))
+    wanted = next(unknown, None)
+    if wanted is None:
         return None
     of = "" if query.cloud is None else f" of {query.cloud}"
     hint = regions_hint(wanted, known)
@@ -220,4 +228,5 @@ __all__ = [
     "reason",
     "size",
     "unknown_gpu",
+    "unknown_region",
 ]

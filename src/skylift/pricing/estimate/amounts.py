@@ -9,6 +9,7 @@ import re
 from fractions import Fraction
 
 from skylift.errors import SetupError
+from skylift.units import TIMES_MS
 
 HOUR_MS = 3_600_000
 MONTH_HOURS = 730
@@ -18,8 +19,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 _NUMBER = r"(?:\d{1,3}(?:[,_]\d{3})+|\d+)(?:\.\d+)?(?:[eE]\+?\d{1,3})?"
 """A comma stands between thousands: `2,5` is no number, and surely not 25."""
 _LONGEST = 60
-_TIME = re.compile(rf"({_NUMBER})\s*(ms|s|min|m|h|d)\b", re.IGNORECASE)
-_MS = {"ms": 1, "s": 1000, "m": 60_000, "min": 60_000, "h": HOUR_MS, "d": 24 * HOUR_MS}
+_TIME = re.compile(rf"({_NUMBER})\s*({'|'.join(TIMES_MS)})(?![a-z])", re.IGNORECASE)
 _SIZE = re.compile(rf"({_NUMBER})\s*([KMGT]?)(?:i?B)?", re.IGNORECASE)
 _COUNT = re.compile(rf"({_NUMBER})\s*(k|M|bn)?")
 _SCALES = {None: 1, "k": 1000, "M": 10**6, "bn": 10**9}
@@ -42,13 +42,13 @@ class EstimateInvalid(SetupError):
 
 
 def time_ms(text: str, key: str) -> Fraction:
-    """`1h 30m`, `338ms`, `0.5 s`, in milliseconds."""
+    """`1h 30m`, `338ms`, `0.5 s`, `2 hours`, in milliseconds."""
     _check_length(text, key)
     rest = _TIME.sub("", text).strip()
     parts = _TIME.findall(text)
     if rest or not parts:
         raise _not_an(text, key, "a length of time", "338ms, 90s, 15m or 1h 30m")
-    return _amount(sum(_exact(number) * _MS[unit.lower()] for number, unit in parts), text, key, "ms")
+    return _amount(sum(_exact(number) * TIMES_MS[unit.lower()] for number, unit in parts), text, key, "ms")
 
 
 def memory_mib(text: str, key: str) -> Fraction:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,9 +120,14 @@ def _encoded(path: Path, name: str, value: Any) -> Trace:
         raise TraceInvalid(f"{path}: {name} is {type(value).__name__}, not an object")
     summary = value.get("summary") if isinstance(value.get("summary"), dict) else {}
     gap = value.get("gap_seconds", summary.get("gap_seconds") if summary else None)
-    runs, first, kind = value.get("runs"), value.get("first"), value.get("kind")
-    if not isinstance(runs, list) or not all(type(run) is int and run > 0 for run in runs) or not runs:
-        raise TraceInvalid(f"{path}: {name}: runs must be whole numbers above 0")
+    runs: Any = value.get("runs")
+    first, kind = value.get("first"), value.get("kind")
+    wrong = _wrong("runs", runs, lambda run: type(run) is int and run > 0)
+    if wrong is not None:
+        raise TraceInvalid(
+            f"{path}: {name}: runs must be whole numbers above 0: {wrong}",
+            hint="each is how many ticks the market stays as it is before it changes",
+        )
     if first not in (0, 1):
         raise TraceInvalid(f"{path}: {name}: first is {first!r}, not 0 or 1")
     if kind is not None and kind not in KINDS:
@@ -135,10 +140,21 @@ def _published(path: Path, name: str, content: dict[str, Any]) -> Trace:
     metadata = content.get("metadata")
     gap = metadata.get("gap_seconds") if isinstance(metadata, dict) else None
     data = content["data"]
-    if not isinstance(data, list) or not data or not all(value in (0, 1) for value in data):
-        raise TraceInvalid(f"{path}: data must be a list of 0 and 1")
+    wrong = _wrong("data", data, lambda value: value in (0, 1))
+    if wrong is not None:
+        raise TraceInvalid(
+            f"{path}: data must be a list of 0 and 1: {wrong}", hint="a value a tick: 1 where spot is available"
+        )
     runs = tuple(len(list(group)) for _, group in itertools.groupby(data))
     return Trace(name=name, gap_ms=_gap_ms(path, name, gap), first=bool(data[0]), runs=runs)
+
+
+def _wrong(key: str, given: Any, right: Callable[[Any], bool]) -> str | None:
+    """What is wrong with a list, and where in it."""
+    if not isinstance(given, list) or not given:
+        return f"{key} is {'missing' if given is None else 'empty' if given == [] else type(given).__name__}"
+    number = next((number for number, value in enumerate(given) if not right(value)), None)
+    return None if number is None else f"{key}[{number}] is {repr(given[number])[:40]}"
 
 
 def _gap_ms(path: Path, name: str, gap: Any) -> int:
