@@ -25,6 +25,8 @@ AFTER_TOO_LITTLE = 2
 """What an attempt is given when it has run out of memory, as many times what it had."""
 FEW = 5
 """Fewer attempts than that say little of the worst case."""
+TOLD_MS = 500
+"""Processor time is counted in steps of a few milliseconds: of less than a hundred of them it says nothing."""
 TIME_MARGIN = 2
 """How far the longest attempt must stay below the limit of functions."""
 IDLE_GPU = 0.05
@@ -161,6 +163,11 @@ def _cpus(measured: Measured, asked: Requirements, notes: _Notes) -> float | Non
     if wanted < asked.cpus:
         notes.why.append(f"{measured.vcpus:.2f} of {asked.cpus:g} processors were in use: {wanted:g} are enough")
         return wanted
+    if measured.vcpus > asked.cpus and (measured.longest_ms or 0.0) < TOLD_MS:
+        notes.unknown.append(
+            f"no attempt took {TOLD_MS} ms, which tells nothing of processors: cpus stays {asked.cpus:g}"
+        )
+        return asked.cpus
     notes.why.append(f"{measured.vcpus:.2f} processors were in use")
     return asked.cpus if measured.vcpus <= asked.cpus else wanted
 

@@ -100,6 +100,15 @@ def test_a_step_too_small_to_be_measured_asks_for_some_memory() -> None:
     assert found.memory_mib == 64
 
 
+def test_attempts_of_milliseconds_say_nothing_of_processors() -> None:
+    """Steps of 2 ms were told to ask for another quarter of a processor, and so for more memory."""
+    found = advice([("succeeded", machine(2.0, 30.0, cpu_ms=2.1), None)] * 5, Requirements())
+    assert found.cpus == 1
+    assert any("tells nothing of processors" in line for line in found.unknown)
+    longer = advice([("succeeded", machine(2_000.0, 30.0, cpu_ms=2_500.0), None)] * 5, Requirements())
+    assert longer.cpus == 1.25
+
+
 def test_the_saving_by_hand() -> None:
     """Five times ten seconds. Lambda: 1,769 MiB bring the one processor that was in use."""
     hour = Fraction("0.768") * 1_000_000  # m5.4xlarge, us-east-1, on demand
