@@ -136,11 +136,20 @@ def test_what_goes_wrong_is_told(there: There, capsys: pytest.CaptureFixture[str
     there.box("name", "nobody")
     assert "one machine must have the name 'nobody'; there are: none" in told("start")
     there.box("id", there.id)
+    assert "longer than a year" in told("start", "--for", "9000000d")
     there.ec2.terminate_instances(InstanceIds=[there.id])
     assert "was terminated" in told("start")
     assert "--zone without --hours" in told("schedule", "--zone", "UTC")
     assert "contradict" in told("schedule", "--clear", "--hours", NEVER)
     assert "no time zone" in told("schedule", "--hours", NEVER, "--zone", "Mars")
+    settings = (there.folder / "skylift.toml").read_text()
+    for wrong, said in (
+        (settings.replace(f'"{REGION}"', '"mars-1"'), "not EC2"),
+        (settings.replace(there.url, "nonsense"), "Invalid endpoint: nonsense"),
+        (settings.replace('"2h"', '"9000000d"'), "longer than a year"),
+    ):
+        (there.folder / "skylift.toml").write_text(wrong)
+        assert said in told("status")
     (there.folder / "skylift.toml").write_text("")
     assert "no development box is set up" in told("status")
     (there.folder / "skylift.toml").write_text("[box]\n")

@@ -114,6 +114,7 @@ class Ec2Box:
 
     def _call(self, name: str, **members: Any) -> Any:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             return getattr(self._client(), name)(**members)
@@ -121,7 +122,11 @@ class Ec2Box:
             error = problem.response.get("Error", {})
             code, message = error.get("Code", "?"), error.get("Message", str(problem))
             raise BoxTrouble(f"EC2 refused {name}: {code}: {message}", hint=_HINTS.get(code)) from problem
-        except BotoCoreError as problem:
+        except ResponseParserError as problem:
+            raise BoxTrouble(
+                "what answers is not EC2", hint="is [box] region one of AWS, and [box] endpoint_url right?"
+            ) from problem
+        except (BotoCoreError, ValueError) as problem:  # the latter for an address that is none
             raise BoxTrouble(f"EC2 cannot be asked: {problem}", hint="set credentials and [box] region") from problem
 
     def _client(self) -> Any:

@@ -13,6 +13,8 @@ from skylift.box.hours import Hours, HoursInvalid, read_hours
 from skylift.ports.compute import Leased
 
 Wish = Literal["start", "stop"]
+DAY_MS = 86_400_000
+LONGEST_LEASE_MS = 366 * DAY_MS
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,12 +54,23 @@ def hours_of(box: Box) -> Hours | None:
         return None
 
 
+def leased_ms(lease_ms: int) -> int:
+    """Raises BoxTrouble for one that is longer than a year: nobody remembers the box by then."""
+    if lease_ms > LONGEST_LEASE_MS:
+        raise BoxTrouble(
+            f"a lease of {lease_ms / DAY_MS:.0f} days is longer than a year",
+            hint="give office hours to a box that is always needed: skylift box schedule",
+        )
+    return lease_ms
+
+
 class Keeping:
     """A box of a provider."""
 
     def __init__(self, provider: BoxProvider, lease_ms: int) -> None:
+        """Raises BoxTrouble for a lease that is none."""
         self._provider = provider
-        self._lease_ms = lease_ms
+        self._lease_ms = leased_ms(lease_ms)
 
     def look(self) -> Box:
         return self._provider.look()
@@ -65,7 +78,7 @@ class Keeping:
     def start(self, now_ms: int, lease_ms: int | None = None) -> Box:
         """It runs, and may so for the lease; one that runs already gets the lease too."""
         box = self._there()
-        until = now_ms + (lease_ms or self._lease_ms)
+        until = now_ms + leased_ms(lease_ms or self._lease_ms)
         self._provider.tag(box, {UNTIL: _text(until), STOPPED: None})  # first: what is started has a lease
         self._provider.start(box)
         return self._provider.look()
