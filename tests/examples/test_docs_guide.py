@@ -11,6 +11,7 @@ import contextlib
 import functools
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -35,10 +36,17 @@ def test_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
     _skip_without_commands("".join(text for _, language, text in blocks if language == "console"))
     for name, language, text in blocks:
         if name:
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            (tmp_path / name).write_text(text, encoding="utf-8")
+            file = _where(tmp_path) / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
         elif language == "console":
             _check_block(text, tmp_path)
+
+
+def _where(folder: Path) -> Path:
+    """Where the reader stands after the blocks so far."""
+    told = folder / ".where"
+    return Path(told.read_text(encoding="utf-8").rstrip("\n")) if told.exists() else folder
 
 
 def _skip_without_commands(consoles: str) -> None:
@@ -71,13 +79,14 @@ def _split(text: str) -> tuple[list[str], list[str]]:
 def _run(commands: list[str], folder: Path) -> Iterator[str]:
     """What each command prints, in one shell, so that `$!` and variables last."""
     script = "\n".join(f"echo '{MARK.format(number)}'\n{command}" for number, command in enumerate(commands))
+    script += f"\npwd > {shlex.quote(str(folder / '.where'))}"
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("SKYLIFT_", "PYTEST_"))}
     path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
     output = folder / ".output"
     with output.open("w", encoding="utf-8") as file:
         process = subprocess.Popen(
             ["bash", "-c", script],
-            cwd=folder,
+            cwd=_where(folder),
             env={**kept, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": ""},
             stdin=subprocess.DEVNULL,
             stdout=file,
