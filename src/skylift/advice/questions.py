@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +15,8 @@ import msgspec
 from skylift.advice.amounts import Amount
 from skylift.advice.project import SECTIONS, Project
 
+_COUNTED = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+(?:\.\d+)?)\s*(k|thousand|m|million|bn|billion)", re.IGNORECASE)
+_THOUSANDS = {"k": 10**3, "thousand": 10**3, "m": 10**6, "million": 10**6, "bn": 10**9, "billion": 10**9}
 Kind = Literal["text", "number", "whole number", "yes or no", "choice", "choices", "amount"]
 
 
@@ -153,8 +157,18 @@ def typed(asked: Question, text: str) -> Any:
     if asked.kind == "yes or no":
         return {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}.get(text.lower(), text)
     if asked.kind in ("number", "whole number"):
-        return _number(text.replace(",", "").replace("_", "").replace(" ", ""), text)
+        counted = count_of(text)
+        return counted if counted is not None else _number(text.replace(",", "").replace("_", "").replace(" ", ""), text)
     return text
+
+
+def count_of(text: str) -> int | None:
+    """`3M`, `10 million`, `2.5k`: a count that is written with a word; None for anything else."""
+    found = _COUNTED.fullmatch(text.strip())
+    if found is None or len(text) > 40:
+        return None
+    count = Fraction(found[1].replace(",", "")) * _THOUSANDS[found[2].lower()]
+    return int(count) if count.denominator == 1 else None
 
 
 def _number(digits: str, text: str) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 
 from skylift.advice.amounts import Amount
 from skylift.advice.project import Project
-from skylift.advice.questions import near, question, questions
+from skylift.advice.questions import count_of, near, question, questions
 from skylift.advice.refusals import in_words, taken_apart
 from skylift.advice.told import told
 from skylift.config.fields import meant
@@ -179,7 +179,12 @@ _NUMBER = re.compile(r"[-+]?\d[\d ,_.]*(?:[eE][-+]?\d+)?")
 
 def _number_hint(value: Any, said: str) -> str | None:
     """YAML takes `1e9`, `500,000` and `"3"` for texts."""
-    if "got `str`" not in said or "array" in said or not isinstance(value, str) or not _NUMBER.fullmatch(value):
+    if "got `str`" not in said or "array" in said or not isinstance(value, str):
+        return None
+    counted = count_of(value)
+    if counted is not None:
+        return f"write it in digits: {counted}"
+    if not _NUMBER.fullmatch(value):
         return None
     return "write a number with digits and at most one point, without quotes, commas or an e: 500000"
 

@@ -65,6 +65,8 @@ def test_answers_keep_what_was_written() -> None:
         ),
         ("project: a\nhardware: {gpus: 1000001}", "it must be a whole number of at most 1,000,000", "whole number"),
         ("project: a\nrequests: {per_month: 1e9}", "requests.per_month is '1e9'", "without quotes, commas or an e"),
+        ("project: a\nrequests: {per_month: 3M}", "requests.per_month is '3M'", "write it in digits: 3000000"),
+        ("project: a\nrequests: {per_month: 2.5 million}", "not text", "write it in digits: 2500000"),
         ("project: a\nrequests: {per_month: '500,000'}", "it must be a whole number, not text", "without quotes"),
         ("project: a\nhardware: {hours_per_month: .inf}", "is .inf: it must be at most 744", "number"),
         ("project: null", "project is nothing: it must be text", "text"),
@@ -184,6 +186,8 @@ def test_what_is_typed_becomes_what_a_file_holds() -> None:
     assert of("security.cleared", "perhaps") == "perhaps"
     assert of("requests.per_month", "3,100,000") == 3_100_000
     assert of("hardware.hours_per_month", "12.5") == 12.5
+    assert of("requests.per_month", "3.1M") == of("requests.per_month", "3.1 million") == 3_100_000
+    assert of("requests.per_month", "500k") == 500_000 and of("requests.per_month", "0.0001k") == "0.0001k"
     assert of("requests.per_month", "many") == "many"
     assert of("data.size", "2 TB") == "2 TB"
 
