@@ -14,8 +14,9 @@ import pytest
 from skylift.asl.events import Usage
 from skylift.compute.simulated.traces import TraceMarket, choose_trace
 from skylift.config.backends import SimulatedSettings
-from skylift.ports.compute import Lost, Outcome, OutOfMemory, Requirements, Succeeded, TaskCall, TimedOut
+from skylift.ports.compute import Failed, Lost, Outcome, OutOfMemory, Requirements, Succeeded, TaskCall, TimedOut
 from skylift.pricing.spot.traces import read_traces
+from skylift.testing.backend_harness import until
 from skylift.testing.backends import Outcomes, call
 from skylift.testing.clock import START_MS
 from skylift.testing.cloud import SimulatedCloud
@@ -54,10 +55,12 @@ class Story(Outcomes):
 
 
 @contextmanager
-def cloud(tmp_path: Path, results: dict[str, Any] | None = None, **settings: Any) -> Iterator[Story]:
+def cloud(
+    tmp_path: Path, results: dict[str, Any] | None = None, speed: str | float = "max", **settings: Any
+) -> Iterator[Story]:
     story = Story()
-    given = SimulatedSettings(**settings)
-    made = SimulatedCloud(story, settings=given, folder=tmp_path, cache_dir=str(tmp_path / "bundles"), results=results)
+    hands = {"folder": tmp_path, "cache_dir": str(tmp_path / "bundles")}
+    made = SimulatedCloud(story, settings=SimulatedSettings(**settings), speed=speed, results=results, **hands)  # type: ignore[arg-type]
     story.cloud = made
     with made:
         yield story
@@ -194,6 +197,46 @@ def test_a_warning_lets_work_be_kept_up_to_it(tmp_path: Path) -> None:
         story.give(job("train", spot=True, gpu="V100"))
     lost = usage(story.told[0][2])
     assert lost.saved_ms == (lost.duration_ms or 0) - 120_000
+
+
+def test_a_step_that_no_window_of_its_market_holds_is_told_at_once(tmp_path: Path) -> None:
+    """It was launched, and lost, for ever, however much time that took."""
+    settings = trace_file(tmp_path, first=1, runs=[3, 1, 2])  # up for 50 minutes, over its end into its beginning
+    with cloud(tmp_path, DONE, **settings) as story:
+        [outcome] = story.give(job("train", spot=True, gpu="V100"))
+    assert isinstance(outcome, Failed) and "none stays for longer than 50 min" in outcome.cause, outcome
+    assert len(story.told) == 1
+    assert outcome.usage is not None and outcome.usage.duration_ms == 0
+
+
+def test_work_that_is_kept_or_has_a_deadline_need_not_fit_a_window(tmp_path: Path) -> None:
+    settings = trace_file(tmp_path, first=1, runs=[3, 1, 2])
+    with cloud(tmp_path, DONE, checkpoint="10m", **settings) as story:
+        [outcome] = story.give(job("train", spot=True, gpu="V100"))
+    assert isinstance(outcome, Succeeded) and len(story.told) > 1
+    bound = job("later", spot=True, gpu="V100")
+    bound = msgspec.structs.replace(
+        bound, requirements=msgspec.structs.replace(bound.requirements, deadline_ms=9 * HOUR_MS)
+    )
+    with cloud(tmp_path, DONE, **settings) as story:
+        story.calls[bound.token] = bound
+        assert story.cloud is not None
+        story.cloud.backend.submit([bound])
+        until(lambda: len(story.told) > 2)  # whoever asks its policy moves it to on-demand
+    assert all(isinstance(outcome, Lost) for _, _, outcome in story.told)
+
+
+@pytest.mark.parametrize("speed", ["max", 600.0])
+def test_a_market_that_never_has_a_machine_is_no_place_to_wait(tmp_path: Path, speed: str | float) -> None:
+    with cloud(tmp_path, DONE, speed=speed, **trace_file(tmp_path, first=0, runs=[5])) as story:
+        [outcome] = story.give(job("train", spot=True, gpu="V100"))
+    assert isinstance(outcome, Failed) and "there never is one" in outcome.cause
+
+
+def test_a_market_that_is_always_up_has_no_longest_time(tmp_path: Path) -> None:
+    with cloud(tmp_path, DONE, **trace_file(tmp_path, first=1, runs=[1])) as story:
+        [outcome] = story.give(job("train", spot=True, gpu="V100"))
+    assert isinstance(outcome, Succeeded)
 
 
 @pytest.mark.parametrize("name", ["us-west-2b_v100_1", "us-west-2a_k80_1"])

@@ -16,6 +16,7 @@ from skylift.compute.process.machine import infeasible
 from skylift.compute.simulated.capabilities import CAPABILITIES
 from skylift.compute.simulated.choosing import choose, offers_for, wish
 from skylift.compute.simulated.ending import GONE, RELEASED, Ending, ending, metered, usage_in, usage_of, within_memory
+from skylift.compute.simulated.endless import never_comes, never_ends
 from skylift.compute.simulated.entry import Entry, Phase
 from skylift.compute.simulated.hands import NAME, Hands
 from skylift.compute.simulated.lanes import Lanes
@@ -224,7 +225,13 @@ class SimulatedBackend(Basics):
             self._ended.add(call.token, call.delivery)
             self._report(call.token, infeasible(call.label, self.name, (what, "lower what it asks for")))
             return
-        entry = self._held[call.token] = Entry(call, chosen)
+        entry = Entry(call, chosen)
+        never = never_comes(entry, self._market(chosen))
+        if never is not None:
+            self._ended.add(call.token, call.delivery)
+            self._report(call.token, infeasible(call.label, self.name, never))
+            return
+        self._held[call.token] = entry
         self._lanes.push(entry)
         if not self._jumps:
             self._hands.ready(call, self._really)  # also while it waits for a market: what starts here is no machine
@@ -329,7 +336,12 @@ class SimulatedBackend(Basics):
 
     def _settle(self, entry: Entry) -> None:
         """What it came to is known: so is when it ends."""
-        end = ending(entry, self._progress.left_ms(entry), self._longest_ms(entry))
+        longest_ms = self._longest_ms(entry)
+        end = ending(entry, self._progress.left_ms(entry), longest_ms)
+        soonest_ms = self._rule(entry).startup_ms[0]
+        never = never_ends(entry, self._market(entry.place), self._progress, soonest_ms, longest_ms)
+        if never is not None:
+            end = Ending(min(entry.began_ms, end.at_ms), infeasible(entry.call.label, self.name, never))
         self._push(end.at_ms, entry, end)
 
     def _push(self, at_ms: int, entry: Entry, what: Ending | Step) -> None:

@@ -16,6 +16,11 @@ _BLOCK = 1_440
 
 
 class Market(Protocol):
+    @property
+    def longest_up_ms(self) -> int | None:
+        """For how long machines can be had at most before they are taken away; None where that has no bound."""
+        ...
+
     def up(self, at_ms: int) -> bool:
         """Whether machines can be had."""
         ...
@@ -39,6 +44,10 @@ class GeneratedMarket:
         self._last = self._first
         self._ticks = 0
         self._changes: list[int] = []
+
+    @property
+    def longest_up_ms(self) -> int | None:
+        return None
 
     def up(self, at_ms: int) -> bool:
         self._know(at_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from skylift.compute.simulated.entry import Entry
+from skylift.ports.compute import Cancelled
 
 
 class Progress:
@@ -17,6 +18,21 @@ class Progress:
         """None for a task whose work is not declared: its function's own time counts."""
         work_ms = entry.call.requirements.work_ms
         return None if work_ms is None else float(max(0, work_ms - self._kept.get(_key(entry), 0)))
+
+    def takes_ms(self, entry: Entry) -> float:
+        """From where it would go on now: what is declared, else what its function took."""
+        left_ms = self.left_ms(entry)
+        if left_ms is not None:
+            return left_ms
+        usage = None if entry.result is None or isinstance(entry.result, Cancelled) else entry.result.usage
+        return 0.0 if usage is None else usage.duration_ms or 0.0
+
+    def gain_ms(self, entry: Entry, ran_ms: int) -> int:
+        """How much further it is for good when its machine goes after it has run for so long."""
+        if self._every_ms is None or not self.saves(entry):
+            return 0
+        before_it_goes = 0 if self._warning_ms is None else ran_ms - self._warning_ms
+        return max(ran_ms // self._every_ms * self._every_ms, before_it_goes)
 
     def lost(self, entry: Entry, at_ms: int) -> int:
         """Its machine went at that time; what is kept of its work, in all."""

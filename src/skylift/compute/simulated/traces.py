@@ -17,6 +17,17 @@ class TraceMarket:
         self._ends = list(itertools.accumulate(trace.runs))
         self._length_ms = trace.length_ms
 
+    @property
+    def longest_up_ms(self) -> int | None:
+        """The end of the trace goes over into its beginning."""
+        runs = self._trace.runs
+        if len(runs) == 1:
+            return None if self._trace.first else 0
+        lengths = [run for number, run in enumerate(runs) if self._value(number)]
+        if self._trace.first and self._value(len(runs) - 1):
+            lengths.append(runs[0] + runs[-1])
+        return max(lengths) * self._trace.gap_ms
+
     def up(self, at_ms: int) -> bool:
         return self._value(self._run(at_ms))
 
