@@ -27,6 +27,13 @@ OPTIONAL = (
     ("onnxruntime", "running exported models", "pip install 'skylift[ml]'"),
     ("pyarrow", "Parquet items, data frames as artifacts", "pip install 'skylift[data]'"),
     ("torch", "PyTorch models", "pip install 'skylift[torch]'"),
+    ("highspy", "skylift plan where it needs a solver; files in YAML", "pip install 'skylift[plan]'"),
+    ("matplotlib", "pictures of plans, ledgers and advice", "pip install 'skylift[plots]'"),
+    ("uvicorn", "skylift server", "pip install 'skylift[serve]'"),
+    ("psycopg", "a journal on PostgreSQL", "pip install 'skylift[postgres]'"),
+    ("boto3", "calls of AWS services, s3://, boxes on EC2", "pip install 'skylift[aws]'"),
+    ("opentelemetry", "traces of a server's runs", "pip install 'skylift[otel]'"),
+    ("ray", "--on ray", "pip install 'skylift[ray]'"),
     ("keyring", "secrets from the system's keyring", "pip install keyring"),
 )
 
@@ -51,9 +58,9 @@ def doctor(as_json: bool) -> int:
         print_json({"healthy": not broken, "findings": findings})
         return int(broken)
     for finding in findings:
-        click.echo(f"{MARKS[finding.verdict]} {finding.name:<12} {finding.detail}")
+        click.echo(f"{MARKS[finding.verdict]} {finding.name:<13} {finding.detail}")
         if finding.mend and finding.verdict != "ok":
-            click.echo(f"  {'':<12} {finding.mend}")
+            click.echo(f"  {'':<13} {finding.mend}")
     return int(broken)
 
 
@@ -161,10 +168,17 @@ def _machine() -> list[Finding]:
     limits = "enforced by control groups" if Cgroups.here() else "enforced by watching (no control groups of our own)"
     cpus = os.cpu_count() or 1
     gpu = shutil.which("nvidia-smi")
+    containers = shutil.which("podman") or shutil.which("docker")
     return [
         Finding(name="processors", verdict="ok", detail=str(cpus)),
         Finding(name="memory limits", verdict="ok", detail=limits),
         Finding(name="gpu", verdict="ok" if gpu else "missing", detail=gpu or "no nvidia-smi found"),
+        Finding(
+            name="containers",
+            verdict="ok" if containers else "missing",
+            detail=containers or "--on container",
+            mend="install podman or Docker",
+        ),
     ]
 
 
