@@ -157,8 +157,8 @@ def typed(asked: Question, text: str) -> Any:
     if asked.kind == "yes or no":
         return {"yes": True, "y": True, "true": True, "no": False, "n": False, "false": False}.get(text.lower(), text)
     if asked.kind in ("number", "whole number"):
-        counted = count_of(text)
-        return counted if counted is not None else _number(text.replace(",", "").replace("_", "").replace(" ", ""), text)
+        counted, digits = count_of(text), text.replace(",", "").replace("_", "").replace(" ", "")
+        return _number(digits, text) if counted is None else counted
     return text
 
 

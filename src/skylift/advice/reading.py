@@ -183,7 +183,7 @@ def _number_hint(value: Any, said: str) -> str | None:
         return None
     counted = count_of(value)
     if counted is not None:
-        return f"write it in digits: {counted}"
+        return f"write the whole number in digits: {counted}"
     if not _NUMBER.fullmatch(value):
         return None
     return "write a number with digits and at most one point, without quotes, commas or an e: 500000"
