@@ -311,6 +311,14 @@ def test_a_deadline_makes_it_dearer_and_says_by_how_much(project: Project) -> No
     assert all(one["why_not"] for one in tight["runners_up"])
 
 
+def test_options_may_stand_before_the_file(project: Project) -> None:
+    """Parameters of the pipeline after it are options then, too."""
+    asked(project, "plan", "--out", "plan.json", "--objective", "cost", "steady.py", *RATES)
+    asked(project, "quote", "--plan", "plan.json", "steady.py", *RATES)
+    done = asked(project, "run", "--plan", "plan.json", "--speed=max", "--json", "steady.py", *RATES)
+    assert done["status"] == "SUCCEEDED"
+
+
 def test_a_plan_takes_the_place_of_no_device(project: Project) -> None:
     os.mkfifo(project.folder / "pipe.json")
     done = project.call("plan", "steady.py", *RATES, "--out", "pipe.json")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from skylift.cli.bound import tasks_of
-from skylift.cli.run import Loaded, prepared
+from skylift.cli.pipeline_command import Loaded, prepared
 from skylift.cli.target import read_input, resolve_target
 from skylift.errors import SetupError
 

@@ -38,7 +38,7 @@ def pause(run: str) -> None:
 @json_option
 def resume(run: str, budget: str | None, as_json: bool) -> int:
     """Go on with RUN and wait for it: paused, left behind by a process that died, running elsewhere, or finished."""
-    from skylift.cli.run import drive
+    from skylift.cli.driving import drive
 
     with open_runtime() as runtime:
         record = runtime.reader.record(run)
@@ -50,7 +50,7 @@ def resume(run: str, budget: str | None, as_json: bool) -> int:
 @json_option
 def redrive(run: str, as_json: bool) -> int:
     """Go on with a failed RUN from the steps that did not succeed, and wait for it."""
-    from skylift.cli.run import drive
+    from skylift.cli.driving import drive
 
     with open_runtime() as runtime:
         record = runtime.reader.record(run)

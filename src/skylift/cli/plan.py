@@ -10,8 +10,8 @@ import click
 from skylift.cli.asking import answer_options, answers_of, project_of, subject_of
 from skylift.cli.output import json_option, print_json
 from skylift.cli.parts import open_runtime
+from skylift.cli.pipeline_command import Loaded, PipelineCommand
 from skylift.cli.plan_output import document, draw, print_impossible, print_plan
-from skylift.cli.run import Loaded, RunCommand
 
 if TYPE_CHECKING:
     from skylift.advice.narrowing import Asked
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from skylift.quoting.prepare import Subject
 
 
-@click.command(cls=RunCommand)
+@click.command(cls=PipelineCommand)
 @click.argument("target", metavar="FILE[:PIPELINE]")
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter whose name is an option here."

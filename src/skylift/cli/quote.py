@@ -10,15 +10,15 @@ import click
 from skylift.cli.asking import answer_options, answers_of, project_of, subject_of
 from skylift.cli.output import duration, json_option, print_json, print_table
 from skylift.cli.parts import open_runtime
+from skylift.cli.pipeline_command import Loaded, PipelineCommand
 from skylift.cli.placing import check_tasks, placement
-from skylift.cli.run import Loaded, RunCommand
 
 if TYPE_CHECKING:
     from skylift.quoting.prepare import Project, Subject
     from skylift.quoting.quote import Quote, Range, StepQuote
 
 
-@click.command(cls=RunCommand)
+@click.command(cls=PipelineCommand)
 @click.argument("target", metavar="FILE[:PIPELINE]")
 @click.option(
     "--param", "params", multiple=True, metavar="NAME=VALUE", help="A parameter whose name is an option here."
