@@ -93,7 +93,19 @@ def load_module(path: Path) -> ModuleType:
         caret = f"\n  {problem.text.rstrip()}" if problem.text else ""
         raise UserCodeError(f"{place}: {problem.msg}{caret}") from problem
     except (Exception, SystemExit) as problem:
-        raise UserCodeError(f"importing {path} failed: {_last_frame(problem, path)}") from problem
+        raise UserCodeError(
+            f"importing {path} failed: {_last_frame(problem, path)}", hint=_missing(problem)
+        ) from problem
+
+
+def _missing(problem: BaseException) -> str | None:
+    """How to get a package that is not installed."""
+    if not isinstance(problem, ModuleNotFoundError) or not problem.name:
+        return None
+    package = problem.name.partition(".")[0]
+    return (
+        f"install {package}, or import it inside the task that needs it: packages of its own are @task(environment=…)"
+    )
 
 
 def _imported_file(name: str, path: Path) -> ModuleType:

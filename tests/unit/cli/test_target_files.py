@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from skylift.cli.target import load_module
+from skylift.cli.target import UserCodeError, load_module
 
 
 def test_a_file_that_was_changed_within_a_second_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,3 +22,13 @@ def test_a_file_that_was_changed_within_a_second_is_read_anew(tmp_path: Path, mo
         monkeypatch.delitem(sys.modules, path.stem, raising=False)
         assert load_module(path).answer == number
     assert not (tmp_path / "__pycache__").exists()
+
+
+def test_what_is_not_installed_is_told_with_two_ways_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    path = tmp_path / "imports_what_is_not_there.py"
+    path.write_text("import not_there_at_all.inner\n", encoding="utf-8")
+    with pytest.raises(UserCodeError, match="line 1: ModuleNotFoundError") as refused:
+        load_module(path)
+    assert refused.value.hint is not None
+    assert refused.value.hint.startswith("install not_there_at_all, or import it inside the task")
