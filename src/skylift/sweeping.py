@@ -58,15 +58,27 @@ def _of(name: str, holder: Holder, now_ms: int) -> Swept:
 
 
 def _swept(name: str, holder: Holder, now_ms: int) -> Swept:
-    """Each on its own, so that one that cannot be ended does not keep the next one alive."""
+    """Each on its own, so that one that cannot be ended does not keep the next one alive; and only if its lease is
+    still over: ending takes time, in which an engine that hung may have renewed what comes next."""
     found = _of(name, holder, now_ms)
-    troubles = list(found.troubles)
-    for one in found.over:
+    troubles, renewed = list(found.troubles), set[str]()
+    for number, one in enumerate(found.over):
         try:
+            if number and _is_renewed(holder, one):
+                renewed.add(one.id)
+                continue
             holder.end([one])
         except Exception as problem:  # noqa: BLE001  # as above
             troubles.append(Trouble(backend=name, problem=f"{one.kind} {one.id} cannot be ended: {_words(problem)}"))
-    return msgspec.structs.replace(found, troubles=tuple(troubles))
+    return Swept(
+        left=(*found.left, *(one for one in found.over if one.id in renewed)),
+        over=tuple(one for one in found.over if one.id not in renewed),
+        troubles=tuple(troubles),
+    )
+
+
+def _is_renewed(holder: Holder, one: Leased) -> bool:
+    return any(now.id == one.id and now.until_ms > one.until_ms for now in holder.leased())
 
 
 def _joined(parts: Iterable[Swept]) -> Swept:

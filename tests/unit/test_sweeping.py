@@ -70,6 +70,46 @@ def test_looking_touches_nothing() -> None:
     assert len(held.there) == 1
 
 
+def test_what_is_renewed_while_another_is_ended_stays() -> None:
+    """An engine on a laptop that was suspended lost what it had just renewed."""
+
+    class Slow(Holder):
+        def end(self, leased: Sequence[Leased]) -> None:
+            super().end(leased)
+            self.there = [msgspec.structs.replace(one, until_ms=9_000) for one in self.there]
+
+    held = Slow(thing("first", 998), thing("second", 999))
+    found = sweep({"container": held}, 1_000)
+    assert ([one.id for one in found.over], [one.id for one in found.left]) == (["first"], ["second"])
+    assert [one.id for one in held.there] == ["second"]
+
+
+def test_a_server_that_slept_lets_engines_renew_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    apart = iter([0.0, 3_600.0, 3_600.0, 3_600.0])
+    monkeypatch.setattr("skylift.server.sweeper._apart", lambda: next(apart))
+    rounds: list[int] = []
+
+    async def slept(seconds: float) -> None:
+        rounds.append(len(rounds))
+
+    class Enough(Exception):
+        pass
+
+    def swept() -> Swept:
+        raise Enough
+
+    async def blocking(work: Any) -> Any:
+        return work()
+
+    sweeper = Sweeper(SimpleNamespace(blocking=blocking), Log("json"), {"leases": swept}, 60.0)  # type: ignore[arg-type]
+    told: list[str] = []
+    monkeypatch.setattr("skylift.server.sweeper.asyncio.sleep", slept)
+    monkeypatch.setattr(sweeper._log, "warning", lambda event, **facts: told.append(event))
+    with pytest.raises(RuntimeError, match="StopIteration"):  # the clocks of the third round
+        asyncio.run(sweeper.run())
+    assert (len(rounds), told) == (2, ["sweep_failed"])
+
+
 def test_trouble_with_one_does_not_keep_the_others_alive() -> None:
     stubborn = Holder(thing("a", 1), thing("b", 2), thing("c", 3), stubborn="b")
     found = sweep({"ray": Holder(silent=True), "container": stubborn}, 1_000)

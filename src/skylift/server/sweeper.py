@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+from skylift.compute.worker.solo_lease import SLEPT_S
 from skylift.config.box import BoxSettings
 from skylift.server.context import ServerContext
 from skylift.server.observability.logs import Log
@@ -24,6 +25,11 @@ def keep_to_hours(settings: BoxSettings) -> Swept:
     return Swept()
 
 
+def _apart() -> float:
+    """Of the wall's clock and of the one that stands still while a machine sleeps."""
+    return time.time() - time.monotonic()
+
+
 class Sweeper:
     """`run` goes on until it is cancelled. Several servers of one store may do it: what one has ended is gone for the
     others."""
@@ -38,7 +44,10 @@ class Sweeper:
 
     async def run(self) -> None:
         while self._every_s:
+            before = _apart()
             await asyncio.sleep(self._every_s)
+            if _apart() - before > SLEPT_S:
+                continue  # this machine slept, and its engines too: they renew their leases first
             for name, sweep in self._sweeps.items():
                 await self._once(name, sweep)
 

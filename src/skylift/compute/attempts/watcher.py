@@ -17,12 +17,14 @@ _LOOK_S = 2.0
 
 
 class _Watched:
-    __slots__ = ("bell", "folder", "pidfd", "renewed")
+    __slots__ = ("bell", "folder", "pidfd", "renewed", "renewed_ms")
 
     def __init__(self, folder: AttemptFolder) -> None:
         self.folder = folder
         self.bell = self.pidfd = -1
         self.renewed = 0.0
+        self.renewed_ms = 0
+        """The same by the wall's clock, by which leases end: the other stands still while a machine sleeps."""
 
 
 class Watcher:
@@ -139,10 +141,15 @@ class Watcher:
         for watched in some:
             if self._closing:
                 return
-            if not self._look(watched) and now - watched.renewed >= self._lease_ms / 3000:
-                watched.renewed = now
+            now_ms = int(time.time() * 1000)
+            if not self._look(watched) and self._is_due(watched, now, now_ms):
+                watched.renewed, watched.renewed_ms = now, now_ms
                 with contextlib.suppress(OSError):
-                    watched.folder.renew(int(time.time() * 1000) + self._lease_ms)
+                    watched.folder.renew(now_ms + self._lease_ms)
+
+    def _is_due(self, watched: _Watched, now: float, now_ms: int) -> bool:
+        third = self._lease_ms / 3
+        return (now - watched.renewed) * 1000 >= third or abs(now_ms - watched.renewed_ms) >= third
 
     def _heard(self, watched: _Watched, fd: int) -> None:
         """A bell rang, its writer went, or a process ended."""

@@ -19,6 +19,9 @@ from skylift.compute.process.tree import descendants, kill_all
 from skylift.ports.compute import Leased
 
 _GONE_S = 10.0
+LOOK_S = 10.0
+"""So often is looked whether leases are to be renewed: they end by the wall's clock, and the other one stands still
+while a machine sleeps."""
 
 
 class _Held(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +41,10 @@ class Leases:
         self._folder = folder
         self._lease_s = lease_s
         self._files: dict[int, Path] = {}
+        self._renewed = 0.0
+        """When they were last renewed, by `time.time()`."""
         self.next = float("inf")
-        """When they are to be renewed, by `time.monotonic()`."""
+        """When to call `renew`, by `time.monotonic()`."""
 
     def begin(self, pid: int, name: str) -> None:
         if self._folder is None:
@@ -53,7 +58,7 @@ class Leases:
             self._until(beside)
             beside.rename(file)
             self._files[pid] = file
-        self.next = min(self.next, time.monotonic() + self._lease_s / 3)
+        self.next = min(self.next, time.monotonic() + self._pause())
 
     def forget(self, pid: int) -> None:
         file = self._files.pop(pid, None)
@@ -61,10 +66,18 @@ class Leases:
             file.unlink(missing_ok=True)
 
     def renew(self) -> None:
-        self.next = time.monotonic() + self._lease_s / 3 if self._files else float("inf")
+        """Those that are a third over, or that a clock that was set has moved."""
+        self.next = time.monotonic() + self._pause() if self._files else float("inf")
+        now = time.time()
+        if abs(now - self._renewed) < max(self._lease_s / 3 - self._pause(), 0.0):
+            return
+        self._renewed = now
         for file in self._files.values():
             with contextlib.suppress(OSError):
                 self._until(file)
+
+    def _pause(self) -> float:
+        return min(self._lease_s / 3, LOOK_S)
 
     def _until(self, file: Path) -> None:
         now = time.time()

@@ -30,6 +30,7 @@ from skylift.compute.worker.solo_files import (
     write_moment,
     write_outcome,
 )
+from skylift.compute.worker.solo_lease import LOOK_S, LeaseLook
 from skylift.compute.worker.solo_memory import GroupMemory, used_mib
 from skylift.compute.worker.solo_tree import descendants, die_with_parent, end_all
 from skylift.compute.worker.wire import Beat, Began, Done, Ended, Reply, Saved, output_of, replies
@@ -37,8 +38,6 @@ from skylift.ports.compute import Cancelled, Lost, Outcome, OutOfMemory, Succeed
 
 _RECEIVE = 262_144
 _WATCH_S = 0.025
-_LOOK_S = 60.0
-"""So often the lease is looked at, whatever it says: somebody may have shortened it."""
 _RSS_MIB = 2**-10
 _NEVER = float("inf")
 
@@ -63,6 +62,7 @@ class Supervisor:
         self._buffer = bytearray()
         self._deadline = self._beat_deadline = self._kill_at = _NEVER
         self._lease_at = 0.0
+        self._lease = LeaseLook()
         self._began_ms: int | None = None
         self._saved_ms: float | None = None
         """Work that the last checkpoint keeps."""
@@ -163,10 +163,10 @@ class Supervisor:
         return min(moments)
 
     def _look_at_lease(self, now: float) -> None:
-        left_s = until_ms(self._folder) / 1000 - time.time()
-        if left_s <= 0:
+        over, again_s = self._lease.look(until_ms(self._folder) / 1000, time.time(), now)
+        if over:
             self._stop(Lost(reason="nobody renewed its lease: whoever started it is gone"))
-        self._lease_at = now + min(max(left_s, 0.1), _LOOK_S)
+        self._lease_at = now + again_s
 
     def _look_at_memory(self) -> None:
         limit_mib = self._order.limit_mib
@@ -322,7 +322,7 @@ class Supervisor:
             left_ms = until_ms(self._folder) - time.time() * 1000
             if left_ms <= 0:
                 break
-            poll.poll(min(left_ms, _LOOK_S * 1000))
+            poll.poll(min(left_ms, LOOK_S * 1000))
             self._notice_orphans()
         end_all()
 
