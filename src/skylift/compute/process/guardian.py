@@ -35,7 +35,36 @@ class Guardian:
     """Not thread-safe: the pool's lock guards it."""
 
     def __init__(self) -> None:
-        reading, self._writing = os.pipe()
+        """The shell is started with the first thing to watch."""
+        self._pid = 0
+        self._writing = -1
+
+    def watch(self, item: str) -> None:
+        """A process group, or the folder of a control group."""
+        if not self._pid:
+            with contextlib.suppress(OSError):
+                self._start()
+        self._say("+", item)
+
+    def forget(self, item: str) -> None:
+        self._say("-", item)
+
+    def close(self) -> None:
+        """All is in order: it ends without killing anything."""
+        self._say("end", "")
+        self.abandon()
+        if self._pid:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self._pid, 0)
+
+    def abandon(self) -> None:
+        """In a forked child: only the engine itself may hold the pipe."""
+        if self._writing >= 0:
+            os.close(self._writing)
+        self._writing = -1
+
+    def _start(self) -> None:
+        reading, writing = os.pipe()
         actions = [
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
@@ -46,32 +75,18 @@ class Guardian:
         environment = {"PATH": os.environ.get("PATH", os.defpath)}
         try:
             try:
-                self.pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setsid=True)
+                self._pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setsid=True)
             except NotImplementedError:
-                self.pid = os.posix_spawn(command[0], command, environment, file_actions=actions)
+                self._pid = os.posix_spawn(command[0], command, environment, file_actions=actions)
+        except OSError:
+            os.close(writing)
+            raise
         finally:
             os.close(reading)
+        self._writing = writing
 
-    def watch(self, item: int | str) -> None:
-        """A process group, or the folder of a control group."""
-        self._say(f"+ {item}\n")
-
-    def forget(self, item: int | str) -> None:
-        self._say(f"- {item}\n")
-
-    def close(self) -> None:
-        """All is in order: it ends without killing anything."""
-        self._say("end\n")
-        self.abandon()
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
-
-    def abandon(self) -> None:
-        """In a forked child: only the engine itself may hold the pipe."""
-        if self._writing >= 0:
-            os.close(self._writing)
-        self._writing = -1
-
-    def _say(self, line: str) -> None:
-        with contextlib.suppress(OSError):
-            os.write(self._writing, line.encode())
+    def _say(self, verb: str, item: str) -> None:
+        """Words are parted by blanks: what has one in it cannot be watched."""
+        if self._writing >= 0 and " " not in item:
+            with contextlib.suppress(OSError):
+                os.write(self._writing, f"{verb} {item}\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -41,9 +42,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pool:
-    """State of the backend, guarded by the backend's lock."""
+    """State of the backend. `lock` is held by whoever looks at it or changes it."""
 
     def __init__(self, name: str, machine: Machine, settings: Settings, guard: MemoryGuard) -> None:
+        self.lock = threading.Lock()
         self.name = name
         self.settings = settings
         self.guard = guard

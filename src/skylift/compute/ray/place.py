@@ -50,7 +50,7 @@ class Place(ProcessBackend):
 
     def give_back(self) -> list[str]:
         """Tokens of the calls that have not begun: they are no longer here."""
-        with self._lock:
+        with self._pool.lock:
             for worker in list(self._pool.workers):
                 self._pool.take_back(worker)
             waiting = [entry for entry in self._pool.queue.waiting() if entry.worker is None]
