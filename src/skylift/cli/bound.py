@@ -52,7 +52,7 @@ def on_plan(runtime: Runtime, submission: Submission, value: Any, path: Path, pl
 def _keep_its_time(runtime: Runtime, file: PlanFile) -> None:
     """Without `--speed` the time of the cloud that is bought in is that of the settings. It is said before anybody asks
     a backend what it has: backends are made with the time that there is by then."""
-    from skylift.quoting.quote import SIMULATED
+    from skylift.quoting.placing import SIMULATED
 
     if runtime.speed is None and any(bought.backend == SIMULATED for bought in file.steps.values()):
         runtime.speed = runtime.config.backends.simulated.speed

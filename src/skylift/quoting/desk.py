@@ -21,8 +21,9 @@ from skylift.quoting.loads import Share
 from skylift.quoting.markets import quotas_of
 from skylift.quoting.measured import Evidence, asked_memory, evidence
 from skylift.quoting.moving import OWN_SITE, Freight, transfer
+from skylift.quoting.placing import SIMULATED, Placed, around_of, at_offer, elsewhere, slots_of
 from skylift.quoting.prepare import Prepared, Project
-from skylift.quoting.quote import SIMULATED, Placed, around_of, at_offer, elsewhere, few, slots_of
+from skylift.quoting.quote import few
 from skylift.quoting.walk import Kind
 
 TRANSFER = "transfer"

@@ -16,7 +16,7 @@ from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.names import nearest
 from skylift.pricing.places import MICRO
 from skylift.quoting.desk import Order
-from skylift.quoting.quote import SIMULATED
+from skylift.quoting.placing import SIMULATED
 from skylift.units import parse_duration_ms, parse_usd
 
 MARKETS = ("on-demand", "spot")

@@ -15,8 +15,9 @@ from skylift.ports.tasks import TaskSpec
 from skylift.quoting.desk import Choice, Desk, Order, haulage_of
 from skylift.quoting.measured import evidence
 from skylift.quoting.moving import OWN_SITE
+from skylift.quoting.placing import SIMULATED, Placed, at_offer, elsewhere
 from skylift.quoting.prepare import Prepared, Project, Subject, prepare
-from skylift.quoting.quote import SIMULATED, Placed, Quote, at_offer, elsewhere, quoted
+from skylift.quoting.quote import Quote, quoted
 from skylift.quoting.walk import Kind
 
 
