@@ -350,6 +350,7 @@ def test_a_months_budget_is_of_all_runs_and_their_processes(project: Project) ->
     ("text", "said"),
     [
         ('month = "5 EUR"', "US dollars"),
+        ('month = "5 EUR"', "budget: not of the form that is wanted - at `$.month`; the value is {'month': '5 EUR'}"),
         ("month = -1", "US dollars"),
         ("alerts = [0]", "shares"),
         ("monht = 1", "month?"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,8 @@ from skylift.errors import SetupError
 
 CONFIG_NAME = "skylift.toml"
 HOME_NAME = ".skylift"
+_REGEX = re.compile(r"Expected `str` matching regex .*(?= - at )")
+"""What msgspec says; where a hint says the form in words, nobody needs to read it."""
 
 
 class InvalidConfig(SetupError):
@@ -298,8 +301,9 @@ def _convert(value: Any, kind: type[Kind], key: str, source: Path | None) -> Kin
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as problem:
-        said = f"{_where(source)}: {key}: {problem}; the value is {value!r}"
         wanted = BudgetSettings.wanted(str(problem)) if kind is BudgetSettings else None
+        told = str(problem) if wanted is None else _REGEX.sub("not of the form that is wanted", str(problem))
+        said = f"{_where(source)}: {key}: {told}; the value is {value!r}"
         raise InvalidConfig(said, hint=wanted or meant(str(problem), kind)) from None
 
 
