@@ -10,8 +10,9 @@ from pathlib import Path
 import msgspec
 
 from skylift.compute.batch.joined import BoxOrders, BoxSays, Ended
+from skylift.errors import JournalUnavailable
 from skylift.lending.tasks import plain_name
-from skylift.lending.worker import Say
+from skylift.lending.worker import ANSWER_S, Say
 from skylift.ports.compute import Backend, Lost, Outcome, Report, Submitted, TaskCall
 from skylift.remote.client import ServerClient
 from skylift.remote.problems import ServerUnreachable
@@ -39,6 +40,8 @@ class PoolWorker:
         self._logs = logs
         self._say = say
         self._asked = False
+        self._away_since: float | None = None
+        """By `time.monotonic()`; None while the server answers."""
         self._lock = threading.Lock()
         self._news = threading.Event()
         self._holds: set[str] = set()
@@ -58,6 +61,8 @@ class PoolWorker:
                 leaving = self._asked
                 orders = self._tell(box, leaving)
                 if orders is None:
+                    if leaving and self._is_given_up():
+                        break
                     continue
                 if orders.id != box:
                     self._say("joined", box=orders.id, at=self._client.url)
@@ -83,17 +88,32 @@ class PoolWorker:
         )
         try:
             orders = self._client.json(BoxOrders, "POST", f"/v1/workers/{self._name}", says)
-        except ServerUnreachable as problem:
+        except (ServerUnreachable, JournalUnavailable) as problem:
             if box is None:
                 raise
-            self._say("away", message=problem.message)
+            if self._away_since is None:
+                self._away_since = time.monotonic()
+                self._say("away", message=problem.message)
             time.sleep(LOOK_S)
             return None
+        if self._away_since is not None:
+            self._away_since = None
+            self._say("back")
         with self._lock:
             for token in ended:
                 self._ended.pop(token, None)
                 self._holds.discard(token)
         return orders
+
+    def _is_given_up(self) -> bool:
+        """Whether all has ended and nobody has taken it for so long that nobody will."""
+        with self._lock:
+            untold = sorted(self._ended)
+            running = self._holds - self._ended.keys()
+        if running or self._away_since is None or time.monotonic() - self._away_since < ANSWER_S:
+            return False
+        self._say("answers_lost", tasks=untold)
+        return True
 
     def _do(self, orders: BoxOrders) -> None:
         for call in orders.run:
