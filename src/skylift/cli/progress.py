@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -25,6 +26,8 @@ CHECK_S = 0.3
 """How often to look whether the run can still go on."""
 REASONS_S = 2.0
 """How often to ask the backends why something waits."""
+QUIET_S = 2.0
+"""How long a step may take before a person wants to know how long."""
 MOST_REASONS = 3
 """Told at once: a wide map waits for one reason a thousand times."""
 
@@ -150,7 +153,7 @@ class _Lines:
 class _Bars:
     """A table of steps that redraws itself: a spinner while a step runs, a bar for a map, a mark when it is done."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         from rich.console import Console
         from rich.live import Live
 
@@ -163,6 +166,9 @@ class _Bars:
         self._reasons: dict[str, list[str]] = {}
         self._spinners: dict[str, Any] = {}
         self._fold: Fold | None = None
+        self._clock = clock
+        self._since: dict[str, float] = {}
+        """When a step that runs was first seen to."""
 
     def update(self, fold: Fold) -> None:
         for _, text in fold.prints[self._printed :]:
@@ -191,15 +197,22 @@ class _Bars:
         table = Table.grid(padding=(0, 1))
         rows = max(3, self._console.size.height - 3)
         for step in shown_steps(fold)[-rows:]:
-            table.add_row(
-                self._mark(step, over=over), Text(step.name), self._bar(step), Text(_detail(step), style="dim")
-            )
+            detail = Text(_detail(step, "" if over else self._so_far(step)), style="dim")
+            table.add_row(self._mark(step, over=over), Text(step.name), self._bar(step), detail)
         for text, labels in list(self._reasons.items())[:MOST_REASONS]:
             table.add_row("", Text(shortly(labels), style="dim"), "", Text(text, style="yellow"))
         return table
 
     def waits(self, reasons: dict[str, str]) -> None:
         self._reasons = by_reason(reasons)
+
+    def _so_far(self, step: Step) -> str:
+        """How long a step goes on by now; nothing for the quick ones."""
+        if step.entered == step.exited:
+            self._since.pop(step.name, None)
+            return ""
+        spent = self._clock() - self._since.setdefault(step.name, self._clock())
+        return f"{duration(int(spent) * 1000)} so far" if spent >= QUIET_S else ""
 
     def _mark(self, step: Step, *, over: bool) -> Any:
         from rich.spinner import Spinner
@@ -263,15 +276,17 @@ def lost_detail(step: Step) -> list[str]:
     return [f"{count} {reason.replace('-', ' ')}" for reason, count in step.lost.items()]
 
 
-def _detail(step: Step) -> str:
+def _detail(step: Step, so_far: str = "") -> str:
     parts = []
     if step.type == "Map" and step.items is not None:
         parts.append(f"{step.items_done}/{step.items} items")
-    if step.attempts:
+    if step.attempts and (step.busy_ms or step.entered == step.exited):
         parts.append(duration(step.busy_ms))
     if step.cached:
         parts.append(f"{step.cached} from the cache")
     parts += lost_detail(step)
     if step.failed:
         parts.append(f"{step.failed} failed ({step.error})")
+    if so_far:
+        parts.append(so_far)
     return f" ({', '.join(parts)})" if parts else ""

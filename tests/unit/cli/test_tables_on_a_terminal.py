@@ -9,7 +9,7 @@ import pytest
 
 from skylift.cli.columns import listed, telling, widths
 from skylift.cli.output import print_table
-from skylift.cli.progress import _Bars
+from skylift.cli.progress import _Bars, _detail
 from skylift.engine.views import Fold, Step
 
 RUNS = ("RUN", "NAME", "PIPELINE", "STATUS", "STARTED", "TOOK", "ERROR")
@@ -84,3 +84,24 @@ def test_what_stays_of_the_progress_neither_turns_nor_waits(
     bars.close()
     last = screen.getvalue().strip().splitlines()
     assert len(last) == 1 and last[0].startswith(mark) and "load" in last[0]
+
+
+def test_a_step_that_takes_long_says_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    screen = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", screen)
+    bars = _Bars(clock=lambda: now)
+    step = Step(name="train", type="Task", entered=1, attempts=1)
+    assert bars._so_far(step) == ""
+    now += 1
+    assert bars._so_far(step) == ""
+    now += 74.5
+    assert bars._so_far(step) == "1 min 15 s so far"
+    assert _detail(step, "1 min 15 s so far") == " (1 min 15 s so far)"
+    fold = Fold()
+    fold.steps["train"] = step
+    bars._console.print(bars._table(fold))
+    assert "(1 min 15 s so far)" in screen.getvalue()
+    step.exited, step.busy_ms = 1, 75_400
+    assert bars._so_far(step) == "" and _detail(step) == " (1 min 15 s)"
+    bars.close()
