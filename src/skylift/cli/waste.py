@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import signal
 import threading
 from collections.abc import Iterator
@@ -123,13 +125,18 @@ def _lines(file: Path) -> Iterator[str]:
 
     if file.is_char_device() or file.is_block_device():
         raise UseLogInvalid(f"{file} is a device, no log", hint="name a file that skylift waste record has written")
-    with file.open(encoding="utf-8", errors="replace") as text:
+    with file.open("rb") as raw, io.TextIOWrapper(raw, encoding=_encoding(raw.peek(2)), errors="replace") as text:
         for number, line in enumerate(iter(lambda: text.readline(LONGEST_LINE), ""), 1):
             if number > MOST_LINES:
                 raise UseLogInvalid(f"{file} has more than {MOST_LINES} lines", hint="give a part of it")
             yield line
             while len(line) == LONGEST_LINE and not line.endswith("\n"):
                 line = text.readline(LONGEST_LINE)
+
+
+def _encoding(begin: bytes) -> str:
+    """Some shells of Windows write UTF-16, with a mark at the beginning that says so."""
+    return "utf-16" if begin[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8"
 
 
 def _print(log: UseLog, found: Waste, threshold: float) -> None:

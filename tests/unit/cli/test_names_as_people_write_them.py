@@ -152,3 +152,16 @@ def test_a_wrong_value_in_a_trace_is_named_with_its_place(content: Any, said: st
     file.write_text(json.dumps(content))
     code, _, trouble = call("spot", "plan", *JOB, "--spot-ratio", "0.3", "--traces", str(file))
     assert code == 2 and said in trouble and str(file) in trouble
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_log_is_read_as_other_shells_write_it(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "use.csv").write_text(LOG, encoding=encoding)
+    found = answer("waste", str(tmp_path / "use.csv"), "--type", "m5.large", "--json")
+    assert (found["samples"], found["bad_lines"]) == (3, 0)
+
+
+def test_a_bill_that_is_no_utf_8_says_so(tmp_path: Path) -> None:
+    (tmp_path / "bill.yaml").write_bytes("uses: [{name: Bär, type: m5.large, hours: 1}]".encode("latin-1"))
+    code, _, trouble = call("prices", "estimate", "--file", str(tmp_path / "bill.yaml"))
+    assert code == 2 and "bill.yaml" in trouble and "save it as UTF-8" in trouble

@@ -113,7 +113,8 @@ def _compose(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
         said = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise EstimateInvalid(f"{where}: this is no YAML: {said}") from error
+        hint = "save it as UTF-8" if isinstance(error, (yaml.reader.ReaderError, UnicodeDecodeError)) else None
+        raise EstimateInvalid(f"{where}: this is no YAML: {said}", hint=hint) from error
 
 
 def _entries(node: Any, path: Path) -> Iterator[Entry]:
