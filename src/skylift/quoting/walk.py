@@ -13,30 +13,14 @@ from typing import Any, Protocol
 import msgspec
 from msgspec import UNSET
 
-from skylift.asl.choice import compile_rule
-from skylift.asl.document import (
-    BooleanRule,
-    Choice,
-    ChoiceRule,
-    Comparison,
-    Document,
-    Fail,
-    Flow,
-    Map,
-    Parallel,
-    Pass,
-    State,
-    Succeed,
-    Task,
-    Wait,
-)
-from skylift.asl.scope import EvaluationFailed
+from skylift.asl.document import Choice, Document, Flow, Map, Parallel, Pass, State, Task, Wait
 from skylift.engine.router import worker_of
 from skylift.errors import AuthorError
 from skylift.quoting import flowgraph as graph
 from skylift.quoting import known
 from skylift.quoting.known import UNKNOWN, Seen
-from skylift.quoting.tree import Beside, Either, Leaf, Loop, Many, Option, Pause, Sequence, Times, Tree, sequence
+from skylift.quoting.one_state import arguments_of, finished, in_common, is_true, items_of, pause_of, taken
+from skylift.quoting.tree import Beside, Either, Leaf, Loop, Many, Option, Sequence, Times, Tree, sequence
 
 MOST_STATES = 50_000
 """Entered while following; a loop that is longer is not written out."""
@@ -159,7 +143,7 @@ class _Walker:
         if state.query_language == "JSONPath":
             seen.input = known.read_path(state.input_path, seen)
         tree, result = self._work(place, state, seen)
-        output, variables = _finished(state, raw, result, seen)
+        output, variables = finished(state, raw, result, seen)
         return tree, output, variables
 
     def _work(self, place: _Place, state: State, seen: Seen) -> tuple[Tree, Any]:
@@ -168,13 +152,13 @@ class _Walker:
         if isinstance(state, Map):
             return self._map(place, state, seen)
         if isinstance(state, Parallel):
-            given = _arguments(state, seen)
+            given = arguments_of(state, seen)
             ends = [self._branch(place, branch, given, seen) for branch in state.branches]
             return Beside(tuple(end.tree for end in ends)), [end.output for end in ends]
         if isinstance(state, Wait):
-            return _pause(place.prefix + state.name, state, seen), seen.input
+            return pause_of(place.prefix + state.name, state, seen), seen.input
         if isinstance(state, Pass):
-            return Sequence(), _arguments(state, seen) if state.result is UNSET else state.result
+            return Sequence(), arguments_of(state, seen) if state.result is UNSET else state.result
         return Sequence(), seen.input
 
     def _branch(self, place: _Place, flow: Flow, given: Any, seen: Seen) -> _End:
@@ -183,7 +167,7 @@ class _Walker:
 
     def _task(self, place: _Place, state: Task, seen: Seen) -> tuple[Tree, Any]:
         name = place.prefix + state.name
-        given = _arguments(state, seen)
+        given = arguments_of(state, seen)
         if CALL in state.resource:
             called = self._called(given)
             if called is not None and place.depth < DEEPEST:
@@ -208,7 +192,7 @@ class _Walker:
 
     def _map(self, place: _Place, state: Map, seen: Seen) -> tuple[Tree, Any]:
         name = place.prefix + state.name
-        items = _items(state, seen)
+        items = items_of(state, seen)
         most = state.max_concurrency if isinstance(state.max_concurrency, int) and state.max_concurrency > 0 else None
         if isinstance(items, list) and state.item_reader is UNSET and state.item_batcher is UNSET:
             if len(items) <= APART and any(item is not UNKNOWN for item in items):
@@ -252,15 +236,15 @@ class _Walker:
         if state.query_language == "JSONPath":
             seen.input = known.read_path(state.input_path, seen)
         for rule in state.choices:
-            holds = _holds(rule, state, seen)
+            holds = is_true(rule, state, seen)
             if holds is UNKNOWN:
                 return self._open(place, state, stops, seen, raw)
             if holds:
                 self._go_on(place, state, rule.next)
-                output, variables = _taken(state, rule, seen)
+                output, variables = taken(state, rule, seen)
                 return Sequence(), output, variables, rule.next
         self._go_on(place, state, state.default)
-        output, variables = _taken(state, None, seen)
+        output, variables = taken(state, None, seen)
         return Sequence(), output, variables, state.default
 
     def _go_on(self, place: _Place, state: Choice, way: str | None) -> None:
@@ -308,7 +292,7 @@ class _Walker:
         tree = Either(state=place.prefix + state.name, options=options, why=why)
         value, variables = ends[0].output, ends[0].variables
         for end in ends[1:]:
-            value, variables = known.merged(value, end.output), _common(variables, end.variables)
+            value, variables = known.merged(value, end.output), in_common(variables, end.variables)
         at = join if join is not None else next((end.at for end in ends if end.at is not None), None)
         return tree, value, variables, at
 
@@ -348,95 +332,10 @@ class _Walker:
     def _after(self, state: Choice, way: str, seen: Seen) -> tuple[Any, dict[str, Any]]:
         """What is known when it goes that way."""
         rules = [rule for rule in state.choices if rule.next == way]
-        found = [_taken(state, rule, seen) for rule in rules]
+        found = [taken(state, rule, seen) for rule in rules]
         if state.default == way:
-            found.append(_taken(state, None, seen))
+            found.append(taken(state, None, seen))
         output, variables = found[0]
         for other, others in found[1:]:
-            output, variables = known.merged(output, other), _common(variables, others)
+            output, variables = known.merged(output, other), in_common(variables, others)
         return output, variables
-
-
-# -- one state ---------------------------------------------------------------------------------------------------------
-
-
-def _arguments(state: Any, seen: Seen) -> Any:
-    field = "arguments" if state.query_language == "JSONata" else "parameters"
-    template = getattr(state, field, UNSET)
-    return seen.input if template is UNSET else known.evaluated(template, state.query_language, seen)
-
-
-def _finished(state: State, raw: Any, result: Any, seen: Seen) -> tuple[Any, dict[str, Any]]:
-    """Its output, and the variables after it."""
-    if isinstance(state, Succeed | Fail):
-        return result, seen.variables
-    language = state.query_language
-    if language == "JSONata":
-        seen.result = result
-        output = result if state.output is UNSET else known.evaluated(state.output, language, seen)
-    else:
-        selector = getattr(state, "result_selector", UNSET)
-        seen.input = result
-        if selector is not UNSET:
-            seen.input = result = known.evaluated(selector, language, seen)
-        placed = known.placed(getattr(state, "result_path", UNSET), raw, result)
-        output = known.read_path(state.output_path, Seen(input=placed, variables=seen.variables))
-    return output, _assigned(state.assign, language, seen)
-
-
-def _assigned(assign: Any, language: str, seen: Seen) -> dict[str, Any]:
-    if assign is UNSET:
-        return seen.variables
-    return {**seen.variables, **known.evaluated(assign, language, seen)}
-
-
-def _taken(state: Choice, rule: ChoiceRule | None, seen: Seen) -> tuple[Any, dict[str, Any]]:
-    """Output and variables of a Choice that goes by this rule, or by its default."""
-    holder: Any = state if rule is None else rule
-    output = seen.input
-    if holder.output is not UNSET:
-        output = known.evaluated(holder.output, state.query_language, seen)
-    elif state.query_language == "JSONPath":
-        output = known.read_path(state.output_path, seen)
-    return output, _assigned(holder.assign, state.query_language, seen)
-
-
-def _holds(rule: ChoiceRule, state: Choice, seen: Seen) -> Any:
-    """True, False or UNKNOWN."""
-    if rule.condition is not UNSET:
-        return known.condition(rule.condition, seen)
-    if rule.rule is None or not all(known.is_known(known.at_path(path, seen)) for path in _paths(rule.rule)):
-        return UNKNOWN
-    try:
-        return compile_rule(rule)(known.scope_of(seen))
-    except (EvaluationFailed, LookupError, TypeError, ValueError):
-        return UNKNOWN
-
-
-def _paths(rule: Comparison | BooleanRule) -> list[str]:
-    if isinstance(rule, BooleanRule):
-        return [path for operand in rule.operands for path in _paths(operand)]
-    return [rule.variable, *([str(rule.operand)] if rule.operator.endswith("Path") else [])]
-
-
-def _common(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    return {name: known.merged(one.get(name, UNKNOWN), other.get(name, UNKNOWN)) for name in {**one, **other}}
-
-
-def _items(state: Map, seen: Seen) -> Any:
-    if state.item_reader is not UNSET:
-        return UNKNOWN
-    if state.items is not UNSET:
-        return known.evaluated(state.items, state.query_language, seen)
-    return known.read_path(state.items_path, seen) if state.query_language == "JSONPath" else seen.input
-
-
-def _pause(name: str, state: Wait, seen: Seen) -> Pause:
-    seconds: Any = state.seconds
-    if state.seconds_path is not UNSET:
-        seconds = known.at_path(state.seconds_path, seen)
-    elif seconds is not UNSET:
-        seconds = known.evaluated(seconds, state.query_language, seen)
-    if isinstance(seconds, int | float) and not isinstance(seconds, bool):
-        return Pause(state=name, ms=int(seconds * 1000))
-    return Pause(state=name, ms=None, why=f"how long {name} waits is not known beforehand")
