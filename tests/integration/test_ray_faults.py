@@ -187,10 +187,11 @@ def test_a_node_that_cannot_read_the_artifacts_is_told_before_anything_runs(
     backend = make(parts, outcomes)
     mark = parts.home / "ran"
     try:
-        one = call("append", path=str(mark), text="x")
-        [outcome] = _run(backend, outcomes, one)
-        assert isinstance(outcome, Failed) and outcome.error == "Skylift.NoBackend"
-        assert str(blobs) in outcome.cause and "URL" in outcome.cause
+        for nodes in (1, 2):
+            one = call("append", path=str(mark), text="x", requirements=Requirements(nodes=nodes, cpus=0.5))
+            [outcome] = _run(backend, outcomes, one)
+            assert isinstance(outcome, Failed) and outcome.error == "Skylift.NoBackend", outcome
+            assert str(blobs) in outcome.cause and "URL" in outcome.cause
         assert not mark.exists()
     finally:
         backend.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -83,6 +84,38 @@ def test_a_cluster_ends_with_its_last_lease(tmp_path: Path, lonely: Namespace) -
     cluster.renew(1_000)
     assert wait_gone(facts, WAIT_S) and cluster.facts() is None
     until(lambda: not _rays(), WAIT_S)
+
+
+@pytest.mark.slow
+def test_a_killed_engine_that_had_nothing_in_it_takes_its_cluster_along(tmp_path: Path, lonely: Namespace) -> None:
+    program = (
+        "import os, sys; from pathlib import Path; from skylift.compute.ray.cluster import Cluster\n"
+        "Cluster(Path(sys.argv[1]), 'an-engine').ensure(1, 600_000); os._exit(9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path / "ray")], timeout=WAIT_S)
+    assert done.returncode == 9
+    until(lambda: not _rays(), WAIT_S)
+    assert Cluster(tmp_path / "ray", "another").facts() is None
+
+
+@pytest.mark.slow
+def test_the_lease_says_whether_something_is_in_the_cluster(tmp_path: Path, lonely: Namespace) -> None:
+    parts = RayParts(tmp_path / "home", settings={"cpus": 1})
+    backend = _announced(parts, outcomes := Outcomes(), [])
+
+    def busy() -> list[bool]:
+        files = (tmp_path / "home").rglob("leases/*")
+        return [json.loads(file.read_bytes())["busy"] for file in files if not file.name.endswith(".new")]
+
+    try:
+        one = call("append_after", path=str(tmp_path / "runs"), text="x", ms=3_000)
+        backend.submit([one])
+        until(lambda: backend.poll([one.token]).get(one.token) == "running", WAIT_S)
+        assert busy() == [True]
+        outcomes.wait(one.token, timeout=WAIT_S)
+        until(lambda: busy() == [False], WAIT_S)
+    finally:
+        backend.close()
 
 
 def test_a_cluster_whose_keeper_is_killed_is_ended_by_the_keepers_fork(tmp_path: Path, lonely: Namespace) -> None:

@@ -5,7 +5,9 @@ Backends start the members; what they are told, and what their ends mean for the
 
 from __future__ import annotations
 
+import random
 import socket
+from collections import deque
 
 import msgspec
 
@@ -16,13 +18,39 @@ MEMBER = "~"
 """Between an attempt's token and the rank in the token of a member."""
 HERE = "127.0.0.1"
 """Where members meet that all run on this machine."""
+_FIRST_PORT, _LAST_PORT = 20_000, 30_000
+"""Below those of connections (32,768 and up on Linux, 49,152 elsewhere) and of Kubernetes' services (30,000 and up),
+above those of Ray's workers (up to 19,999)."""
+_TRIES = 1_000
+_REMEMBERED = 2_000
+_ports = random.SystemRandom()
+"""The generator of the process belongs to the code of users."""
+_given: deque[int] = deque(maxlen=_REMEMBERED)
 
 
 def free_port(address: str = HERE) -> int:
-    """Nobody listens on it now; rank 0 does soon. `address` is empty for all that this machine has."""
+    """Nobody listens on it now; rank 0 does soon. `address` is empty for all that this machine has.
+
+    Until rank 0 listens nobody else must get it: so it is none of those that the system gives to connections by itself,
+    and none that was given to another gang lately.
+    """
+    for _ in range(_TRIES):
+        port = _ports.randrange(_FIRST_PORT, _LAST_PORT)
+        if port not in _given and _is_free(address, port):
+            _given.append(port)
+            return port
     with socket.socket() as probe:
         probe.bind((address, 0))
         return int(probe.getsockname()[1])
+
+
+def _is_free(address: str, port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+        return True
 
 
 def member_calls(call: TaskCall, address: str, port: int) -> list[TaskCall]:

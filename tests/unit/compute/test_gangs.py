@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+import socket
+from pathlib import Path
+
 import pytest
 
 from skylift.asl.events import Usage
-from skylift.compute.gangs import SETTLE_S, GangOutcome, GangVerdict, attempt_of, member_calls
+from skylift.compute.gangs import SETTLE_S, GangOutcome, GangVerdict, attempt_of, free_port, member_calls
 from skylift.ports.compute import (
     CodeRef,
     Failed,
@@ -42,6 +46,24 @@ def test_members_know_rank_size_and_where_to_meet() -> None:
     assert (env["RANK"], env["WORLD_SIZE"], env["MASTER_ADDR"], env["MASTER_PORT"]) == ("2", "3", "127.0.0.1", "4000")
     assert env["A"] == "b" and calls[2].requirements.nodes == 1 and calls[2].requirements.cpus == 2
     assert [call.log for call in calls] == ["/logs/x.log", "/logs/x.log.1", "/logs/x.log.2"]
+
+
+def test_ports_of_gangs_are_their_own_until_rank_0_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        ports = [free_port() for _ in range(500)]
+        assert taken.getsockname()[1] not in ports
+    assert len(set(ports)) == 500
+    lowest = Path("/proc/sys/net/ipv4/ip_local_port_range")
+    of_connections = int(lowest.read_text().split()[0]) if lowest.exists() else 32_768
+    assert of_connections < 30_000 or max(ports) < of_connections
+
+
+def test_looking_for_a_port_leaves_the_random_numbers_of_users_alone() -> None:
+    random.seed(1)
+    before = random.getstate()
+    free_port()
+    assert random.getstate() == before
 
 
 def test_the_result_is_rank_zeros_once_all_have_succeeded() -> None:

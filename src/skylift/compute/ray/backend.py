@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import threading
@@ -48,6 +49,7 @@ _MOST_LOGS = 200_000
 _MOST_MEMBERS = 1_000
 _NODES_S = 5.0
 _STARTING_MS = 180_000
+_IDLE_S = 2.0
 _REMAINS = "remains:"
 
 
@@ -95,6 +97,8 @@ class RayBackend(Basics):
         self._connecting = threading.Lock()
         self._standing: tuple[float, Standing] | None = None
         self._lost_link: str | None = None
+        self._busy_at: float | None = None
+        """When something was last in the cluster; None while its lease says that nothing is."""
         self._closed = False
         self._thread = threading.Thread(target=self._serve, name=f"skylift-{self.name}", daemon=True)
         self._thread.start()
@@ -243,7 +247,7 @@ class RayBackend(Basics):
         while True:
             with self._wake:
                 if not self._unsent and self._lost_link is None:
-                    self._wake.wait(max(0.05, min(self._third_s, renew_at - time.monotonic())))
+                    self._wake.wait(max(0.05, min(self._third_s, renew_at - time.monotonic(), self._idle_in_s)))
                 if self._closed:
                     return
                 calls = list(self._unsent.values())[:_MOST_CALLS]
@@ -255,6 +259,7 @@ class RayBackend(Basics):
                 self._recover(lost)
             elif calls:
                 self._send(calls)
+            self._mark_idle()
 
     def _renew(self) -> None:
         """The supervisor takes every question for a sign of life; this is for the rest."""
@@ -262,6 +267,25 @@ class RayBackend(Basics):
             self._cluster.renew(self._config.lease_ms)
         with contextlib.suppress(OSError, SkyliftError):  # the storage is away: what needs it says so
             self._keep_probe()
+
+    def _mark_busy(self) -> None:
+        """From here on the cluster is wanted even if this process is killed: for whoever adopts what runs there."""
+        self._busy_at = time.monotonic()
+        if self._cluster is not None:
+            self._cluster.mark(busy=True)
+
+    def _mark_idle(self) -> None:
+        """Some time after the last end was told, so that it is in the journal, and no short call costs a file."""
+        with self._lock:
+            if self._held:
+                self._busy_at = time.monotonic()
+        if self._cluster is not None and self._busy_at is not None and self._idle_in_s <= 0:
+            self._busy_at = None
+            self._cluster.mark(busy=False)
+
+    @property
+    def _idle_in_s(self) -> float:
+        return math.inf if self._busy_at is None else self._busy_at + _IDLE_S - time.monotonic()
 
     @property
     def _third_s(self) -> float:
@@ -272,6 +296,7 @@ class RayBackend(Basics):
             with self._connecting:
                 link = self._link or self._connected(must_exist=False)
             body = self._packed(calls)
+            self._mark_busy()
             with self._lock:
                 if self._closed or self._link is not link:
                     return

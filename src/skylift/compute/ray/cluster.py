@@ -1,7 +1,7 @@
 """A Ray cluster on this machine that was started for a project: who uses it until when, and its end.
 
 It belongs to its keeper (see `keeper`), a process that outlives the engine and ends with the last lease. Everything
-there is to know lies in a folder: `facts.json`, the token, and a file for each engine with the end of its lease.
+there is to know lies in a folder: `facts.json`, the token, and a file for each engine with its lease.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from typing import Any
 
 import msgspec
 
-from skylift.compute.ray.remains import alive, end_remains, left_behind
+from skylift.compute.ray.remains import alive, born, end_remains, left_behind
 from skylift.errors import SetupError
 
 _START_S = 120.0
 _END_S = 20.0
 _POLL_S = 0.05
 _LEFT = "left-"
+_FRESH = ".new"
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,10 +41,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """On what, for people."""
 
 
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one engine."""
+
+    until_ms: int
+    pid: int
+    started: float
+    machine: str
+    busy: bool
+
+    def counts(self, *, left: bool) -> bool:
+        """That of an engine which was killed, and had nothing in the cluster that anybody could ask for, does not."""
+        if self.busy or left or self.machine != os.uname().nodename:
+            return True
+        return alive(self.pid, self.started)
+
+
 class Cluster:
     def __init__(self, folder: Path, engine: str) -> None:
         self.folder = folder
         self._lease = folder / "leases" / engine
+        self._until_ms = 0
+        self._busy = False
 
     @property
     def token_file(self) -> Path:
@@ -66,10 +85,15 @@ class Cluster:
             return self._start(cpus), True
 
     def renew(self, lease_ms: int) -> None:
-        self._lease.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = self._lease.with_suffix(".new")
-        fresh.write_text(str(int(time.time() * 1000) + lease_ms))
-        fresh.replace(self._lease)
+        self._until_ms = int(time.time() * 1000) + lease_ms
+        self._write_lease()
+
+    def mark(self, *, busy: bool) -> None:
+        """Whether this engine has given out what it has not heard the end of: only then its lease outlives it."""
+        if busy != self._busy:
+            self._busy = busy
+            if self._until_ms:
+                self._write_lease()
 
     def leave(self) -> None:
         """This engine goes, and what it gave out runs on: the lease stays, until whoever adopts that is done."""
@@ -112,6 +136,19 @@ class Cluster:
     def environment(self) -> dict[str, str]:
         """Of whoever speaks with it."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
+
+    def _write_lease(self) -> None:
+        self._lease.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lease = Lease(
+            until_ms=self._until_ms,
+            pid=os.getpid(),
+            started=born(os.getpid()),
+            machine=os.uname().nodename,
+            busy=self._busy,
+        )
+        fresh = self._lease.with_name(f"{self._lease.name}{_FRESH}")
+        fresh.write_bytes(msgspec.json.encode(lease))
+        fresh.replace(self._lease)
 
     def _start(self, cpus: int | None) -> Facts:
         (self.folder / "facts.json").unlink(missing_ok=True)
@@ -181,12 +218,16 @@ def wait_gone(facts: Facts, timeout_s: float = _END_S) -> bool:
 
 
 def last_lease_ms(folder: Path) -> int:
-    """When the last lease ends; 0 without one."""
+    """When the last lease that counts ends; 0 without one."""
     found = [0]
     with contextlib.suppress(OSError):
         for file in (folder / "leases").iterdir():
-            with contextlib.suppress(OSError, ValueError):
-                found.append(int(file.read_text()))
+            if file.name.endswith(_FRESH):
+                continue
+            with contextlib.suppress(OSError, msgspec.MsgspecError):
+                lease = msgspec.json.decode(file.read_bytes(), type=Lease)
+                if lease.counts(left=file.name.startswith(_LEFT)):
+                    found.append(lease.until_ms)
     return max(found)
 
 

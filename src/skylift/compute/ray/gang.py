@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from skylift.compute.gangs import GangVerdict, attempt_of, member_calls
 from skylift.compute.ray.crew import Attempt, PlaceState
 from skylift.compute.ray.deaths import outcome_of_death
+from skylift.compute.ray.desk import Desk, cannot_start
 from skylift.compute.ray.shape import Shape, shape_of
 from skylift.compute.ray.wire import (
     Began,
@@ -23,13 +24,18 @@ from skylift.compute.ray.wire import (
 )
 from skylift.ports.compute import Outcome
 
-if TYPE_CHECKING:
-    from skylift.compute.ray.desk import Desk
-
 _STRATEGIES = {"pack": "PACK", "spread": "SPREAD", "strict-spread": "STRICT_SPREAD"}
 _CLOSING_S = 3.0
 _SETTLE_S = 3.0
 """Ray takes its time to say that an actor has died."""
+
+
+class _Blind(Exception):
+    """A member's machine cannot read the artifacts: those of the next try could not either."""
+
+
+def _outcome_of(error: BaseException, shape: Shape) -> Outcome:
+    return cannot_start(str(error)) if isinstance(error, _Blind) else outcome_of_death(error, shape)
 
 
 class Gang:
@@ -63,7 +69,7 @@ class Gang:
         try:
             await asyncio.wait({working, ending}, return_when=asyncio.FIRST_COMPLETED)
             if working.done() and not working.cancelled() and (error := working.exception()) is not None:
-                self._failure = outcome_of_death(error, shape)
+                self._failure = _outcome_of(error, shape)
             elif working.done():
                 await ending
         finally:
@@ -113,7 +119,7 @@ class Gang:
         began: list[Began] = [decode(answer, Began) for answer in answers]
         blind = [one.problem for one in began if one.problem is not None]
         if blind:
-            raise RuntimeError(blind[0])
+            raise _Blind(blind[0])
         port = await self._members[0].free_port.remote()
         calls = member_calls(unpack_call(self._attempt.body), began[0].address, port)
         for rank, (member, call) in enumerate(zip(self._members, calls, strict=True)):
