@@ -217,7 +217,12 @@ def _document(log: UseLog, found: Waste) -> dict[str, Any]:
         **{f"{name}_usd_micro": amount for name, amount in amounts.items()},
         "startup_ms": found.startup_ms,
         "stretches": [
-            {"from": iso(one.begin_ms), "to": iso(one.end_ms), "cost_usd_micro": whole_micro(one.cost)}
+            {
+                "from": iso(one.begin_ms),
+                "to": iso(one.end_ms),
+                "gaps_ms": one.gaps_ms,
+                "cost_usd_micro": whole_micro(one.cost),
+            }
             for one in found.stretches
         ],
         "mean_cpu_percent": round(found.mean_cpu, 3),

@@ -32,10 +32,12 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
     end_ms: int
     cost: Fraction
     """As a step on a machine of the same type."""
+    gaps_ms: int = 0
+    """Of it, times of which the log tells nothing: as they are not paid for as it is, no step is charged for them."""
 
     @property
     def length_ms(self) -> int:
-        return self.end_ms - self.begin_ms
+        return self.end_ms - self.begin_ms - self.gaps_ms
 
 
 class Waste(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,8 +77,8 @@ class Waste(msgspec.Struct, frozen=True, kw_only=True):
 FORMULAS = {
     "paid": "price of the machine x time that the log tells of",
     "idle": "price of the machine x time in which processors and GPUs were used no more than the threshold",
-    "steps": "for each stretch of use: price of the machine x (usual start-up + stretch), in the increments and with"
-    " the minimum of its billing",
+    "steps": "for each stretch of use: price of the machine x (usual start-up + stretch without gaps of the log), in"
+    " the increments and with the minimum of its billing",
     "small machine": "price of the small machine x time that the log tells of",
 }
 
@@ -161,24 +163,28 @@ def _priced(
     log: UseLog, busy: Sequence[bool], place: Place, startup_ms: int, join_ms: int, catalogue: Catalogue
 ) -> list[Stretch]:
     found = []
-    for begin_ms, end_ms in _stretches(log, busy, join_ms):
-        amount = cost(place, startup_ms, end_ms - begin_ms, catalogue)
+    for begin_ms, end_ms, gaps_ms in _stretches(log, busy, join_ms):
+        amount = cost(place, startup_ms, end_ms - begin_ms - gaps_ms, catalogue)
         assert amount is not None  # it has a price an hour
-        found.append(Stretch(begin_ms=begin_ms, end_ms=end_ms, cost=amount))
+        found.append(Stretch(begin_ms=begin_ms, end_ms=end_ms, cost=amount, gaps_ms=gaps_ms))
     return found
 
 
-def _stretches(log: UseLog, busy: Sequence[bool], join_ms: int) -> list[tuple[int, int]]:
-    """Times of use, the pauses between them longer than `join_ms`."""
-    found: list[tuple[int, int]] = []
+def _stretches(log: UseLog, busy: Sequence[bool], join_ms: int) -> list[tuple[int, int, int]]:
+    """Begin and end of times of use, the pauses between them longer than `join_ms`, and how much of each is gaps."""
+    found: list[tuple[int, int, int]] = []
+    told_ms, gaps_ms = log.samples[0].at_ms - log.lengths[0], 0
     for sample, length, is_busy in zip(log.samples, log.lengths, busy, strict=True):
         begin_ms = sample.at_ms - length
+        gaps_ms += begin_ms - told_ms
+        told_ms = sample.at_ms
         if not is_busy:
             continue
         if found and begin_ms - found[-1][1] <= join_ms:
-            found[-1] = (found[-1][0], sample.at_ms)
+            found[-1] = (found[-1][0], sample.at_ms, found[-1][2] + gaps_ms)
         else:
-            found.append((begin_ms, sample.at_ms))
+            found.append((begin_ms, sample.at_ms, 0))
+        gaps_ms = 0
     return found
 
 

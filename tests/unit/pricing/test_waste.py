@@ -72,6 +72,19 @@ def test_a_gap_is_neither_idle_nor_busy() -> None:
     assert [length // 60_000 for _, length in log.gaps_ms] == [299]
 
 
+def test_a_step_is_not_charged_for_a_gap_that_was_not_paid_for() -> None:
+    """Busy from 1 to 100 and from 400 to 600, off between, and a pause of six hours belongs to a stretch: 301 minutes
+    of work and one start-up."""
+    lines = [line(minute, 80) for minute in range(1, 601) if not 100 < minute < 400]
+    place, small = machine("p3.2xlarge", "us-east-1", catalogue()), machine("t3.medium", "us-east-1", catalogue())
+    found = waste(read_log(lines), place, small, catalogue(), join_ms=6 * 3_600_000)
+    (stretch,) = found.stretches
+    assert (stretch.length_ms, stretch.gaps_ms) == (301 * 60_000, 299 * 60_000)
+    assert found.steps - found.paid == Fraction(V100 * 150, 3_600)
+    apart = waste(read_log(lines), place, small, catalogue(), join_ms=0)
+    assert [one.length_ms // 60_000 for one in apart.stretches] == [100, 201]
+
+
 def test_lines_that_lie_are_named_and_left_out() -> None:
     lines = [
         line(3, 1),
