@@ -27,6 +27,13 @@ from skylift.sweeping import sweep
 from skylift.testing.backend_harness import Outcomes, call, until, with_log
 
 WAIT_S = 120.0
+HALF_A_PODMAN = """#!/bin/sh
+[ "$1" = run ] || exec {podman} "$@"
+shift 2
+{podman} create "$@" > "$(dirname "$0")/made"
+kill -KILL $$
+"""
+"""Makes a container and is killed before that is started (the second word of `run` is --detach)."""
 
 
 class Bench:
@@ -119,6 +126,35 @@ def test_a_kill_from_outside_is_no_lack_of_memory(bench: Bench) -> None:
     podman(bench.variables, "kill", *containers(bench.variables))
     [outcome] = bench.outcomes.wait(one.token, timeout=WAIT_S)
     assert isinstance(outcome, Lost) and "killed from outside" in outcome.reason and not outcome.preempted
+
+
+@pytest.mark.parametrize("mib", [2, 6])
+def test_memory_that_its_start_alone_takes_is_memory_that_was_lacking(bench: Bench, mib: int) -> None:
+    """The supervisor is the first to be killed, or there is none yet: nothing tells, and more memory would help."""
+    outcome = bench.run(bench.backend(), call("add", a=1, b=1, requirements=Requirements(memory_mib=mib)))
+    assert isinstance(outcome, OutOfMemory) and outcome.limit_mib == mib, outcome
+
+
+def test_a_project_may_lie_in_a_folder_of_any_name(bench: Bench) -> None:
+    bench.folder = bench.folder / 'é: "x", y' / "project"
+    bench.folder.mkdir(parents=True)
+    outcome = bench.run(bench.backend(), call("add", a=1, b=1))
+    assert isinstance(outcome, Succeeded), outcome
+
+
+def test_a_container_whose_engine_died_while_it_was_made_is_not_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = bench.backend()
+    assert isinstance(bench.run(backend, call("add", a=1, b=1)), Succeeded)
+    until(lambda: containers(bench.variables) == [], WAIT_S)
+    dying = bench.folder / "podman"
+    dying.write_text(HALF_A_PODMAN.format(podman=backend._engine.command[0]))
+    dying.chmod(0o755)
+    monkeypatch.setattr(backend._engine, "command", (str(dying),))
+    outcome = bench.run(backend, call("add", a=1, b=1))
+    assert isinstance(outcome, Lost) and "could not start" in outcome.reason, outcome
+    assert (bench.folder / "made").exists() and containers(bench.variables) == []
 
 
 def test_a_warning_of_the_machine_makes_the_loss_a_preemption(bench: Bench) -> None:

@@ -15,7 +15,7 @@ from skylift.compute.attempts import AttemptFolder, AttemptFolders, Watcher
 from skylift.compute.basics import Basics
 from skylift.compute.container.adoption import call_of, find_left
 from skylift.compute.container.capabilities import CAPABILITIES
-from skylift.compute.container.ends import failed, silent_end, words
+from skylift.compute.container.ends import failed, not_started, silent_end
 from skylift.compute.container.engine import ContainerEngine, ContainerFailed, find_engine
 from skylift.compute.container.held import Held
 from skylift.compute.container.images import Image, Images
@@ -236,7 +236,7 @@ class ContainerBackend(Basics):
         try:
             self._launch(held)
         except ContainerFailed as problem:
-            outcome = Lost(reason=words(problem))
+            outcome = not_started(problem, held.entry.call.requirements)
             self._images.forget(held.entry.call.requirements.image or self._image)
         except SkyliftError as problem:
             outcome = failed(problem)
@@ -276,6 +276,8 @@ class ContainerBackend(Basics):
                 self._engine.start(spec)
             except ContainerFailed:
                 self._drop_folder(held, folder)
+                with contextlib.suppress(ContainerFailed):  # its engine may have died between making and starting it
+                    self._engine.kill([spec.name])
                 raise
             self._watcher.watch(folder, pid=holder_of(spec))
             if call.requirements.nodes > 1 and shared is None:

@@ -19,6 +19,9 @@ Kind = Literal["podman", "docker"]
 
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]{0,500}")
 _ARCHIVE = re.compile(r"(dir|oci|oci-archive|docker-archive|docker-daemon|containers-storage|sif|ostree|tarball):.*/")
+OOM = "oom"
+_LEAST_CPUS = 0.01
+"""The kernel limits no group to less than a millisecond in a hundred."""
 _PATIENCE_S = 120.0
 _PULL_S = 3_600.0
 
@@ -71,6 +74,8 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
     """None for where the image says."""
     pidfile: str | None = None
     """Where the number of the process that holds the container is written, with an engine that has one for each."""
+    held_in: str | None = None
+    """The folder in which that process works, and leaves an empty file OOM when the memory limit was met."""
 
 
 class Listed(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,8 +114,7 @@ class ContainerEngine:
         """Returns when it runs. Raises ContainerFailed in the engine's own words. What is called like it already is
         left as it is, and is an error."""
         words = [*self.command, "run", *self._options(spec), spec.image, *spec.command[1:]]
-        # What holds the container leaves an empty file `oom` in its working folder when the memory limit is met.
-        done = self._run(words, folder=None if spec.pidfile is None else Path(spec.pidfile).parent)
+        done = self._run(words, folder=None if spec.held_in is None else Path(spec.held_in))
         if done.returncode != 0:
             raise ContainerFailed(f"{self.kind} could not start the container: {_said(done)}")
 
@@ -199,14 +203,14 @@ class ContainerEngine:
         if spec.memory_mib is not None:
             options += ["--memory", f"{spec.memory_mib}m", "--memory-swap", f"{spec.memory_mib}m"]
         if spec.cpus is not None:
-            options += ["--cpus", f"{spec.cpus:g}"]
+            options += ["--cpus", f"{max(_LEAST_CPUS, spec.cpus):.6f}"]
         if spec.pids is not None:
             options += ["--pids-limit", str(spec.pids)]
         if spec.network != "default":
             options += ["--network", spec.network]
         options += self._devices(spec.gpus)
         for mount in spec.mounts:
-            options += ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.writable else 'ro'}"]
+            options += _bound(mount)
         if spec.beside is not None:
             options += ["--mount", f"type=image,source={spec.beside[0]},destination={spec.beside[1]}"]
         for name, value in spec.variables.items():
@@ -239,7 +243,15 @@ class ContainerEngine:
     ) -> subprocess.CompletedProcess[bytes]:
         source = subprocess.DEVNULL if stdin is None else stdin
         try:
-            return subprocess.run(words, stdin=source, capture_output=True, timeout=timeout_s, check=False, cwd=folder)
+            return subprocess.run(
+                words,
+                stdin=source,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
+                cwd=folder,
+                env=_surroundings(),
+            )
         except OSError as problem:
             raise ContainerFailed(f"{words[0]} cannot be run: {problem.strerror or problem}") from None
         except subprocess.TimeoutExpired:
@@ -247,8 +259,22 @@ class ContainerEngine:
             raise ContainerFailed(f"{self.kind} {asked} did not end within {timeout_s:g} seconds") from None
 
 
+def _bound(mount: Mount) -> list[str]:
+    """The short way cannot say a path with a colon in it."""
+    if ":" not in mount.source + mount.target:
+        return ["--volume", f"{mount.source}:{mount.target}:{'rw' if mount.writable else 'ro'}"]
+    paths = (f"source={mount.source}", f"destination={mount.target}")
+    quoted = ",".join('"' + path.replace('"', '""') + '"' for path in paths)
+    return ["--mount", f"type=bind,{quoted}" + ("" if mount.writable else ",readonly")]
+
+
 def _first_process(pidfile: str) -> str:
     return f"{pidfile}.first"
+
+
+def _surroundings() -> dict[str, str]:
+    """conmon reads its options in the encoding that this says, and paths may be in any alphabet."""
+    return {**os.environ, "LC_ALL": "C.UTF-8"}
 
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:

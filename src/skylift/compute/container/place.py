@@ -146,6 +146,7 @@ class Place:
             fixed_root=image.ours,
             workdir="/tmp" if image.ours else None,
             pidfile=str(folder.beside(_HOLDER)),
+            held_in=str(folder.path),
         )
 
     def _environments(self) -> Path:
