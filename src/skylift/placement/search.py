@@ -7,10 +7,11 @@ import time as clock
 from typing import NamedTuple
 
 from skylift.errors import SetupError
+from skylift.placement.elimination import eliminate
 from skylift.placement.highs import solve
 from skylift.placement.model import Objective
 from skylift.placement.problem import Option, Problem, keeps, worth
-from skylift.placement.sweep import MOST_WORK, eliminate, first_guess, sweep
+from skylift.placement.sweep import MOST_WORK, first_guess, sweep
 
 SECONDS = 1.0
 """For each question about a plan."""

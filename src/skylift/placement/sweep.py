@@ -1,14 +1,12 @@
-"""Exact answers in whole numbers, without a solver: for graphs that are small, narrow or without limits.
+"""Exact answers in whole numbers, without a solver: for graphs that are small or narrow.
 
 `sweep` goes through the steps in order and keeps, of all beginnings of a plan, those that no other beats in what is
-spent and in when each step ends that later ones wait for. `eliminate` takes a graph without limits of time and money
-apart step by step. Both count their work and give up, with None, at a fixed amount of it: never by the clock, so that
-the same problem always gets the same answer.
+spent and in when each step ends that later ones wait for. It counts its work and gives up, with None, at a fixed amount
+of it: never by the clock, so that the same problem always gets the same answer.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -18,8 +16,6 @@ MOST_WORK = 200_000
 """Comparisons and extensions of beginnings; about a quarter of a second."""
 MOST_STEPS = 200
 """Of a graph that is swept."""
-MOST_ENTRIES = 200_000
-"""Of the tables of an elimination."""
 
 Aim = Literal["cost", "time", "front"]
 
@@ -255,84 +251,3 @@ def first_guess(problem: Problem) -> tuple[list[Option], Worth] | None:
                 chosen, total = tried, found
                 break
     return (chosen, total) if keeps(problem, total) else None
-
-
-def eliminate(problem: Problem, most: int = MOST_ENTRIES) -> list[Option] | None:
-    """The cheapest plan, whatever its time: sites by dynamic programming over the edges. None if the edges are too
-    much entangled for that, or no choice of sites has a price."""
-    chosen = [options[0] for options in problem.options]
-    if not problem.links:
-        return chosen
-    domains = _domains(problem)
-    tables: list[_Factor] = [
-        _Factor((link.source, link.target), {pair: haul.cost for pair, haul in link.hauls.items()})
-        for link in problem.links
-    ]
-    answers: list[tuple[int, tuple[int, ...], dict[tuple[int, ...], int]]] = []
-    left = sorted(domains)
-    while left:
-        step = min(left, key=lambda one: (_size(one, tables, domains), one))
-        if _size(step, tables, domains) * len(domains[step]) > most:
-            return None
-        scope, table, best = _without(step, tables, domains)
-        if not table:
-            return None
-        tables = [one for one in tables if step not in one.scope] + [_Factor(scope, table)]
-        answers.append((step, scope, best))
-        left.remove(step)
-    sites: dict[int, int] = {}
-    for step, scope, best in reversed(answers):
-        sites[step] = best[tuple(sites[one] for one in scope)]
-        chosen[step] = domains[step][sites[step]]
-    return chosen
-
-
-class _Factor(NamedTuple):
-    scope: tuple[int, ...]
-    table: dict[tuple[int, ...], int]
-
-
-def _domains(problem: Problem) -> dict[int, dict[int, Option]]:
-    """Of each step at an edge, the cheapest offer at each site."""
-    domains: dict[int, dict[int, Option]] = {}
-    for step in sorted({end for link in problem.links for end in (link.source, link.target)}):
-        for option in problem.options[step]:
-            domains.setdefault(step, {}).setdefault(option.site, option)
-    return domains
-
-
-def _scope(step: int, tables: Sequence[_Factor]) -> tuple[int, ...]:
-    return tuple(sorted({one for table in tables if step in table.scope for one in table.scope} - {step}))
-
-
-def _size(step: int, tables: Sequence[_Factor], domains: dict[int, dict[int, Option]]) -> int:
-    size = 1
-    for one in _scope(step, tables):
-        size *= len(domains[one])
-    return size
-
-
-def _without(
-    step: int, tables: Sequence[_Factor], domains: dict[int, dict[int, Option]]
-) -> tuple[tuple[int, ...], dict[tuple[int, ...], int], dict[tuple[int, ...], int]]:
-    """Takes a step out: what the rest costs with the best site for it, and which site that is."""
-    scope = _scope(step, tables)
-    near = [
-        (table.table, [-1 if one == step else scope.index(one) for one in table.scope])
-        for table in tables
-        if step in table.scope
-    ]
-    costs: dict[tuple[int, ...], int] = {}
-    best: dict[tuple[int, ...], int] = {}
-    for sites in itertools.product(*(domains[one] for one in scope)):
-        for site, option in domains[step].items():
-            parts = [
-                table.get(tuple(site if place < 0 else sites[place] for place in places)) for table, places in near
-            ]
-            prices = [part for part in parts if part is not None]
-            if len(prices) < len(parts):
-                continue
-            cost = option.cost + sum(prices)
-            if sites not in costs or cost < costs[sites]:
-                costs[sites], best[sites] = cost, site
-    return scope, costs, best
