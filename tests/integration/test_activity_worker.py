@@ -380,6 +380,8 @@ def test_a_server_that_restarts_is_waited_for(tmp_path: Path) -> None:
     [
         (("--activity", "other"), 2, "there is no activity 'other'"),
         (("--handler", "square"), 2, "--handler 'square' names no function"),
+        (("--handler", "nowhere.at.all:square"), 2, "there is no module nowhere in"),
+        (("--server", "http://127.0.0.1:99999"), 2, "is not the address of a server"),
         (("--region", "us-east-1", "--server", "http://127.0.0.1:1"), 2, "two places"),
         (("--server", "http://127.0.0.1:1"), 2, "does not answer"),
     ],

@@ -6,7 +6,9 @@ import os
 import re
 import signal
 import socket
+import sys
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,6 +53,7 @@ def worker(activity: str | None, pool: bool, url: str | None, region: str | None
         raise SetupError("a worker asks for tasks of one place", hint="give one of --activity NAME and --pool")
     leaving = _leave_in_order()
     config = load_config()
+    _refuse_handler(given["handler"], config)
     if activity is None:
         return _join(url, region, config, given, leaving)
     api = _api(url, region, config)
@@ -64,6 +67,18 @@ def worker(activity: str | None, pool: bool, url: str | None, region: str | None
     leaving.append(lending.drain)
     lending.run()
     return 0
+
+
+def _refuse_handler(handler: str | None, config: Config) -> None:
+    """One that is nowhere, before every task fails with it. It is not imported here: that is the attempts' business."""
+    if handler is None:
+        return
+    top = handler.partition(":")[0].partition(".")[0]
+    if top not in sys.builtin_module_names and PathFinder.find_spec(top, [str(config.project), *sys.path]) is None:
+        raise SetupError(
+            f"--handler {handler}: there is no module {top} in {config.project}, nor is one installed",
+            hint="start the worker in the folder of the handler's file",
+        )
 
 
 def _join(
