@@ -203,7 +203,7 @@ class ContainerEngine:
         if spec.memory_mib is not None:
             options += ["--memory", f"{spec.memory_mib}m", "--memory-swap", f"{spec.memory_mib}m"]
         if spec.cpus is not None:
-            options += ["--cpus", f"{max(_LEAST_CPUS, spec.cpus):.6f}"]
+            options += ["--cpus", f"{max(_LEAST_CPUS, spec.cpus):g}"]
         if spec.pids is not None:
             options += ["--pids-limit", str(spec.pids)]
         if spec.network != "default":
