@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from skylift.cli.output import json_option, print_json
+from skylift.cli.output import counted, json_option, print_json
 from skylift.errors import SetupError
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def _show(found: list[dict[str, Any]], as_json: bool) -> None:
         click.echo(f"{trigger['name']}{state}: {_source(trigger['source'])} starts {_plain(trigger['start'])}")
         if trigger["runs"]:
             when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(trigger["last_run_ms"] / 1000))
-            click.echo(f"  {trigger['runs']} runs, the last {when}: {_plain(trigger['last_run'])}")
+            click.echo(f"  {counted(trigger['runs'], 'run')}, the last {when}: {_plain(trigger['last_run'])}")
         if trigger.get("error"):
             click.echo(f"  the last try failed: {trigger['error']}")
 
