@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from skylift.asl.events import Usage
@@ -250,3 +251,17 @@ def test_numbers_beyond_64_bits_travel() -> None:
     assert unpack_call(pack_call(one)) == one
     told = decode_event(pack_outcome("t", Succeeded(output=2**70)))
     assert isinstance(told, Told) and outcome_of(told) == Succeeded(output=2**70)
+
+
+def test_a_gang_that_wants_nodes_of_its_own_says_how_many_there_are(
+    hands: FakeHands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(msgspec.structs.replace(CONFIG, gangs="strict-spread"), hands)
+    desk.nodes = [Node(id=f"n{cpus}", address="", cpus=cpus, memory_mib=8_000) for cpus in (8, 1)]
+    monkeypatch.setattr(hands, "start_gang", lambda attempt: object())
+    gang = call("add", a=1, b=2, requirements=Requirements(nodes=3, cpus=2))
+    _submit(desk, gang)
+    assert desk.explain([gang.token])[gang.token] == (
+        "waits for room for 3 workers of 2 cpus at once, each on a node of its own; "
+        "1 of the cluster's 2 nodes could have one"
+    )

@@ -7,13 +7,15 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from skylift.blocks.whereabouts import Whereabouts
 from skylift.compute.process.machine import infeasible
 from skylift.compute.process.pace import Pace
 from skylift.compute.ray.crew import Attempt, Crew, PlaceState, Verdict
 from skylift.compute.ray.shape import Shape, misfit, shape_of
 from skylift.compute.ray.wire import Node, SupervisorConfig, Wrote, decode_event, encode, head_of, pack_outcome
-from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, TaskCall
+from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, Requirements, TaskCall
 
 BATCH_MS = 25.0
 """So much work lies at a place at once: what a message and its answer take, several times over."""
@@ -405,7 +407,7 @@ class Desk:
     def _why(self, attempt: Attempt) -> str:
         token, needs = attempt.call.token, attempt.call.requirements
         if token in self.gangs_since:
-            return f"waits for room for {needs.nodes} workers of {shape_of(needs, None)} at once"
+            return self._why_no_gang(needs)
         if attempt.group is not None or attempt.place is not None:
             return ""
         crew = self.crews.get(shape_of(needs, attempt.call.code.bundle))
@@ -417,6 +419,15 @@ class Desk:
         if crew is not None and not crew.up:
             return f"waits for a free {crew.shape} in the cluster"
         return f"waits behind {len(crew.queue) if crew is not None else 0} calls for one of the places"
+
+    def _why_no_gang(self, needs: Requirements) -> str:
+        shape = shape_of(needs, None)
+        said = f"waits for room for {needs.nodes} workers of {shape} at once"
+        if self.config.gangs != "strict-spread":
+            return said
+        one = msgspec.structs.replace(needs, nodes=1)
+        fitting = sum(misfit(one, [node]) is None for node in self.nodes)
+        return f"{said}, each on a node of its own; {fitting} of the cluster's {len(self.nodes)} nodes could have one"
 
 
 def cannot_start(problem: str) -> Failed:
