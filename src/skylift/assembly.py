@@ -17,7 +17,7 @@ import msgspec
 from skylift.compute.parts import Parts
 from skylift.config import Config
 from skylift.errors import SkyliftError
-from skylift.ports.compute import Outcome, Submitted
+from skylift.ports.compute import Backend, Outcome, Report, Submitted
 from skylift.reader import RunReader
 from skylift.wiring import (
     SERVICES,
@@ -324,6 +324,10 @@ class Assembly:
         holders = self._holders()
         backends = self._all_backends
         return {name: backends[name] for name in holders if backends[name].capabilities.shell}
+
+    def separate_backend(self, name: str, report: Report) -> Backend:
+        """One that reports elsewhere than to the engine: what it runs is part of no run. To be closed."""
+        return known_backends(msgspec.structs.replace(self._parts(), report=report))[name]
 
     def _holders(self) -> dict[str, Holder]:
         """Backends that may have made something: those in use here, and those that have left something to find."""

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from podman import containers, podman, podman_variables  # noqa: F401  # a fixture
 
+from skylift.cli.main import cli
 from skylift.compute.container.engine import find_engine
 from skylift.compute.container.images import Images
 from skylift.config import load_config
@@ -158,3 +160,19 @@ def test_a_training_job_goes_on_from_its_checkpoint_when_its_spot_machine_is_tak
     with tarfile.open(model.removeprefix("file://")) as archive:
         told = json.load(archive.extractfile("model.json"))  # type: ignore[arg-type]
     assert told == {"mean": 2.5, "rate": "0.5", "resumed": ["step-1"]}
+
+
+def test_replay_starts_the_image_again(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was refused."""
+    overrides = {"Command": ["ill", "Ref::n"], "Environment": [{"Name": "WHO", "Value": "me"}]}
+    job = {"JobName": "j", "JobQueue": "q", "JobDefinition": "prepare:3", "Parameters": {"n": "5"}}
+    record = jobs.run("batch:submitJob.sync", {**job, "ContainerOverrides": overrides})
+    assert record.error == "States.TaskFailed"
+    before = jobs.runtime.journal.runs(limit=9)
+    monkeypatch.chdir(jobs.folder)
+    done = CliRunner().invoke(cli, ["replay", record.run_id, "Job"], standalone_mode=False)
+    assert done.exception is None, done.exception
+    assert (done.return_value, done.stdout) == (1, "given ill 5 me\n")
+    assert f"in {IMAGE}" in done.stderr and '"ExitCode":7' in done.stderr
+    assert jobs.runtime.journal.runs(limit=9) == before
+    assert not jobs.runtime.leased().left, "the container has gone"

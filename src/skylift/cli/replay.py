@@ -39,7 +39,7 @@ def replay(run: str, step: str, attempt: int | None, debug: bool, from_checkpoin
     with open_runtime() as runtime, tempfile.TemporaryDirectory(prefix="skylift-replay-") as folder:
         given = runtime.recorded_attempt(runtime.reader.record(run), step, attempt)
         if is_job(given):
-            return _job(given, runtime.blobs, Path(folder), debug=debug, from_checkpoint=from_checkpoint)
+            return _job(runtime, given, Path(folder), debug=debug, from_checkpoint=from_checkpoint)
         given = _with_checkpoints(given, Path(folder), wanted=from_checkpoint)
         nodes = given.requirements.nodes
         if nodes > 1:
@@ -51,23 +51,27 @@ def replay(run: str, step: str, attempt: int | None, debug: bool, from_checkpoin
         return _in_its_environment(runtime, given, Path(folder), debug=debug)
 
 
-def _job(given: RecordedAttempt, blobs: BlobStore, folder: Path, *, debug: bool, from_checkpoint: bool) -> int:
+def _job(runtime: Runtime, given: RecordedAttempt, folder: Path, *, debug: bool, from_checkpoint: bool) -> int:
     """What a Batch, ECS or SageMaker job is bound to, with the job's own parameters."""
     from skylift.recorded_jobs import apart, checkpoints_of
 
-    if given.requirements.image is not None:
-        raise SetupError(
-            f"{given.label} is a job in the image {given.requirements.image}, which is not started here",
-            hint="skylift run --on container --keep-on-failure 30m keeps the place of a job that fails: skylift shell",
-            code="NOT-REPLAYABLE",
-        )
     if debug:
         click.echo("its program is a process of its own: --pdb does not see into it, breakpoint() works", err=True)
-    there = checkpoints_of(given)
+    there, image = checkpoints_of(given), given.requirements.image
+    if image is not None and from_checkpoint:
+        raise SetupError(
+            f"{given.label} runs in the image {image}, which finds no folder of this machine",
+            hint="leave out --from-checkpoint",
+            code="NO-CHECKPOINT",
+        )
     given = apart(given, folder)
     found = there is not None and _copied(there, str(folder / "saved") if from_checkpoint else None)
     _tell_of_checkpoints(given, found=found, wanted=from_checkpoint)
-    return run_again(given, blobs, debug=False)
+    if image is not None:
+        from skylift.cli.replay_image import run_in_its_image
+
+        return run_in_its_image(runtime, given, folder)
+    return run_again(given, runtime.blobs, debug=False)
 
 
 def _in_its_environment(runtime: Runtime, given: RecordedAttempt, folder: Path, *, debug: bool) -> int:
