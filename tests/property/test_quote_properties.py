@@ -8,7 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skylift.placement.estimate import Bid, Load, Surroundings, bid_at, priced
+from skylift.placement.attempt import Bid, Surroundings, bid_at
+from skylift.placement.estimate import Load, priced
 from skylift.placement.interruptions import Interruptions, reworked
 from skylift.placement.spread import Spread, spread_of
 from skylift.placement.work import Measured, Work, work_on

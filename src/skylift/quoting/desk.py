@@ -8,8 +8,9 @@ from collections.abc import Sequence
 import msgspec
 
 from skylift.engine.no_offer import needs as needs_in_words
+from skylift.placement.attempt import Bid, bid
 from skylift.placement.candidates import Sizing, Wanted, candidates
-from skylift.placement.estimate import Bid, Load, bid, priced, waves_of
+from skylift.placement.estimate import Load, priced, waves_of
 from skylift.placement.feasible import why_not
 from skylift.placement.model import Edge, Limits, Move, Objective, Part, Plan, Priced, Site, Step
 from skylift.placement.work import busiest, work_on

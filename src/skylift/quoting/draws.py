@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from skylift.placement.estimate import Bid
+from skylift.placement.attempt import Bid
 from skylift.placement.interruptions import Timeline
 from skylift.placement.interruptions import play as lived
 from skylift.pricing.places import HOUR_MS

@@ -9,7 +9,7 @@ import msgspec
 
 from skylift.engine.no_offer import needs as needs_in_words
 from skylift.engine.placing import placed
-from skylift.placement.estimate import Bid, Surroundings, bid, bid_at
+from skylift.placement.attempt import Bid, Surroundings, bid, bid_at
 from skylift.placement.spread import Spread
 from skylift.placement.work import work_on
 from skylift.ports.compute import Offer, Requirements, ServiceClass

@@ -12,8 +12,9 @@ from random import Random
 import msgspec
 import pytest
 
+from skylift.placement.attempt import Bid, Surroundings, bid
 from skylift.placement.candidates import Sizing, Wanted, candidates
-from skylift.placement.estimate import Bid, Load, Surroundings, bid, priced, waves_of
+from skylift.placement.estimate import Load, priced, waves_of
 from skylift.placement.feasible import Quotas, unreal, why_not
 from skylift.placement.interruptions import Interruptions, Net, Run, Timeline, caught, monthly, play, reworked, unlucky
 from skylift.placement.spread import Spread, declared, spread_of
