@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 GAP = 2
+TIED = "\u00a0"
+"""Between words that stay on one line: a name and its amount."""
 LONGEST_WORD = 24
 """Longer words (paths, ARNs) are broken: one of them must not take the whole line."""
 _PIECES = re.compile(r"\s+|(?<=[A-Za-z]{4}[./:])")
@@ -46,6 +48,9 @@ def listed(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> 
     """Each row as lines of text: its first cell, then what the others say, by name."""
     names = [name.lower() for name in columns[1:]]
     for first, *cells in rows:
-        said = (f"{name} {cell}" for name, cell in zip(names, cells, strict=True) if not nothing(cell))
+        said = (
+            f"{name} {cell}".replace(" ", TIED) for name, cell in zip(names, cells, strict=True) if not nothing(cell)
+        )
         text = f"{first}: {', '.join(said)}"
-        yield from textwrap.wrap(text, max(room, 20), subsequent_indent="    ", break_on_hyphens=False)
+        lines = textwrap.wrap(text, max(room, 20), subsequent_indent="    ", break_on_hyphens=False)
+        yield from (line.replace(TIED, " ") for line in lines)
