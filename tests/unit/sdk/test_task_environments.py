@@ -133,9 +133,9 @@ MISTAKES: list[tuple[Any, str]] = [
     (["--constraint https://me:hidden@example.org/c.txt"], r"environment\[0\]: this names a password"),
     (["https://me:hidden@example.org/a-1-py3-none-any.whl"], r"environment\[0\]: this names a password"),
     ("far.txt", r"far\.txt:1: -r https://…@example\.org/c\.txt: only files of this machine"),
-    (["a==1\n--index-url http://other"], "is more than one line"),
+    (["a==1\n--pre"], "is more than one line"),
     (["a @ ./a-1-py3-none-any.whl"], "is a relative path"),
-    (["--find-links ./wheels"], "is a relative path"),
+    (["-f ./wheels"], "is a relative path"),
     (["--prefix=/"], "cannot be part of an environment"),
     ("utf16.txt", r"utf16\.txt cannot be read"),
     ("over16.txt", r"utf16\.txt cannot be read"),
@@ -189,12 +189,10 @@ def test_paths_count_from_the_file_that_names_them(
     make_wheel(project / "more" / "wheels", "tinyone", "1.0")
     make_wheel(project / "more" / "wheels", "tinytwo", "2.0")
     (project / "train.txt").write_bytes(b"\xef\xbb\xbf-r more/rest.txt\n")
-    (project / "more" / "rest.txt").write_text(
-        "tinyone @ ./wheels/tinyone-1.0-py3-none-any.whl\ntinytwo\n--find-links wheels\n"
-    )
+    (project / "more" / "rest.txt").write_text("tinyone @ ./wheels/tinyone-1.0-py3-none-any.whl\ntinytwo\n-f wheels\n")
     monkeypatch.chdir(tmp_path)
     option, one, two = lines_of(asking("train.txt"), blobs)
-    assert option == f"--find-links {project / 'more' / 'wheels'}"
+    assert option == f"-f {project / 'more' / 'wheels'}"
     assert one.startswith(f"tinyone @ {(project / 'more/wheels').as_uri()}/tinyone-1.0-py3-none-any.whl#sha256=")
     assert two == "tinytwo==2.0"
 
