@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -237,3 +238,62 @@ def test_no_control_group_is_left_of_machines_that_were_stopped_or_killed_or_end
     assert groups_of([left]) == []
     os.kill(folders[killed].pid or 0, signal.SIGKILL)
     until(lambda: provider.look() is not None and not groups_of([killed]))
+
+
+class Trouble:
+    """In place of one of a provider's methods: raises what no contract names, the first few times."""
+
+    def __init__(self, real: Callable[..., Any], times: int) -> None:
+        self._real, self._left = real, times
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._left:
+            self._left -= 1
+            raise RuntimeError("the provider is not well")
+        return self._real(*arguments)
+
+
+@pytest.fixture
+def quiet(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
+    """What is told of errors that nobody expects, instead of the terminal."""
+    said: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda kind, problem, trace: said.append(problem))
+    return said
+
+
+def test_a_provider_that_raises_anything_when_a_machine_is_asked_for_is_asked_again(tmp_path: Path) -> None:
+    """What was asked for was waited for, for ever."""
+    pool = Pool(tmp_path, retry_ms=50)
+    outcomes = Outcomes()
+    backend = pool.make(outcomes)
+    backend._provider.start = Trouble(backend._provider.start, 2)  # type: ignore[method-assign]
+    one = call("add", a=1, b=1)
+    backend.submit([one])
+    assert isinstance(outcomes.wait(one.token)[0], Succeeded)
+    pool.close()
+
+
+def test_an_attempt_that_its_provider_does_not_take_is_lost_and_may_come_again(pool: Pool) -> None:
+    outcomes = Outcomes()
+    backend = pool.make(outcomes)
+    backend._provider.run = Trouble(backend._provider.run, 1)  # type: ignore[method-assign]
+    one = call("add", a=1, b=1)
+    backend.submit([one])
+    [lost] = outcomes.wait(one.token)
+    assert isinstance(lost, Lost) and "RuntimeError: the provider is not well" in lost.reason
+    outcomes.by_token.clear()
+    backend.submit([msgspec.structs.replace(one, delivery=2)])
+    assert isinstance(outcomes.wait(one.token)[0], Succeeded)
+
+
+def test_a_machine_that_could_not_be_stopped_is_stopped_later(pool: Pool, quiet: list[BaseException]) -> None:
+    outcomes = Outcomes()
+    backend = pool.make(outcomes)
+    backend._provider.stop = Trouble(backend._provider.stop, 1)  # type: ignore[method-assign]
+    one = call("add", a=1, b=1)
+    backend.submit([one])
+    assert isinstance(outcomes.wait(one.token)[0], Succeeded)
+    [machine] = alive(pool)
+    until(lambda: not machine.alive)
+    assert [str(problem) for problem in quiet] == ["the provider is not well"]
+    assert "stopped" in (machine.farewell() or pytest.fail("it said nothing")).reason, "and did not end by itself"

@@ -319,8 +319,8 @@ class BatchBackend(Basics):
                 self._provider.run(places[member.token], [(member, held_of(member))])
         except _NO_JSON as problem:
             self._failed(entry, unsendable(call.label, problem))
-        except OSError as problem:
-            self._failed(entry, Lost(reason=f"it could not be handed to its machine: {problem}"))
+        except Exception as problem:  # noqa: BLE001 - a provider may raise anything: it is in the scheduler's books
+            self._failed(entry, Lost(reason=f"it could not be handed to its machine: {_in_words(problem)}"))
 
     def _member_calls(self, entry: Entry) -> list[TaskCall]:
         if entry.work.needs.nodes == 1:
@@ -341,8 +341,8 @@ class BatchBackend(Basics):
         until_ms = now_ms + self._lease_ms
         try:
             machine = self._provider.start(effect.kind, self._holder, until_ms)
-        except (NoCapacity, OSError) as problem:
-            answer: Started | NotStarted = NotStarted(effect.number, str(problem))
+        except Exception as problem:  # noqa: BLE001 - whatever it raises, no machine comes of this
+            answer: Started | NotStarted = NotStarted(effect.number, _in_words(problem))
         else:
             there = Machine(
                 id=machine,
@@ -360,9 +360,19 @@ class BatchBackend(Basics):
         """On a thread of its own: it waits until they are gone."""
         if machines:
             self._stoppers = [thread for thread in self._stoppers if thread.is_alive()]
-            stopper = threading.Thread(target=self._provider.stop, args=(machines,), name=f"skylift-{self.name}-stop")
+            stopper = threading.Thread(target=self._stop_now, args=(machines,), name=f"skylift-{self.name}-stop")
             self._stoppers.append(stopper)
             stopper.start()
+
+    def _stop_now(self, machines: list[str]) -> None:
+        """What could not be stopped is not forgotten: it is stopped in a later round."""
+        try:
+            self._provider.stop(machines)
+        except Exception:  # noqa: BLE001 - a provider in trouble now may be well again later
+            sys.excepthook(*sys.exc_info())
+            time.sleep(_TROUBLE_S)
+            with self._lock:
+                self._scheduler.nodes.not_stopped(machines)
 
     def _stop_members(self) -> None:
         with self._lock:
@@ -443,3 +453,8 @@ def _leased(name: str, machine: Machine) -> Leased:
         run_id=None if alone is None else alone.run_id or None,
         note=f"{machine.kind.name}: {what or 'an attempt'}",
     )
+
+
+def _in_words(problem: Exception) -> str:
+    """What people know by its text is said by that; what may be anything, with its class."""
+    return str(problem) if isinstance(problem, NoCapacity | OSError) else f"{type(problem).__name__}: {problem}"

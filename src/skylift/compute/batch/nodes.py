@@ -99,6 +99,13 @@ class Nodes:
         for name in machines:
             self._nodes[name].busy += 1
 
+    def not_stopped(self, machines: Collection[str]) -> None:
+        """They were to be stopped, and may still be there."""
+        for name in machines:
+            node = self._nodes.get(name)
+            if node is not None:
+                node.stopping = False
+
     def put_back(self, machines: tuple[str, ...], needs: Needs, now_ms: int) -> None:
         for name in machines:
             node = self._nodes.get(name)

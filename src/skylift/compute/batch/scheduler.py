@@ -238,7 +238,7 @@ class Scheduler:
                 self._out(machine.kind, machine.reason or "it never came up", now_ms)
             for token in [token for token, placed in self.placed.items() if machine.id in placed.machines]:
                 self._leave(token, now_ms)
-                yield Lose(token, machine.id, machine.reason, machine.preempted)
+                yield Lose(token, machine.id, machine.reason or "it is gone without a word", machine.preempted)
 
     def _not_started(self, event: NotStarted, now_ms: int) -> None:
         kind = self.pending.pop(event.number, None)
