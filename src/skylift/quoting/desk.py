@@ -9,42 +9,27 @@ import msgspec
 
 from skylift.engine.no_offer import needs as needs_in_words
 from skylift.placement.attempt import Bid, bid
-from skylift.placement.candidates import Sizing, Wanted, candidates
+from skylift.placement.candidates import Sizing, candidates
 from skylift.placement.estimate import Load, priced, waves_of
 from skylift.placement.feasible import why_not
-from skylift.placement.model import Edge, Limits, Move, Objective, Part, Plan, Priced, Site, Step
+from skylift.placement.model import Edge, Move, Priced, Site, Step
 from skylift.placement.work import busiest, work_on
 from skylift.ports.compute import Requirements
 from skylift.ports.tasks import TaskSpec
 from skylift.pricing.places import Place
-from skylift.quoting.draws import Haulage
 from skylift.quoting.loads import Share
 from skylift.quoting.markets import quotas_of
 from skylift.quoting.measured import Evidence, asked_memory, evidence
-from skylift.quoting.moving import OWN_SITE, Freight, transfer
+from skylift.quoting.moving import OWN_SITE, Freight, transfer, with_inputs
+from skylift.quoting.order import Order
 from skylift.quoting.placing import SIMULATED, Placed, around_of, at_offer, elsewhere, slots_of
 from skylift.quoting.prepare import Prepared, Project
 from skylift.quoting.quote import few
 from skylift.quoting.walk import Kind
 
-TRANSFER = "transfer"
 PROCESSORS = "processors of this machine"
 OF_THIS_MACHINE = ("process", "container")
 """Backends that share its processors."""
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a plan is to keep, and where it may buy."""
-
-    limits: Limits
-    objective: Objective = "cost"
-    wanted: Wanted = Wanted()
-    """All that is priced; the limits choose among it, so that what they cost can be told."""
-    backends: tuple[str, ...] = (SIMULATED,)
-    data_at: Site | None = None
-    """Where the inputs of the first steps lie; None for machines of one's own."""
-    uplink: float | None = None
-    """Bits a second between one's own machines and everywhere else; None where nobody says."""
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -205,7 +190,7 @@ class Desk:
                 self._why[step][f"there is no price of taking its inputs from {origin} to it"] += 1
                 continue
             self._from_home |= OWN_SITE in (origin, way.priced.offer.site) and bool(move.formula)
-            found.append(Choice(way.placed, _moved_in(way.priced, move)))
+            found.append(Choice(way.placed, with_inputs(way.priced, move)))
         return found
 
     def _freight(self, step: str, load: Load, slots: int | None) -> Freight:
@@ -274,33 +259,6 @@ class Desk:
         if SIMULATED in self._order.backends:
             said.append("what is bought is the cloud of [backends.simulated]; --on process lets own machines compete")
         return tuple(said)
-
-
-def haulage_of(plan: Plan) -> dict[str, Haulage]:
-    """By step, what a plan says that moving its inputs costs and takes."""
-    found: dict[str, Haulage] = {}
-    for choice in plan.choices:
-        for part in choice.priced.parts:
-            if part.what == TRANSFER:
-                found[choice.step] = Haulage(cost=part.amount, ms=part.time_s * 1000, formula=part.formula)
-    for move in plan.moves:
-        if move.cost or move.time_s:
-            found[move.target] = Haulage(cost=move.cost, ms=move.time_s * 1000, formula=move.formula)
-    return found
-
-
-def _moved_in(way: Priced, move: Move) -> Priced:
-    if not move.cost and not move.time_s:
-        return way
-    part = Part(what=TRANSFER, amount=move.cost, formula=move.formula, time_s=move.time_s)
-    return msgspec.structs.replace(
-        way,
-        cost=way.cost + move.cost,
-        cost_high=None if way.cost_high is None else way.cost_high + move.cost,
-        time_s=way.time_s + move.time_s,
-        time_high_s=None if way.time_high_s is None else way.time_high_s + move.time_s,
-        parts=(*way.parts, part),
-    )
 
 
 def sizing_of(needs: Requirements, known: Evidence) -> Sizing:

@@ -14,13 +14,16 @@ from functools import cache
 
 import msgspec
 
-from skylift.placement.model import Move, Site
+from skylift.placement.model import Move, Part, Plan, Priced, Site
 from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.places import MICRO
+from skylift.quoting.draws import Haulage
 
 OWN_SITE = Site("own", "local")
 """Machines of one's own."""
 GB = 10**9
+TRANSFER = "transfer"
+"""The part of a price that says what moving costs."""
 BETWEEN_BITS = 5 * 10**9
 """Bits a second to another region or the internet, of one machine and of one connection: what AWS gives an instance of
 fewer than 32 processors; of larger ones it is half of their bandwidth. Other clouds are reckoned with the same.
@@ -54,6 +57,34 @@ def transfer(
     cost = Fraction(str(round(whole, 3))) / GB * usd * MICRO
     formula = f"{whole / GB:.6g} GB x ${float(usd):g} ({item}, from {begin}){on_line}"
     return Move(cost=cost, time_s=time_s, formula=formula)
+
+
+def haulage_of(plan: Plan) -> dict[str, Haulage]:
+    """By step, what a plan says that moving its inputs costs and takes."""
+    found: dict[str, Haulage] = {}
+    for choice in plan.choices:
+        for part in choice.priced.parts:
+            if part.what == TRANSFER:
+                found[choice.step] = Haulage(cost=part.amount, ms=part.time_s * 1000, formula=part.formula)
+    for move in plan.moves:
+        if move.cost or move.time_s:
+            found[move.target] = Haulage(cost=move.cost, ms=move.time_s * 1000, formula=move.formula)
+    return found
+
+
+def with_inputs(way: Priced, move: Move) -> Priced:
+    """A way of which getting the step's inputs to it is a part."""
+    if not move.cost and not move.time_s:
+        return way
+    part = Part(what=TRANSFER, amount=move.cost, formula=move.formula, time_s=move.time_s)
+    return msgspec.structs.replace(
+        way,
+        cost=way.cost + move.cost,
+        cost_high=None if way.cost_high is None else way.cost_high + move.cost,
+        time_s=way.time_s + move.time_s,
+        time_high_s=None if way.time_high_s is None else way.time_high_s + move.time_s,
+        parts=(*way.parts, part),
+    )
 
 
 def _time(freight: Freight, begin: Site, end: Site, uplink: float | None) -> tuple[float, str]:

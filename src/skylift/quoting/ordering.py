@@ -15,7 +15,7 @@ from skylift.placement.model import Limits, Site
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.names import nearest
 from skylift.pricing.places import MICRO
-from skylift.quoting.desk import Order
+from skylift.quoting.order import Order
 from skylift.quoting.placing import SIMULATED
 from skylift.units import parse_duration_ms, parse_usd
 

@@ -12,9 +12,10 @@ from skylift.placement.model import Impossible, Limits, Plan, Step, Way
 from skylift.placement.optimise import optimise
 from skylift.ports.compute import Bought
 from skylift.ports.tasks import TaskSpec
-from skylift.quoting.desk import Choice, Desk, Order, haulage_of
+from skylift.quoting.desk import Choice, Desk
 from skylift.quoting.measured import evidence
-from skylift.quoting.moving import OWN_SITE
+from skylift.quoting.moving import OWN_SITE, haulage_of
+from skylift.quoting.order import Order
 from skylift.quoting.placing import SIMULATED, Placed, at_offer, elsewhere
 from skylift.quoting.prepare import Prepared, Project, Subject, prepare
 from skylift.quoting.quote import Quote, quoted
