@@ -138,8 +138,20 @@ def test_what_the_tool_leaves_running_holds_no_lock(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_said(tmp_path: Path, blobs: FileBlobStore) -> None:
     """As a full disk is; it was reported as a bug."""
     (tmp_path / "file").touch()
-    with pytest.raises(EnvironmentFailed, match=r"cannot be made in .*Not a directory"):
+    with pytest.raises(EnvironmentFailed, match=r"nothing can be written into .*Not a directory"):
         environment_root(spec_of(blobs), blobs, tmp_path / "file" / "environments")
+
+
+def test_a_full_disk_is_no_fault_of_the_packages(tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any) -> None:
+    """It said to change the environment."""
+
+    def full(*_: Any) -> None:
+        raise ToolFailed("failed to write to file `x`: No space left on device (os error 28)")
+
+    monkeypatch.setattr(building, "make_venv", full)
+    with pytest.raises(EnvironmentFailed, match="No space left") as caught:
+        environment_root(spec_of(blobs), blobs, tmp_path / "environments")
+    assert "make room" in (caught.value.hint or "")
 
 
 def test_an_environment_of_somebody_else_is_used(tmp_path: Path, blobs: FileBlobStore, monkeypatch: Any) -> None:
@@ -292,3 +304,13 @@ def test_an_index_that_cannot_be_reached_is_no_fault_of_the_requirement(monkeypa
     with pytest.raises(EnvironmentFailed) as caught:
         resolve(["humanize==4.9.0"], None)
     assert "index.invalid" in caught.value.message and "lock file" in (caught.value.hint or "")
+
+
+def test_a_network_that_was_switched_off_is_no_fault_of_the_requirement(monkeypatch: Any) -> None:
+    def off(*_: Any, **__: Any) -> str:
+        raise ToolFailed("a was not found in the cache\nhint: unavailable because the network was disabled")
+
+    monkeypatch.setattr("skylift.compute.environments.resolving.run_tool", off)
+    with pytest.raises(EnvironmentFailed) as caught:
+        resolve(["humanize==4.9.0"], None)
+    assert "with a network" in (caught.value.hint or "")

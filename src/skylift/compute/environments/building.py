@@ -7,6 +7,7 @@ lock of its key; what another one left half-built is thrown away first. The mark
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 _MARK = "skylift-environment.json"
 _LEAST_UNUSED_S = 3600.0
 _STAMP_S = 60.0
+_OF_THE_PLACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_ROOM = "make room there, and see that whoever runs Skylift may write there"
 
 
 class EnvironmentFailed(SetupError):
@@ -93,8 +96,7 @@ def environment_root(
                 _build(root, digest, spec, also, withheld, lock)
     except OSError as problem:
         raise EnvironmentFailed(
-            f"it cannot be made in {cache}: {problem.strerror or problem}",
-            hint="make room there, and see that whoever runs Skylift may write there",
+            f"nothing can be written into {cache}: {problem.strerror or problem}", hint=_ROOM
         ) from problem
     return root
 
@@ -172,8 +174,10 @@ def _build(
         (site_packages(root) / "skylift_base.pth").write_text(f"{base}\n", encoding="utf-8")
     except ToolFailed as problem:
         _remove(root)
+        place = any(os.strerror(number) in str(problem) for number in _OF_THE_PLACE)
         raise EnvironmentFailed(
-            f"the packages cannot be installed: {problem}", hint="change the task's `environment`, or its lock file"
+            f"the packages cannot be installed: {problem}",
+            hint=_ROOM if place else "change the task's `environment`, or its lock file",
         ) from None
     except BaseException:
         _remove(root)

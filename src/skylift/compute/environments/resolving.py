@@ -13,7 +13,7 @@ from skylift.compute.environments.building import EnvironmentFailed, this_python
 from skylift.compute.environments.ours import conflicts, pinned
 from skylift.compute.environments.uv import ToolFailed, find_uv, run_tool
 
-_OFFLINE = ("dns error", "client error (Connect)", "timed out", "Failed to fetch")
+_OFFLINE = ("dns error", "client error (Connect)", "timed out", "Failed to fetch", "network was disabled")
 """What uv says where it cannot reach an index."""
 
 
