@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from skylift.ports.tasks import TaskSpec
 
 
+_PYTHON = re.compile(r"(>=|==|<=|<|>|~=|!=)\s*(\d+(?:\.\d+)*)")
+
+
 def named_files(tasks: Mapping[str, TaskSpec]) -> list[Path]:
     """The files that the tasks' environments are read from, included ones too."""
     asked = [(spec, spec.requirements.environment) for spec in tasks.values()]
@@ -96,18 +99,24 @@ def _shown(asked: str) -> str:
 
 def _refuse_python(asked: str, wanted: str | None) -> None:
     """Raises EnvironmentInvalid where a script's `requires-python` leaves out the one that tasks run with."""
-    for sign, major, minor in re.findall(r"(>=|==|<=|<|>|~=)\s*(\d+)\.(\d+)", wanted or ""):
-        bound, here = (int(major), int(minor)), sys.version_info[:2]
-        fits = {
-            ">=": here >= bound,
-            "~=": here >= bound,
-            "==": here == bound,
-            "<=": here <= bound,
-            "<": here < bound,
-            ">": here > bound,
-        }
-        if not fits[sign]:
-            raise EnvironmentInvalid(
-                f"{asked}: requires-python is {wanted!r}, and tasks run with Python {here[0]}.{here[1]} here",
-                hint="change it, run Skylift with such a Python, or give the task an image (`image=`)",
-            )
+    here = sys.version_info[:3]
+    if not all(_fits(here, *part) for part in _PYTHON.findall(wanted or "")):
+        raise EnvironmentInvalid(
+            f"{asked}: requires-python is {wanted!r}, and tasks run with Python {'.'.join(map(str, here))} here",
+            hint="change it, run Skylift with such a Python, or give the task an image (`image=`)",
+        )
+
+
+def _fits(here: tuple[int, ...], sign: str, version: str) -> bool:
+    """One part of `requires-python`; what says less than all numbers means every version that begins so."""
+    bound = tuple(map(int, version.split(".")))
+    begun = here[: len(bound)]
+    return {
+        ">=": begun >= bound,
+        "<=": begun <= bound,
+        "==": begun == bound,
+        "!=": begun != bound,
+        "~=": begun >= bound and here[: len(bound) - 1] == bound[:-1],
+        "<": begun < bound,
+        ">": here > bound,
+    }[sign]

@@ -216,6 +216,40 @@ def test_the_files_are_known_for_the_next_start(project: Path) -> None:
     assert [line.place for line in file_lines(project / "lock.txt")[0]] == ["lock.txt:1"]
 
 
+@pytest.mark.parametrize(
+    ("wanted", "fits"),
+    [
+        (">=3.11", True),
+        (">=3.11.5", False),
+        (">=3.11.2", True),
+        ("<3.11.9", True),
+        ("<=3.11", True),
+        (">3.11", True),
+        (">3.11.2", False),
+        ("==3.11.*", True),
+        ("!=3.11.*", False),
+        ("!=3.11.1", True),
+        ("~=3.11", True),
+        ("~=3.10", True),
+        ("~=3.11.5", False),
+        ("~=3.10.1", False),
+        (">=3.10, <3.11", False),
+    ],
+)
+def test_the_python_that_a_script_requires(
+    project: Path, blobs: FileBlobStore, monkeypatch: pytest.MonkeyPatch, wanted: str, fits: bool
+) -> None:
+    """The last number was passed over: >=3.11.5 was taken for fulfilled by 3.11.2, and <3.11.9 refused."""
+    (project / "train.py").write_text(f"# /// script\n# requires-python = {wanted!r}\n# dependencies = []\n# ///\n")
+    older = types.SimpleNamespace(version_info=(3, 11, 2, "final", 0), modules=sys.modules)
+    monkeypatch.setattr("skylift.sdk.environments.sys", older)
+    if fits:
+        assert lines_of(asking("train.py"), blobs) == ()
+        return
+    with pytest.raises(EnvironmentInvalid, match=r"tasks run with Python 3\.11\.2 here"):
+        lines_of(asking("train.py"), blobs)
+
+
 def test_included_files_are_known_for_the_next_start_too(project: Path) -> None:
     """A change in them went unnoticed for a while."""
     (project / "a.txt").write_text("-r b.txt\n--requirement=c.txt\n-r a.txt\n")
