@@ -97,7 +97,7 @@ class Images:
                 hint="name one: `[backends.container] image` in skylift.toml, or @task(image=…)",
             )
         if self._engine.image_id(tag) is None:
-            with _alone(self._state / "image.lock"):
+            with _alone(_locks(self._state)):
                 if self._engine.image_id(tag) is None:
                     self._build(tag)
         return image
@@ -160,11 +160,22 @@ def _ours() -> str:
     return f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def _locks(state: Path) -> Path:
+    """A folder of this user, as the engine's images are: two projects that build one image leave a copy without a name.
+    The project's own where a user has none that can be written."""
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "skylift"
+        cache.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except (OSError, RuntimeError):  # a user without a home is a RuntimeError
+        return state
+    return cache if os.access(cache, os.W_OK) else state
+
+
 @contextlib.contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _alone(folder: Path) -> Iterator[None]:
     """Among all processes."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fd = os.open(folder / "image.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
