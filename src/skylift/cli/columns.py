@@ -35,8 +35,11 @@ def widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> 
 
 
 def telling(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
-    """The columns that say something in any row, by their index; the first names the rows."""
-    return [index for index in range(len(columns)) if not index or any(not nothing(row[index]) for row in rows)]
+    """The columns that say something in any row, by their index. The first names the rows, and the first amount stays:
+    the others are what it went into."""
+    amounts = (index for index in range(len(columns)) if any(row[index].startswith("$") for row in rows))
+    kept = {0, next(amounts, 0)}
+    return [index for index in range(len(columns)) if index in kept or any(not nothing(row[index]) for row in rows)]
 
 
 def nothing(cell: str) -> bool:

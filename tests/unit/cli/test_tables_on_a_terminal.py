@@ -52,6 +52,11 @@ def test_columns_that_say_nothing_can_go() -> None:
     ]
 
 
+def test_the_cost_stays_when_it_is_nothing() -> None:
+    free = ("train", "3", *["$0.000000"] * (len(LEDGER) - 2))
+    assert [LEDGER[index] for index in telling(LEDGER, [free])] == ["STEP", "ATTEMPTS", "COST"]
+
+
 def test_rows_are_written_as_text_where_nothing_else_helps() -> None:
     assert list(listed(LEDGER, [TRAIN], 50)) == [
         "train: attempts 3, cost $8.173515, work $5.508000,",
