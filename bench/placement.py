@@ -29,8 +29,9 @@ from bench.environments import NotInstalled, interpreter
 from bench.machine import facts, load
 from bench.placement_report import as_markdown
 from bench.registry import System
-from skylift.placement.model import Edge, Limits, Move, Plan, Priced, Site, Step, Table, Way
+from skylift.placement.model import Edge, Limits, Move, Priced, Site, Step, Table, Way
 from skylift.placement.optimise import optimise
+from skylift.placement.plan import Plan
 
 HERE = Path(__file__).parent
 SKYPILOT = System(name="skypilot", title="SkyPilot's optimizer", script="peer_skypilot.py", package="skypilot")

@@ -14,20 +14,9 @@ from hypothesis import strategies as st
 from skylift.placement.explain import explained
 from skylift.placement.front import front
 from skylift.placement.highs import solve
-from skylift.placement.model import (
-    Edge,
-    Impossible,
-    Limits,
-    Move,
-    Nearest,
-    Plan,
-    Priced,
-    Site,
-    Step,
-    Table,
-    Way,
-)
+from skylift.placement.model import Edge, Limits, Move, Priced, Site, Step, Table, Way
 from skylift.placement.optimise import optimise
+from skylift.placement.plan import Impossible, Nearest, Plan
 from skylift.placement.problem import Worth, keeps, problem_of, worth
 from skylift.placement.saved import decoded, encoded
 

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from skylift.placement import in_turn
 from skylift.placement.graph import graph_of
-from skylift.placement.model import Impossible, Limits, Plan, Priced, Step, Way
+from skylift.placement.model import Limits, Priced, Step, Way
 from skylift.placement.optimise import optimise
+from skylift.placement.plan import Impossible, Plan
 from skylift.placement.quotas import heaviest
 from skylift.placement.sharing import with_waits
 

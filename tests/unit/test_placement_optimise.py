@@ -10,8 +10,9 @@ import pytest
 from skylift.errors import AuthorError, SetupError
 from skylift.placement.explain import explained
 from skylift.placement.front import front
-from skylift.placement.model import Edge, Impossible, Limits, Move, Plan, Priced, Site, Step, Table, Way
+from skylift.placement.model import Edge, Limits, Move, Priced, Site, Step, Table, Way
 from skylift.placement.optimise import optimise
+from skylift.placement.plan import Impossible, Plan
 from skylift.placement.saved import decoded, encoded
 
 

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from skylift.placement.model import Limits, Plan, Step, Table, Way
+from skylift.placement.model import Limits, Step, Table, Way
 from skylift.placement.optimise import optimise
+from skylift.placement.plan import Plan
 from skylift.placement.problem import keeps, problem_of, worth
 from skylift.placement.within_budget import least_time
 

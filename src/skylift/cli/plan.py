@@ -15,7 +15,7 @@ from skylift.cli.plan_output import document, draw, print_impossible, print_plan
 
 if TYPE_CHECKING:
     from skylift.advice.narrowing import Asked
-    from skylift.placement.model import Plan
+    from skylift.placement.plan import Plan
     from skylift.pricing.catalogue import Catalogue
     from skylift.quoting.planning import Planned
     from skylift.quoting.prepare import Subject
@@ -157,7 +157,7 @@ def _narrowed(asked: Asked, path: Path, catalogue: Catalogue) -> Asked:
 def _answer(
     found: Planned, subject: Subject, out: Path | None, plot: Path | None, *, explain: bool, as_json: bool
 ) -> int:
-    from skylift.placement.model import Plan
+    from skylift.placement.plan import Plan
 
     if not isinstance(found.result, Plan):
         print_impossible(found, as_json=as_json)

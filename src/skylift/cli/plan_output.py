@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from skylift.cli.plots import Point
-    from skylift.placement.model import Choice, Moved, Plan, Priced, RunnerUp, Shadow, Totals
+    from skylift.placement.model import Priced
+    from skylift.placement.plan import Choice, Moved, Plan, RunnerUp, Shadow, Totals
     from skylift.quoting.planning import Planned
     from skylift.quoting.quote import Range
 
@@ -78,7 +79,7 @@ def _print_explanation(result: Plan) -> None:
 
 
 def print_impossible(found: Planned, *, as_json: bool) -> None:
-    from skylift.placement.model import Impossible
+    from skylift.placement.plan import Impossible
 
     result = found.result
     if as_json:
@@ -218,7 +219,7 @@ def _limit(one: Shadow) -> dict[str, Any]:
 
 
 def impossible_document(found: Planned) -> dict[str, Any]:
-    from skylift.placement.model import Impossible
+    from skylift.placement.plan import Impossible
 
     result = found.result
     near = result.nearest if isinstance(result, Impossible) else ()

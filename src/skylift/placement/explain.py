@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 
 from skylift.placement.front import DEADLINES, front
-from skylift.placement.model import Edge, Explanation, Plan, Quotas, Step
+from skylift.placement.model import Edge, Quotas, Step
+from skylift.placement.plan import Explanation, Plan
 from skylift.placement.problem import problem_of
 from skylift.placement.runners_up import runners_up
 from skylift.placement.search import SECONDS

@@ -9,7 +9,8 @@ from skylift.errors import SetupError
 from skylift.placement.deadlines import Deadlines
 from skylift.placement.highs import solver
 from skylift.placement.limits import without
-from skylift.placement.model import Edge, Front, Limits, Point, Step
+from skylift.placement.model import Edge, Limits, Step
+from skylift.placement.plan import Front, Point
 from skylift.placement.problem import Option, Problem, Worth, problem_of, worth
 from skylift.placement.search import SECONDS, best
 from skylift.placement.sweep import MOST_STEPS, sweep

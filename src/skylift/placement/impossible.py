@@ -10,7 +10,8 @@ import msgspec
 
 from skylift.errors import SetupError
 from skylift.placement.limits import FACETS, allowed, without, without_facets
-from skylift.placement.model import Edge, Impossible, Limits, Nearest, Objective, Quotas, Step, Table
+from skylift.placement.model import Edge, Limits, Objective, Quotas, Step, Table
+from skylift.placement.plan import Impossible, Nearest
 from skylift.placement.problem import Problem, problem_of
 from skylift.placement.search import best
 from skylift.placement.sharing import IN_TURN, Shared, share

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from time import monotonic
 
 from skylift.placement.impossible import Question, impossible, too_little
-from skylift.placement.model import Choice, Edge, Impossible, Limits, Moved, Objective, Plan, Priced, Quotas, Step, Wait
+from skylift.placement.model import Edge, Limits, Objective, Priced, Quotas, Step
+from skylift.placement.plan import Choice, Impossible, Moved, Plan, Wait
 from skylift.placement.problem import MICRO_S, Problem, problem_of
 from skylift.placement.search import SECONDS, Found, best, patience
 from skylift.placement.sharing import share

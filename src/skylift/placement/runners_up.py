@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from skylift.placement.limits import allowed
-from skylift.placement.model import Edge, Limits, Offers, Plan, Priced, Quotas, RunnerUp, Step, Table, Way
+from skylift.placement.model import Edge, Limits, Offers, Priced, Quotas, Step, Table, Way
+from skylift.placement.plan import Plan, RunnerUp
 from skylift.placement.problem import MICRO_S, Problem, micros, problem_of
 from skylift.placement.quotas import capacity, heaviest, in_parts
 from skylift.placement.totals import high_of, time_of

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from skylift.errors import SetupError
-from skylift.placement.model import VERSION, Plan
+from skylift.placement.plan import VERSION, Plan
 
 
 def encoded(plan: Plan) -> bytes:

@@ -9,7 +9,8 @@ import msgspec
 
 from skylift.errors import SetupError
 from skylift.placement.limits import FACETS, without
-from skylift.placement.model import Edge, Limits, Plan, Shadow, Step
+from skylift.placement.model import Edge, Limits, Step
+from skylift.placement.plan import Plan, Shadow
 from skylift.placement.problem import Problem, problem_of
 from skylift.placement.search import SECONDS, best
 from skylift.placement.totals import moved, rows_of, totals_of

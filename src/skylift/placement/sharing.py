@@ -24,7 +24,8 @@ from skylift.errors import SetupError
 from skylift.placement.graph import Delay
 from skylift.placement.highs import solve_within
 from skylift.placement.in_turn import Turns, in_turn, with_turns
-from skylift.placement.model import Edge, Limits, Objective, Quotas, Step, Wait
+from skylift.placement.model import Edge, Limits, Objective, Quotas, Step
+from skylift.placement.plan import Wait
 from skylift.placement.problem import Option, Problem, problem_of, worth
 from skylift.placement.program import Pool
 from skylift.placement.quotas import Overdrawn, Takes, capacity, overdrawn, takes_of

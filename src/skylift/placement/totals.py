@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from skylift.placement.model import Edge, Limits, Moved, Priced, Step, Totals
+from skylift.placement.model import Edge, Limits, Priced, Step
+from skylift.placement.plan import Moved, Totals
 from skylift.placement.problem import MICRO_S, Option, Problem, micros
 
 

@@ -14,7 +14,8 @@ from functools import cache
 
 import msgspec
 
-from skylift.placement.model import Move, Part, Plan, Priced, Site
+from skylift.placement.model import Move, Part, Priced, Site
+from skylift.placement.plan import Plan
 from skylift.pricing.catalogue import Catalogue
 from skylift.pricing.places import MICRO
 from skylift.quoting.draws import Haulage

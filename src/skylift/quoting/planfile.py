@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from skylift.errors import SetupError
-from skylift.placement.model import Plan
+from skylift.placement.plan import Plan
 from skylift.placement.saved import decoded, encoded
 from skylift.ports.compute import Bought, Requirements
 from skylift.ports.tasks import TaskSpec

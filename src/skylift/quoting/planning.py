@@ -8,8 +8,9 @@ import msgspec
 
 from skylift.errors import AuthorError
 from skylift.placement.explain import explained
-from skylift.placement.model import Impossible, Limits, Plan, Step, Way
+from skylift.placement.model import Limits, Step, Way
 from skylift.placement.optimise import optimise
+from skylift.placement.plan import Impossible, Plan
 from skylift.ports.compute import Bought
 from skylift.ports.tasks import TaskSpec
 from skylift.quoting.desk import Choice, Desk
