@@ -27,6 +27,9 @@ import json, os, pathlib, sys
 def double(parameters):
     pathlib.Path(os.environ["OUT"]).write_text(json.dumps(parameters["Parameters"]))
 
+def mark(event, context):
+    pathlib.Path(event["path"]).touch()
+
 def broken(parameters):
     raise ValueError("it does not work")
 """
@@ -351,6 +354,16 @@ def test_a_variable_that_cannot_be_set_is_named(go: Any) -> None:
         bound("prepare", command=["true"]),
     )
     assert "the variable 'A=B' of the job j" in record.cause
+
+
+def test_a_function_is_not_run_by_a_dry_run(go: Any, tmp_path: Path) -> None:
+    functions = '[functions]\nmark = "programs:mark"\n'
+    arguments = {"FunctionName": "mark", "Payload": {"path": str(tmp_path / "mark")}}
+    record = go("lambda:invoke", {**arguments, "InvocationType": "DryRun"}, functions)
+    assert record.error == "States.Runtime" and "'DryRun'" in record.cause
+    assert not (tmp_path / "mark").exists()
+    record = go("lambda:invoke", {**arguments, "InvocationType": "Event"}, functions)
+    assert record.status == "SUCCEEDED" and (tmp_path / "mark").exists()
 
 
 def test_a_program_that_is_not_there_is_named(go: Any) -> None:

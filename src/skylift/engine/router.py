@@ -54,6 +54,8 @@ _SERVICE = re.compile(r"arn:aws[^:]*:states:[^:]*:[^:]*:[a-z]")
 _ANSWERS_LATE = re.compile(r"arn:[^:]*:(lambda:|states:[^:]*:[^:]*:(aws-sdk:)?(lambda|http|apigateway):)")
 """Services that answer only when code of the user's has run, which may be what calls back."""
 _NESTED = "arn:aws:states:::states:startExecution"
+_RUNS = frozenset(("RequestResponse", "Event"))
+_RUN = "with RequestResponse, or with Event, which is waited for here"
 _CALLBACK = ".waitForTaskToken"
 
 _SDK = "arn:aws:states:::aws-sdk:sfn:"
@@ -234,6 +236,12 @@ class Router:
         name = arguments.get("FunctionName") if isinstance(arguments, dict) else None
         if not isinstance(name, str):
             return Refused("States.Runtime", f"lambda:invoke needs FunctionName as text, not {name!r}.")
+        kind = arguments.get("InvocationType") or "RequestResponse"
+        if kind not in _RUNS and (find_function(name, table) or find_function(name, self._functions)) is not None:
+            cause = (
+                f"lambda:invoke has InvocationType {str(kind)[:40]!r}: a function that is bound here is run, {_RUN}."
+            )
+            return Refused("States.Runtime", cause)
         key = f"{command.resource} {name}"
         route = known.get(key)
         if route is None:
