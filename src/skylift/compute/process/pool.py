@@ -15,6 +15,7 @@ from skylift.compute.process.entry import Entry
 from skylift.compute.process.gang import Gang, assemble
 from skylift.compute.process.gpus import GpuSampler
 from skylift.compute.process.machine import Machine, infeasible, unsendable
+from skylift.compute.process.matching import Matching
 from skylift.compute.process.memory import MemoryGuard
 from skylift.compute.process.metering import with_saved
 from skylift.compute.process.pace import Pace
@@ -70,6 +71,7 @@ class Pool:
         """No call is handed to a worker any more."""
         self.next_tick = NEVER
         """When something is due by the clock."""
+        self._matching = Matching(self.workers, self.idle, self.resources, self.pace)
         self._touched: set[WorkerProcess] = set()
         self._ended = EndedCalls()
 
@@ -112,13 +114,13 @@ class Pool:
                 self.queue.park()
                 continue
             if entry.nodes > 1:
-                workers = self._gang_workers(entry)
+                workers = self._matching.gang_workers(entry)
                 if len(workers) < entry.nodes:
                     wanted = self._wanted(entry, entry.nodes - len(workers)), entry.environment
                     break
                 self._start_gang(self.queue.take(), workers)
                 continue
-            worker = self._worker_for(entry)
+            worker = self._matching.worker_for(entry)
             if worker is None:
                 wanted = self._wanted(entry), entry.environment
                 break
@@ -128,63 +130,6 @@ class Pool:
                 self.due(time.monotonic())
         self._touched.clear()
         return wanted
-
-    def _worker_for(self, entry: Entry) -> WorkerProcess | None:
-        if self.idle and self.resources.admits(entry):
-            best = None
-            for worker in reversed(self.idle):
-                if not self._suits(worker, entry):
-                    continue
-                if worker.bound:
-                    return worker
-                best = best or worker
-            if best is not None:
-                return best
-        return self._busy_worker_for(entry) if entry.batchable else None
-
-    def _suits(self, worker: WorkerProcess, entry: Entry) -> bool:
-        """One worker serves one bundle in one environment and has the same GPUs for life, and must be smaller than the
-        call's limit."""
-        if worker.environment != entry.environment or (worker.bound and worker.bundle != entry.call.code.bundle):
-            return False
-        if entry.limit_mib is not None and worker.served and worker.rss_mib >= entry.limit_mib:
-            return False
-        if entry.gpus != len(worker.gpus):
-            fresh = not worker.served and not worker.gpus
-            return fresh and len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) >= entry.gpus
-        return not entry.gpus or set(worker.gpus) <= set(
-            self.resources.machine.devices(entry.call.requirements.gpu or "0")
-        )
-
-    def _busy_worker_for(self, entry: Entry) -> WorkerProcess | None:
-        """The busy worker with the fewest calls of the same task that may hold one more behind them."""
-        depth = self.pace.batch(entry.key)
-        if depth == 1:
-            return None
-        best = None
-        for worker in self.workers:
-            size = len(worker.window)
-            if 0 < size < depth and worker.phase is Phase.READY:
-                head = worker.window[0]
-                if head.key == entry.key and head.batchable and head.cpus == entry.cpus:
-                    best, depth = worker, size
-        return best
-
-    def _gang_workers(self, entry: Entry) -> list[WorkerProcess]:
-        """Idle workers for the members of a gang, as many as there are, once there is room for all of them."""
-        found: list[WorkerProcess] = []
-        if not self.resources.admits(entry):
-            return found
-        free = len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) if entry.gpus else 0
-        for worker in reversed(self.idle):
-            if len(found) == entry.nodes or not self._suits(worker, entry):
-                continue
-            if entry.gpus and not worker.gpus:
-                if free < entry.gpus:
-                    continue
-                free -= entry.gpus
-            found.append(worker)
-        return found
 
     def _start_gang(self, entry: Entry, workers: list[WorkerProcess]) -> None:
         """All members are handed over before any of them is sent to its worker."""
@@ -201,31 +146,27 @@ class Pool:
             return 0
         spawning = sum(self.spawning.values())
         room = self.settings.workers - len(self.workers) - spawning
-        if room < (missing or 1) - spawning or self._lacks_gpus(entry):
+        if room < (missing or 1) - spawning or self._matching.lacks_gpus(entry):
             self._make_room(entry)
-        if room <= 0 or self._lacks_gpus(entry):
+        if room <= 0 or self._matching.lacks_gpus(entry):
             return 0
         if missing is not None:
             return max(0, min(room, missing - self.spawning[entry.environment]))
         waiting = self.queue.waiting_for(entry.environment)
         expected = self.pace.expected_ms(entry.key)
         live = self.spawning[entry.environment] + sum(
-            worker.phase in (Phase.STARTING, Phase.READY) and self._suits(worker, entry) for worker in self.workers
+            worker.phase in (Phase.STARTING, Phase.READY) and self._matching.suits(worker, entry)
+            for worker in self.workers
         )
         if live and expected is not None and expected * waiting < _SPAWN_BACKLOG_MS * live:
             return 0
         return max(0, min(room, waiting, max(1, self.resources.room_for(entry))) - self.spawning[entry.environment])
 
-    def _lacks_gpus(self, entry: Entry) -> bool:
-        if not entry.gpus or entry.nodes > 1:
-            return False
-        return len(self.resources.free_gpus(entry.call.requirements.gpu or "0")) < entry.gpus
-
     def _make_room(self, entry: Entry) -> None:
         """All places or GPUs are taken, and idle workers that do not suit hold some: one of them leaves."""
         if self.spawning.total() or any(worker.phase is Phase.LEAVING for worker in self.workers):
             return
-        unfit = [worker for worker in self.idle if not self._suits(worker, entry)]
+        unfit = [worker for worker in self.idle if not self._matching.suits(worker, entry)]
         if unfit:
             self.retire(min(unfit, key=lambda worker: (bool(worker.gpus) != bool(entry.gpus), worker.idle_since)))
 
