@@ -12,7 +12,7 @@ from collections import deque
 import msgspec
 
 from skylift.asl.events import Usage
-from skylift.ports.compute import Failed, Lost, Outcome, OutOfMemory, Succeeded, TaskCall
+from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, OutOfMemory, Succeeded, TaskCall
 
 MEMBER = "~"
 """Between an attempt's token and the rank in the token of a member."""
@@ -103,12 +103,25 @@ class GangOutcome:
     def take(self, rank: int, outcome: Outcome) -> Outcome | None:
         """The attempt's outcome, once it is known. What a stopped member says later changes nothing."""
         if not isinstance(outcome, Succeeded):
-            return _of_member(rank, outcome)
+            return self._of_all(_of_member(rank, outcome))
         self._ended[rank] = outcome
         if len(self._ended) < self._size:
             return None
         first = self._ended[0]
         return msgspec.structs.replace(first, usage=_summed([self._ended[n].usage for n in range(self._size)]))
+
+    def _of_all(self, outcome: Outcome) -> Outcome:
+        """The same, with what the places of all members have cost: those that still run are stopped now, and have had
+        theirs for as long as the one that ends them. What they did with it is not known."""
+        own = getattr(outcome, "usage", None)
+        if own is None or isinstance(outcome, Cancelled | Succeeded):
+            return outcome
+        ended = [one.usage for one in self._ended.values()]
+        total = _summed([own, *ended])
+        held = _summed([own] * (self._size - len(ended)) + ended)
+        assert total is not None and held is not None
+        usage = msgspec.structs.replace(total, vcpus=held.vcpus, cost_usd_micro=held.cost_usd_micro)
+        return msgspec.structs.replace(outcome, usage=usage)
 
 
 class GangVerdict:

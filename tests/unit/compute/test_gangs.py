@@ -6,6 +6,7 @@ import random
 import socket
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from skylift.asl.events import Usage
@@ -71,6 +72,20 @@ def test_the_result_is_rank_zeros_once_all_have_succeeded() -> None:
     assert ended.take(1, Succeeded(output="one", usage=Usage(cpu_ms=5, peak_memory_mib=9))) is None
     outcome = ended.take(0, Succeeded(output="zero", usage=Usage(cpu_ms=7, peak_memory_mib=3, duration_ms=1)))
     assert outcome == Succeeded(output="zero", usage=Usage(cpu_ms=12, peak_memory_mib=9, duration_ms=1))
+
+
+@pytest.mark.parametrize(
+    "end", [FAILED, TimedOut(), OutOfMemory(limit_mib=9), Lost(reason="SIGKILL", preempted=True)], ids=type
+)
+def test_an_end_before_its_time_costs_the_places_of_all(end: Outcome) -> None:
+    ended = GangOutcome(4)
+    early = Usage(cpu_ms=5, vcpus=2, cost_usd_micro=100, duration_ms=1_000)
+    ended.take(3, Succeeded(output=3, usage=early))
+    own = Usage(cpu_ms=9, vcpus=2, cost_usd_micro=400, duration_ms=4_000)
+    outcome = ended.take(1, msgspec.structs.replace(end, usage=own))
+    whole = Usage(cpu_ms=14, vcpus=8, cost_usd_micro=1_300, duration_ms=4_000)
+    assert getattr(outcome, "usage", None) == whole
+    assert ended.take(2, end) == GangOutcome(4).take(2, end), "of what tells nothing nothing is known"
 
 
 @pytest.mark.parametrize(
