@@ -142,6 +142,15 @@ def test_a_project_may_lie_in_a_folder_of_any_name(bench: Bench) -> None:
     assert isinstance(outcome, Succeeded), outcome
 
 
+def test_a_folder_of_the_settings_may_be_one_that_is_there_anyhow(bench: Bench) -> None:
+    """The project's folder, for instance, which code is imported from: with `mounts` it can be written, too."""
+    folder = bench.folder / "folder"
+    folder.mkdir(exist_ok=True)
+    one = call("append", path=str(folder / "file"), text="x")
+    outcome = bench.run(bench.backend(paths=(TESTS, f"{folder}/")), one)
+    assert isinstance(outcome, Succeeded) and (folder / "file").read_text() == "x", outcome
+
+
 def test_a_container_whose_engine_died_while_it_was_made_is_not_left(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,7 @@ class Place:
             name=container_name(folder),
             image=image.name,
             command=(*words, "-P", "-c", _PROGRAM, ATTEMPT),
-            mounts=tuple(mounts),
+            mounts=_one_each(mounts),
             beside=None if image.beside is None else (image.beside, _BESIDE),
             variables=_variables(image, environment),
             labels=self._labels(call, folder),
@@ -203,6 +203,11 @@ def holder_of(spec: Spec) -> int | None:
 def scratch_of(folder: AttemptFolder) -> Path:
     """What is `/tmp` to the attempt."""
     return folder.path / _SCRATCH
+
+
+def _one_each(mounts: Sequence[Mount]) -> tuple[Mount, ...]:
+    """The last one of each target: what the settings say of the project's own folder, say, goes over what we say."""
+    return tuple({os.path.normpath(mount.target): mount for mount in mounts}.values())
 
 
 def _training_mounts(scratch: Path) -> list[Mount]:
