@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from skylift.compute.attempts.watcher import Watcher, _Watched
+from skylift.compute.batch.agent import Agent
 from skylift.compute.process.leases import Leases, workers_of
 from skylift.compute.worker.solo_lease import GRACE_S, LOOK_S, LeaseLook
 
@@ -101,3 +103,16 @@ def test_workers_are_renewed_within_seconds_after_a_sleep(clocks: Clocks, tmp_pa
     clocks.passes(leases.next - clocks.monotonic)
     leases.renew()
     assert workers_of(tmp_path, "process") == [now], "it is written at a third of the lease only"
+
+
+def test_a_machine_of_the_pool_waits_for_its_engine_after_a_sleep(clocks: Clocks) -> None:
+    """It ended itself within half a second, with all that ran on it."""
+    machine = SimpleNamespace(until_ms=(clocks.wall + 600) * 1_000)
+    agent = Agent.__new__(Agent)
+    agent._machine, agent._lease, agent._ending = machine, LeaseLook(), None  # type: ignore[assignment]
+    agent._check_lease(clocks.monotonic)
+    clocks.sleeps(HOUR_S)
+    assert agent._check_lease(clocks.monotonic) == GRACE_S and agent._ending is None
+    clocks.passes(GRACE_S)
+    agent._check_lease(clocks.monotonic)
+    assert agent._ending is not None, "nobody has renewed it"

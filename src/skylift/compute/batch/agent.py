@@ -36,6 +36,7 @@ from skylift.compute.batch.local_files import (
 from skylift.compute.batch.share import Share, enter_group, leave_groups
 from skylift.compute.process import ProcessBackend
 from skylift.compute.worker.current import NOTICE_S
+from skylift.compute.worker.solo_lease import GRACE_S, LeaseLook
 from skylift.errors import SetupError
 from skylift.ports.compute import Cancelled, Failed, Lost, Outcome, OutOfMemory, Submitted
 
@@ -74,6 +75,7 @@ class Agent:
         self._stopped: set[str] = set()
         self._saved_ms: dict[str, float] = {}
         """By token, what was last told."""
+        self._lease = LeaseLook()
         self._lock = threading.Lock()
         self._ending: Farewell | None = None
         self._warned_at: float | None = None
@@ -92,8 +94,7 @@ class Agent:
         while self._ending is None:
             now = time.monotonic()
             if now >= lease_at:
-                lease_at = now + _LEASE_S
-                self._check_lease()
+                lease_at = now + self._check_lease(now)
                 self._tell_saved()
             if self._warned_at is not None:
                 told = told or self._tell_warning()
@@ -110,9 +111,12 @@ class Agent:
         self._machine.write(GONE, farewell)
         self._pool.close()
 
-    def _check_lease(self) -> None:
-        if time.time() * 1000 > self._machine.until_ms:
+    def _check_lease(self, now: float) -> float:
+        """In how many seconds to look again; longer after a sleep of the whole box, for its engine to renew first."""
+        over, again_s = self._lease.look(self._machine.until_ms / 1000, time.time(), now)
+        if over:
             self._ending = Farewell(reason="its lease ended: whoever held it gave no sign of life")
+        return again_s if again_s == GRACE_S else _LEASE_S
 
     def _tell_warning(self) -> bool:
         self._machine.write_text(WARNED, "")

@@ -100,7 +100,7 @@ class BatchBackend(Basics):
         self._reports: list[tuple[str, Outcome]] = []
         self._forget: list[str] = []
         self._drop: list[str] = []
-        self._renew_at = self._look_at = self._eventful = 0.0
+        self._renew_at = self._renewed_s = self._look_at = self._eventful = 0.0
         self._stoppers: list[threading.Thread] = []
         self._closing = False
         self._wake = threading.Event()
@@ -388,10 +388,10 @@ class BatchBackend(Basics):
 
     def _renew(self) -> None:
         """What we hold, and what holds attempts of ours."""
-        now = time.monotonic()
-        if now < self._renew_at:
+        now, wall_s, third_s = time.monotonic(), time.time(), self._lease_ms / 3000
+        if now < self._renew_at and abs(wall_s - self._renewed_s) < third_s:  # the first stands still in a sleep
             return
-        self._renew_at = now + self._lease_ms / 3000
+        self._renew_at, self._renewed_s = now + third_s, wall_s
         with self._lock:
             ours = {node.machine.id for node in self._scheduler.nodes.all() if node.ours and not node.machine.standing}
             ours |= {machine for entry in self._entries.values() for machine in entry.members.values()}
