@@ -29,7 +29,7 @@ class Duration(click.ParamType[float]):
         from skylift.units import parse_duration_ms
 
         try:
-            return parse_duration_ms(str(value)) / 1000
+            return parse_duration_ms(str(value), "duration" if param is None else param.opts[0]) / 1000
         except ValueError as problem:
             self.fail(str(problem), param, ctx)
 

@@ -103,6 +103,17 @@ def test_an_hour_is_an_hour(hour: str) -> None:
     assert answer("spot", "plan", *JOB, "--work", hour, "--spot-ratio", "0.3")["job"]["work_hours"] == 1
 
 
+def test_a_time_that_is_none_is_told_with_its_option(log: str) -> None:
+    for time in ("0s", "-1m", "nan"):
+        code, _, trouble = call("waste", log, "--type", "m5.large", "--join", time)
+        assert code == 2 and f"--join={time!r}" in trouble
+
+
+def test_the_nearest_price_is_of_a_region_that_is_near() -> None:
+    code, _, trouble = call("prices", "estimate", "--type", "p2.xlarge", "--region", "us-west-1", "--hours", "1")
+    assert code == 2 and "the nearest there is: $0.9 an hour, us-west-2" in trouble
+
+
 @pytest.mark.parametrize(
     "words",
     [

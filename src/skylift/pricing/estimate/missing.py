@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import takewhile
 
 from skylift.pricing.catalogue import Catalogue, MachinePrice, Rate
 from skylift.pricing.estimate.amounts import written
@@ -27,7 +28,7 @@ def no_rate(
         for row in rates
         if not row.tier_from
     ]
-    rows.sort(key=lambda row: (row.market != market, row.region != use.region, row.region, row.as_of))
+    rows.sort(key=lambda row: (row.market != market, *_apart(row.region, use.region), row.as_of))
     near = [f"${row.usd:f} per {row.unit}, {_where(row)}" for row in rows]
     near = near or [f"prices of {', '.join(catalogue.items(service, cloud))}"]
     return _none(f"{use.name}: {what}", use, market, as_of, near)
@@ -46,12 +47,18 @@ def no_further_rate(use: Use, what: str, last: Rate, known: Fraction, wanted: Fr
 def no_machine_price(use: Use, catalogue: Catalogue, rules: Rules, as_of: str | None) -> NoPrice:
     rows = sorted(
         _machine_rows(use, catalogue),
-        key=lambda row: (row.market != use.market, row.region != use.region, row.region, row.as_of),
+        key=lambda row: (row.market != use.market, *_apart(row.region, use.region), row.as_of),
     )
     near = [f"${row.usd_per_hour:f} an hour, {_where(row)}" for row in rows]
     near = near or list(_in_other_services(use, catalogue, rules))
     market = use.market if use.term is None else f"{use.market} {use.term}"
     return _none(use.type or use.name, use, market, as_of, near)
+
+
+def _apart(region: str, wanted: str) -> tuple[bool, int, str]:
+    """Smallest for the region itself, then for those whose names begin most like it: near us-west-1 lies us-west-2."""
+    alike = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(region, wanted, strict=False)))
+    return region != wanted, -alike, region
 
 
 def _in_other_services(use: Use, catalogue: Catalogue, rules: Rules) -> Iterator[str]:
