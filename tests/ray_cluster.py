@@ -87,7 +87,7 @@ class RayNode:
             time.sleep(0.05)
 
     def said(self) -> str:
-        return os.pread(self._log.fileno(), 100_000, 0).decode()
+        return os.pread(self._log.fileno(), 100_000, 0).decode(errors="replace")  # it may be in the midst of a letter
 
     def kill(self) -> None:
         """As when the machine vanishes: everything of it at once."""
