@@ -13,6 +13,7 @@ import pytest
 from skylift.compute.attempts.watcher import Watcher, _Watched
 from skylift.compute.batch.agent import Agent
 from skylift.compute.process.leases import Leases, workers_of
+from skylift.compute.ray import keeper
 from skylift.compute.worker.solo_lease import GRACE_S, LOOK_S, LeaseLook
 
 HOUR_S = 3_600.0
@@ -116,3 +117,27 @@ def test_a_machine_of_the_pool_waits_for_its_engine_after_a_sleep(clocks: Clocks
     clocks.passes(GRACE_S)
     agent._check_lease(clocks.monotonic)
     assert agent._ending is not None, "nobody has renewed it"
+
+
+def test_a_cluster_started_here_waits_for_its_engine_after_a_sleep(
+    clocks: Clocks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ray was ended within a second, with all that ran in it."""
+    until_ms = (clocks.wall + 600) * 1_000
+    cluster = keeper.Keeper.__new__(keeper.Keeper)
+    cluster._folder, cluster._stopping = tmp_path, False
+    cluster._ray = SimpleNamespace(poll=lambda: None)  # type: ignore[assignment]
+    monkeypatch.setattr(keeper, "last_lease_ms", lambda folder: until_ms)
+    monkeypatch.setattr(cluster, "_note_processes", lambda: None)
+    monkeypatch.setattr(cluster, "_is_over", lambda: True)
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        clocks.passes(seconds)
+        if len(slept) == 1:
+            clocks.sleeps(HOUR_S)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    cluster.keep()
+    assert sum(slept) >= GRACE_S

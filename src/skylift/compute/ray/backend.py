@@ -48,6 +48,8 @@ _MOST_CALLS = 500
 _MOST_LOGS = 200_000
 _MOST_MEMBERS = 1_000
 _NODES_S = 5.0
+_WALL_S = 10.0
+"""So often is looked whether the machine has slept: leases end by the wall's clock."""
 _STARTING_MS = 180_000
 _IDLE_S = 2.0
 _REMAINS = "remains:"
@@ -243,17 +245,19 @@ class RayBackend(Basics):
     # The thread -------------------------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        renew_at = 0.0
+        renew_at = renewed_s = 0.0
         while True:
             with self._wake:
                 if not self._unsent and self._lost_link is None:
-                    self._wake.wait(max(0.05, min(self._third_s, renew_at - time.monotonic(), self._idle_in_s)))
+                    due_s = min(self._third_s, renew_at - time.monotonic(), self._idle_in_s, _WALL_S)
+                    self._wake.wait(max(0.05, due_s))
                 if self._closed:
                     return
                 calls = list(self._unsent.values())[:_MOST_CALLS]
                 lost, self._lost_link = self._lost_link, None
-            if self._link is not None and time.monotonic() >= renew_at:
-                renew_at = time.monotonic() + self._third_s
+            slept = abs(time.time() - renewed_s) >= self._third_s
+            if self._link is not None and (slept or time.monotonic() >= renew_at):
+                renew_at, renewed_s = time.monotonic() + self._third_s, time.time()
                 self._renew()
             if lost is not None:
                 self._recover(lost)
