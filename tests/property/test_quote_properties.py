@@ -41,6 +41,7 @@ surroundings = st.builds(
     Surroundings,
     memory_mib=st.none() | spreads,
     failed=shares,
+    repeats=st.none() | st.integers(0, 4),
     checkpoint_ms=st.none() | st.floats(60_000, 3_600_000),
     market=markets,
 )

@@ -15,6 +15,8 @@ from skylift.pricing.places import HOUR_MS, MICRO, Place, billed_ms, hourly
 
 HOPELESS = 30
 """A spot machine on which work takes so many times as long is no way to do it."""
+MOST_FAILED = 0.9
+"""What has always failed is taken to succeed once in ten times: somebody has mended it, or nobody would run it."""
 
 
 class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +26,8 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt needs; None where it was not measured."""
     failed: float = 0.0
     """Share of attempts that end in a failure of their own and are tried again."""
+    repeats: int | None = None
+    """How often that is done at the most; None: until one succeeds."""
     in_bytes: float | None = None
     checkpoint_ms: float | None = None
     market: Interruptions | None = None
@@ -191,11 +195,20 @@ def _repeated(
         cost += again
         machine *= 1 + short
     if around.failed > 0:
-        tries = 1 / (1 - min(around.failed, 0.9)) - 1
-        parts.append(_part("retries", cost * exact(tries), f"{around.failed:.0%} of attempts failed and were repeated"))
+        tries = _repeats(around)
+        most = "" if around.repeats is None else f", at most {around.repeats} x"
+        said = f"{around.failed:.0%} of attempts failed, and such are repeated{most}"
+        parts.append(_part("retries", cost * exact(tries), said))
         cost += cost * exact(tries)
         machine *= 1 + tries
     return cost, parts, machine
+
+
+def _repeats(around: Surroundings) -> float:
+    """Expected: p + p^2 + ..., for as many as there may be, with p no more than `MOST_FAILED`."""
+    share = min(around.failed, MOST_FAILED)
+    endless = share / (1 - share)
+    return endless if around.repeats is None else endless * (1 - share**around.repeats)
 
 
 def _request(place: Place, catalogue: Catalogue) -> Fraction:

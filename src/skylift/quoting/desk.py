@@ -97,7 +97,7 @@ class Desk:
     def _evidence(self, step: str, kind: Kind, needs: Requirements, backend: str) -> Evidence:
         project = self._project
         return evidence(
-            step, kind.task, needs, project.answers, project.history, project.catalogue, plays=backend == SIMULATED
+            step, kind, needs, project.answers, project.history, project.catalogue, plays=backend == SIMULATED
         )
 
     def _asked(

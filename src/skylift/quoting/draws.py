@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from skylift.placement.attempt import Bid
+from skylift.placement.attempt import MOST_FAILED, Bid
 from skylift.placement.interruptions import Timeline
 from skylift.placement.interruptions import play as lived
 from skylift.pricing.places import HOUR_MS
@@ -199,9 +199,10 @@ class _Table:
         short = 0.0 if bid.around.memory_mib is None else bid.around.memory_mib.above(bid.place.memory_mib)
         if random.random() < short:
             took, cost = 2 * took, 3 * cost
-        while bid.around.failed and random.random() < min(bid.around.failed, 0.9):
+        failed, repeats = min(bid.around.failed, MOST_FAILED), 0
+        while failed and repeats != bid.around.repeats and random.random() < failed:
             more, again = self._delivered(step, bid, work)
-            took, cost = took + more, cost + again
+            took, cost, repeats = took + more, cost + again, repeats + 1
         self.cost[step] = self.cost.get(step, 0.0) + cost * self._weight
         haulage = self._moved.pop(step, None)
         if haulage is not None:

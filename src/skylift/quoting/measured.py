@@ -12,6 +12,7 @@ from skylift.placement.work import Measured, Work, gpu_of
 from skylift.ports.compute import Requirements
 from skylift.pricing.catalogue import Catalogue
 from skylift.quoting.facts import Answers, of_names
+from skylift.quoting.walk import Kind
 
 SIMULATED = "simulated"
 
@@ -22,13 +23,16 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     work: Work
     memory_mib: Spread | None = None
     failed: float = 0.0
+    """Share of attempts that failed and are tried again."""
+    repeats: int = 0
+    """As `Kind` has it."""
     in_bytes: float | None = None
     notes: tuple[str, ...] = ()
 
 
 def evidence(
     step: str,
-    task: str | None,
+    kind: Kind,
     needs: Requirements,
     answers: Answers,
     history: History,
@@ -38,6 +42,7 @@ def evidence(
 ) -> Evidence:
     """`plays`: it is for the simulated cloud, in which declared work takes as long as it says, and everything else as
     long as it was measured, on places of any size."""
+    task = kind.task
     samples, where = history.of_step(step), ""
     if not samples and task is not None:
         samples, where = history.of_task(task), f", in other steps of {task}"
@@ -47,7 +52,8 @@ def evidence(
     return Evidence(
         work=_work(step, task, needs, answers, samples, where, catalogue, plays=plays),
         memory_mib=spread_of(peaks) if peaks else None,
-        failed=_failed(samples),
+        failed=_failed(samples) if kind.repeats else 0.0,
+        repeats=kind.repeats,
         in_bytes=float(data) if data is not None else sum(read) / len(read) if read else None,
         notes=() if peaks or needs.memory_mib is not None else ("the memory it needs is not known: none is asked for",),
     )

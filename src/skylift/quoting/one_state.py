@@ -7,11 +7,13 @@ from typing import Any
 from msgspec import UNSET
 
 from skylift.asl.choice import compile_rule
-from skylift.asl.document import BooleanRule, Choice, ChoiceRule, Comparison, Fail, Map, State, Succeed, Wait
+from skylift.asl.document import BooleanRule, Choice, ChoiceRule, Comparison, Fail, Map, State, Succeed, Task, Wait
 from skylift.asl.scope import EvaluationFailed
 from skylift.quoting import known
 from skylift.quoting.known import UNKNOWN, Seen
 from skylift.quoting.tree import Pause
+
+_ANY_FAILURE = ("States.ALL", "States.TaskFailed", "States.Timeout", "States.HeartbeatTimeout")
 
 
 def arguments_of(state: Any, seen: Seen) -> Any:
@@ -94,3 +96,14 @@ def pause_of(name: str, state: Wait, seen: Seen) -> Pause:
     if isinstance(seconds, int | float) and not isinstance(seconds, bool):
         return Pause(state=name, ms=int(seconds * 1000))
     return Pause(state=name, ms=None, why=f"how long {name} waits is not known beforehand")
+
+
+def repeats_of(state: Task) -> int:
+    """How often it tries again, at the most, after a failure of the work itself: each retrier counts for itself."""
+    return sum(
+        retrier.max_attempts for retrier in state.retry if any(_may_be_of_work(name) for name in retrier.error_equals)
+    )
+
+
+def _may_be_of_work(error: str) -> bool:
+    return error in _ANY_FAILURE or not error.startswith(("States.", "Lambda."))

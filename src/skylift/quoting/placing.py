@@ -50,9 +50,7 @@ def placed_now(step: str, kind: Kind, spec: TaskSpec | None, project: Project, a
     if backend.startswith("activity:"):
         return Placed(backend=backend, unknown=(f"{step}: what the workers of {backend} cost and take is not known",))
     plays = backend == SIMULATED
-    known = evidence(
-        step, kind.task, spec.requirements, project.answers, project.history, project.catalogue, plays=plays
-    )
+    known = evidence(step, kind, spec.requirements, project.answers, project.history, project.catalogue, plays=plays)
     offers = project.offers(backend, spec.requirements)
     if not offers:
         none = f"{step}: {backend} has nothing with {needs_in_words(spec.requirements)}"
@@ -131,6 +129,7 @@ def around_of(backend: str, needs: Requirements, known: Evidence, project: Proje
     return Surroundings(
         memory_mib=asked_memory(needs, known.memory_mib)[1],
         failed=known.failed,
+        repeats=known.repeats if known.failed else None,
         in_bytes=known.in_bytes,
         checkpoint_ms=checkpoint_of(settings) if plays and needs.work_ms is not None else None,
         market=market_of(settings, project.folder) if plays and needs.spot else None,

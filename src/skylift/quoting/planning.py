@@ -94,9 +94,7 @@ def _all_known(prepared: Prepared, subject: Subject, project: Project) -> None:
         if spec is None or (kind.callback and not spec.target):
             asks += elsewhere(step, kind, project).unknown
             continue
-        known = evidence(
-            step, kind.task, spec.requirements, project.answers, project.history, project.catalogue, plays=True
-        )
+        known = evidence(step, kind, spec.requirements, project.answers, project.history, project.catalogue, plays=True)
         if not known.work.known:
             asks.append(known.work.why)
     if asks:
@@ -199,7 +197,7 @@ def _planned(step: str, kind: Kind, spec: TaskSpec | None, project: Project, bou
     needs = spec.requirements
     known = evidence(
         step,
-        kind.task,
+        kind,
         needs,
         project.answers,
         project.history,

@@ -19,7 +19,7 @@ from skylift.errors import AuthorError
 from skylift.quoting import flowgraph as graph
 from skylift.quoting import known
 from skylift.quoting.known import UNKNOWN, Seen
-from skylift.quoting.one_state import arguments_of, finished, in_common, is_true, items_of, pause_of, taken
+from skylift.quoting.one_state import arguments_of, finished, in_common, is_true, items_of, pause_of, repeats_of, taken
 from skylift.quoting.tree import Beside, Either, Leaf, Loop, Many, Option, Sequence, Times, Tree, sequence
 
 MOST_STATES = 50_000
@@ -58,7 +58,8 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
     task: str | None
     """In the run's table, or the function that it names; None for what no worker of ours does."""
     resource: str
-    retried: bool = False
+    repeats: int = 0
+    """How often the state tries again, at the most, after a failure of the work itself."""
     callback: bool = False
 
 
@@ -180,7 +181,7 @@ class _Walker:
             Kind(
                 task=worker_of(state.resource, given),
                 resource=state.resource,
-                retried=bool(state.retry),
+                repeats=repeats_of(state),
                 callback=callback,
             ),
         )

@@ -89,6 +89,10 @@ def test_lack_of_memory_is_paid_three_times_over() -> None:
 def test_failures_are_tried_again() -> None:
     plain, failing = of(FARGATE, declared(600_000)), of(FARGATE, declared(600_000), Surroundings(failed=0.2))
     assert failing.cost == plain.cost * Fraction("1.25"), "1 / (1 - 0.2) tries"
+    limited = of(FARGATE, declared(600_000), Surroundings(failed=0.2, repeats=2))
+    assert float(limited.cost / plain.cost) == pytest.approx(1 + 0.2 + 0.04), "a second and a third try, no fourth"
+    once = of(FARGATE, declared(600_000), Surroundings(failed=1.0, repeats=1))
+    assert float(once.cost / plain.cost) == pytest.approx(1.9), "no ten times for a state that tries twice"
 
 
 def test_what_has_no_price_has_no_bid() -> None:

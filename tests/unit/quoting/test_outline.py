@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hand_written import CATCH_ALL, JSONPATH, NESTED
+from hand_written import CATCH_ALL, JSONPATH, NESTED, TASK
 
 from skylift import parallel, pipeline, sleep, task
 from skylift.asl.parse import load
@@ -351,3 +351,27 @@ def test_maps_take_the_slowest_and_loops_the_sum() -> None:
 def test_trees_are_plain_data() -> None:
     tree = followed(outer, {"x": 1})[0].tree
     assert msgspec.json.decode(msgspec.json.encode(tree), type=Tree) == tree
+
+
+RETRIED = {
+    "StartAt": "A",
+    "States": {
+        "A": {
+            "Type": "Task",
+            "Resource": TASK + "train",
+            "Retry": [
+                {"ErrorEquals": ["Lambda.ServiceException"], "MaxAttempts": 6},
+                {"ErrorEquals": ["ValueError"], "MaxAttempts": 2},
+                {"ErrorEquals": ["States.ALL"]},
+            ],
+            "Next": "B",
+        },
+        "B": {"Type": "Task", "Resource": TASK + "train", "End": True},
+    },
+}
+
+
+def test_how_often_a_state_tries_again() -> None:
+    """What only a service's own trouble is tried again for is no failure of the work; States.ALL has three tries."""
+    found = outline(load(RETRIED), {}, {}, Known(Answers(), History()))
+    assert {name: kind.repeats for name, kind in found.steps.items()} == {"A": 5, "B": 0}

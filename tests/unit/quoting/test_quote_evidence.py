@@ -10,6 +10,7 @@ from skylift.pricing.catalogue import catalogue
 from skylift.pricing.deliveries import Ended
 from skylift.quoting.facts import Answers
 from skylift.quoting.measured import Evidence, evidence
+from skylift.quoting.walk import Kind
 
 
 def sample(ended: Ended, backend: str | None = "process", duration_ms: float | None = 1000.0) -> Sample:
@@ -26,9 +27,10 @@ def sample(ended: Ended, backend: str | None = "process", duration_ms: float | N
     )
 
 
-def known(*samples: Sample) -> Evidence:
+def known(*samples: Sample, repeats: int = 3) -> Evidence:
     history = History(samples=samples, runs=1)
-    return evidence("spin", "spin", Requirements(), Answers(), history, catalogue(), plays=False)
+    kind = Kind(task="spin", resource="skylift:spin", repeats=repeats)
+    return evidence("spin", kind, Requirements(), Answers(), history, catalogue(), plays=False)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,8 @@ def known(*samples: Sample) -> Evidence:
 )
 def test_only_attempts_that_began_count_as_failures(others: tuple[Sample, ...], failed: float) -> None:
     assert known(sample("succeeded"), *others).failed == failed
+
+
+def test_what_failed_is_not_repeated_where_nothing_is_tried_again() -> None:
+    assert known(sample("failed"), repeats=0).failed == 0.0
+    assert known(sample("failed"), repeats=2).repeats == 2
