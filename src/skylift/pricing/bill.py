@@ -8,12 +8,12 @@ from fractions import Fraction
 import msgspec
 
 from skylift.pricing.catalogue import Catalogue
-from skylift.pricing.charge import OWN, cost_of, place_of
+from skylift.pricing.charge import cost_of, is_own, place_of
 from skylift.pricing.deliveries import Delivery
 from skylift.pricing.ledger import Ledger, Line, by_attempt
 from skylift.pricing.places import whole_micro
 
-__all__ = ["OWN", "Bill", "Line", "bill", "by_attempt", "cost_of", "place_of", "usd"]
+__all__ = ["Bill", "Line", "bill", "by_attempt", "cost_of", "is_own", "place_of", "usd"]
 
 
 class Bill(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,8 +20,9 @@ from skylift.pricing.deliveries import Delivery
 from skylift.pricing.places import GIB, HOUR_MS, MICRO, Place, billed_ms, cost, hourly
 from skylift.pricing.transfer import Moved, Volumes, transfer
 
-OWN = ("process", None)
-"""Service classes of places that nobody sends a bill for."""
+_OWN = ("process", None)
+_HERE = "local"
+"""Service classes and the region of places that nobody sends a bill for."""
 LOST = ("lost", "preempted", "moved")
 """Ends through no fault of the task; what else is no success has failed."""
 
@@ -122,7 +123,7 @@ def charge(
 
 def _placed(delivery: Delivery, usage: Usage, kept_before_ms: float, catalogue: Catalogue) -> Charge:
     """What its place costs."""
-    if usage.service in OWN and usage.cost_usd_micro is None:
+    if is_own(usage):
         return Charge(delivery=delivery, known="own")
     place = place_of(usage)
     exact = None if place is None else cost(place, usage.startup_ms or 0.0, usage.duration_ms or 0.0, catalogue)
@@ -147,9 +148,14 @@ def cost_of(usage: Usage, catalogue: Catalogue) -> Fraction | None:
     return found.amount if found.known in ("priced", "told") else None
 
 
+def is_own(usage: Usage) -> bool:
+    """Whether it was on a machine of one's own (a worker or a container there) for which no price is set."""
+    return usage.cost_usd_micro is None and (usage.service in _OWN or usage.region == _HERE)
+
+
 def place_of(usage: Usage) -> Place | None:
     """Where it was, if the usage says it all."""
-    if usage.service in OWN or usage.region is None or usage.instance_type is None:
+    if usage.service in _OWN or usage.region is None or usage.instance_type is None:
         return None
     return msgspec.convert(
         {

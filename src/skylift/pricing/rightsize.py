@@ -13,7 +13,7 @@ import msgspec
 
 from skylift.asl.events import Usage
 from skylift.ports.compute import Market, Requirements, ServiceClass
-from skylift.pricing.bill import OWN, by_attempt, cost_of
+from skylift.pricing.bill import by_attempt, cost_of, is_own
 from skylift.pricing.catalogue import DEFAULT_REGION, Catalogue
 from skylift.pricing.deliveries import Delivery
 from skylift.pricing.places import Place, cost, places, typical_startup_ms
@@ -192,7 +192,7 @@ def _recorded_cost(found: Sequence[Delivery], catalogue: Catalogue, notes: _Note
         if usage is None:
             notes.unknown.append("a delivery left no usage: what it cost is not known")
             return None
-        if usage.service in OWN and usage.cost_usd_micro is None:
+        if is_own(usage):
             notes.unknown.append("it ran on a machine of your own, for which there is no price: no saving to be told")
             return None
         exact = cost_of(usage, catalogue)

@@ -280,3 +280,14 @@ def test_fees_beside_deliveries_are_in_the_sum() -> None:
     ledger.add_requests("(transitions)", 4, price, 1)
     ledger.add_requests("(transitions)", 3, None, 1)
     assert ledger.total.cost == 4 * V100 and ledger.total.requests == 7 and ledger.total.unpriced == 3
+
+
+def test_a_container_of_ones_own_machine_sends_no_bill() -> None:
+    here = Usage(service="container", instance_type="this-machine", region="local", market="on-demand", duration_ms=5.0)
+    ledger = Ledger(catalogue())
+    told = msgspec.structs.replace(here, cost_usd_micro=70)
+    ledger.add(
+        [Delivery(step="s", token=token, ended="succeeded", usage=one) for token, one in (("1", here), ("2", told))],
+        lambda delivery: delivery.step,
+    )
+    assert (ledger.total.free, ledger.total.unpriced, ledger.total.cost) == (1, 0, 70)
