@@ -99,6 +99,16 @@ def test_what_the_engine_says_is_passed_on(tmp_path: Path) -> None:
         engine.start(SPEC)
 
 
+def test_limits_that_nobody_here_may_give_are_no_loss(tmp_path: Path) -> None:
+    """In the words of runc and of crun; no second try would help."""
+    engine = Recorded(tmp_path, "podman", status=126)
+    for said in ("error setting rlimit type 7: operation not permitted", "setrlimit `RLIMIT_NOFILE`: not permitted"):
+        (tmp_path / "podman").write_text(f"#!/bin/sh\necho 'Error: {said}' >&2\nexit 126\n")
+        with pytest.raises(NoContainerEngine, match=r"could not start the container: Error: .*rlimit") as caught:
+            engine.start(SPEC)
+        assert "default_ulimits" in (caught.value.hint or "")
+
+
 def test_without_an_engine_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(NoContainerEngine, match="podman and docker cannot be found") as caught:

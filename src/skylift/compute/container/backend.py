@@ -16,7 +16,7 @@ from skylift.compute.basics import Basics
 from skylift.compute.container.adoption import call_of, find_left
 from skylift.compute.container.capabilities import CAPABILITIES
 from skylift.compute.container.ends import failed, not_started, silent_end
-from skylift.compute.container.engine import ContainerEngine, ContainerFailed, find_engine
+from skylift.compute.container.engine import ContainerEngine, ContainerFailed, NoContainerEngine, find_engine
 from skylift.compute.container.held import Held
 from skylift.compute.container.images import Image, Images
 from skylift.compute.container.offers import offers_of
@@ -274,7 +274,7 @@ class ContainerBackend(Basics):
             spec = self._place.spec(member, folder, image, environment=environment, network=shared, gpus=gpus)
             try:
                 self._engine.start(spec)
-            except ContainerFailed:
+            except (ContainerFailed, NoContainerEngine):
                 self._drop_folder(held, folder)
                 with contextlib.suppress(ContainerFailed):  # its engine may have died between making and starting it
                     self._engine.kill([spec.name])

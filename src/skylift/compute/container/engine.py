@@ -111,12 +111,13 @@ class ContainerEngine:
         return self.kind == "podman"
 
     def start(self, spec: Spec) -> None:
-        """Returns when it runs. Raises ContainerFailed in the engine's own words. What is called like it already is
-        left as it is, and is an error."""
+        """Returns when it runs. Raises ContainerFailed in the engine's own words, and NoContainerEngine where no
+        container can be started. What is called like it already is left as it is, and is an error."""
         words = [*self.command, "run", *self._options(spec), spec.image, *spec.command[1:]]
         done = self._run(words, folder=None if spec.held_in is None else Path(spec.held_in))
         if done.returncode != 0:
-            raise ContainerFailed(f"{self.kind} could not start the container: {_said(done)}")
+            said = f"{self.kind} could not start the container: {_said(done)}"
+            raise _no_limits(said) if "rlimit" in said.lower() else ContainerFailed(said)
 
     def network_of(self, spec: Spec) -> str:
         """For containers that share the network of one just started. podman would not remove that one before them, so
@@ -275,6 +276,15 @@ def _first_process(pidfile: str) -> str:
 def _surroundings() -> dict[str, str]:
     """conmon reads its options in the encoding that this says, and paths may be in any alphabet."""
     return {**os.environ, "LC_ALL": "C.UTF-8"}
+
+
+def _no_limits(said: str) -> NoContainerEngine:
+    """Trying again helps nobody: podman gives each container limits that this session may not give."""
+    return NoContainerEngine(
+        said,
+        hint="this session may open fewer files, or start fewer processes, than podman gives a container: say fewer in "
+        '~/.config/containers/containers.conf, [containers] default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]',
+    )
 
 
 def _said(done: subprocess.CompletedProcess[bytes]) -> str:
