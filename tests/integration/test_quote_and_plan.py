@@ -500,7 +500,9 @@ def test_another_input_is_told_of(project: Project) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("plan", "training.py", *RATES, "--out", ""), "names no file"),
+        (("plan", "training.py", *RATES, "--out", ""), "the name is empty"),
+        (("quote", "training.py", *RATES, "--plan", ""), "the name is empty"),
+        (("run", "training.py", *RATES, "--plan", ""), "the name is empty"),
         (("plan", "training.py", *RATES, "--deadline", "soon"), "--deadline='soon' is not a time"),
         (("plan", "training.py", *RATES, "--deadline=-2h"), "--deadline='-2h' is not a time"),
         (("plan", "training.py", *RATES, "--budget", "much"), "--budget='much' is no amount"),

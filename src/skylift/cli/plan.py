@@ -10,6 +10,7 @@ import click
 from skylift.cli.asking import answer_options, answers_of, project_of, subject_of
 from skylift.cli.output import json_option, print_json
 from skylift.cli.parts import open_runtime
+from skylift.cli.paths import NamedFile
 from skylift.cli.pipeline_command import Loaded, PipelineCommand
 from skylift.cli.plan_output import document, draw, print_impossible, print_plan
 
@@ -53,11 +54,11 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--constraints",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedFile(),
     help="What it must keep to, as `skylift advise --constraints` writes it.",
 )
-@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write the plan to this file.")
-@click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="Draw the front: .svg or .png.")
+@click.option("--out", type=NamedFile(), help="Write the plan to this file.")
+@click.option("--plot", type=NamedFile(), help="Draw the front: .svg or .png.")
 @click.option("--explain", is_flag=True, help="Show every part of each amount, with its formula.")
 @answer_options
 @json_option
@@ -134,8 +135,6 @@ def _check_out(out: Path) -> None:
     """Before long work. Raises PlanInvalid."""
     from skylift.quoting.planfile import PlanInvalid
 
-    if not out.name:
-        raise PlanInvalid(f"--out {str(out)!r} names no file", hint="write --out plan.json")
     if not out.absolute().parent.is_dir():
         raise PlanInvalid(f"--out {out}: there is no folder {out.absolute().parent}", hint="make it first")
     if out.exists() and not out.is_file():  # a device: the plan would be put in its place

@@ -10,6 +10,7 @@ import click
 from skylift.cli.asking import answer_options, answers_of, project_of, subject_of
 from skylift.cli.output import duration, json_option, print_json, print_table
 from skylift.cli.parts import open_runtime
+from skylift.cli.paths import NamedFile
 from skylift.cli.pipeline_command import Loaded, PipelineCommand
 from skylift.cli.placing import check_tasks, placement
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 @click.option(
     "--plan",
     "plan_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedFile(),
     help="Quote the run of this plan (skylift plan --out).",
 )
 @answer_options

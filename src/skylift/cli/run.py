@@ -14,6 +14,7 @@ from skylift.cli.bill import bill_of
 from skylift.cli.driving import drive, report, say_paused
 from skylift.cli.output import json_option
 from skylift.cli.parts import open_runtime
+from skylift.cli.paths import NamedFile
 from skylift.cli.pipeline_command import Loaded, PipelineCommand, prepared
 from skylift.cli.placing import check_tasks, keeping, kept_nowhere, placement, set_speed
 from skylift.cli.target import read_input, resolve_target
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--plan",
     "plan_path",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=NamedFile(),
     help="Run each step on what this plan has bought for it (skylift plan --out).",
 )
 @click.option(

@@ -82,7 +82,8 @@ def _work(
         why = "@task(work=…), which the simulated cloud plays"
         return Work(declared_ms=float(needs.work_ms), on_type_ms=typed, cpus=needs.cpus, why=why, stretches=False)
     if measured:
-        why = f"{len(measured)} attempts before{where}"
+        many = "" if len(measured) == 1 else "s"
+        why = f"{len(measured)} attempt{many} before{where}"
         return Work(measured=measured, on_type_ms=typed, cpus=needs.cpus, why=why, stretches=not plays)
     if needs.work_ms is not None:
         return Work(declared_ms=float(needs.work_ms), on_type_ms=typed, cpus=needs.cpus, why="@task(work=…)")
