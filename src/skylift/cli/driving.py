@@ -133,7 +133,8 @@ class _PauseOnInterrupt:
         if self.asked.is_set():
             self._leave(130)
         self.asked.set()
-        click.echo("\npausing: tasks that run may end; Ctrl-C again leaves at once", err=True)
+        # Not by `echo`: the signal may come while a line of progress is written, and streams are not entered twice.
+        _say_now("\npausing: tasks that run may end; Ctrl-C again leaves at once\n")
         self._runtime.request_pause(self._record)
 
     def _terminate(self, number: int, _frame: FrameType | None) -> None:
@@ -142,6 +143,10 @@ class _PauseOnInterrupt:
     def _leave(self, status: int) -> None:
         """At once: whatever is not in the journal yet is done again by whoever resumes the run. On a server it goes on
         unless it is paused."""
-        with contextlib.suppress(OSError):
-            os.write(2, f"\nleaving; go on with: skylift resume {self._record.run_id}\n".encode())
+        _say_now(f"\nleaving; go on with: skylift resume {self._record.run_id}\n")
         os._exit(status)
+
+
+def _say_now(text: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode())
