@@ -34,8 +34,7 @@ _PATIENT: Any = {"deadline": None, "suppress_health_check": [HealthCheck.too_slo
 settings.register_profile("desk", **_PATIENT)
 settings.register_profile("ci", derandomize=True, print_blob=True, **_PATIENT)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
-if os.environ.get("CI"):
-    assert callable(providers.is_local_module_file), "Hypothesis asks another function which modules are the project's"
+if os.environ.get("CI") and hasattr(providers, "is_local_module_file"):  # older ones draw from no constants
     providers.is_local_module_file = lambda path: False
 
 _HEAVY_FIXTURES = {"ray_cluster", "lonely", "podman_variables"}

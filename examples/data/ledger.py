@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from skylift import Run, find_run
-from skylift.pricing.bill import OWN, cost_of, usd
+from skylift.pricing.bill import cost_of, is_own, usd
 from skylift.pricing.catalogue import catalogue
 
 HEAD = ("step", "attempts", "ran", "processor", "peak", "read", "written", "where", "cost")
@@ -29,7 +29,7 @@ def ledger(run: Run[Any]) -> str:
 
 
 def _row(name: str, usages: list[Any]) -> tuple[str, ...]:
-    paid = [cost_of(usage, catalogue()) for usage in usages if usage.service not in OWN]
+    paid = [cost_of(usage, catalogue()) for usage in usages if not is_own(usage)]
     return (
         name,
         str(len(usages)),

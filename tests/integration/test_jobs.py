@@ -177,7 +177,7 @@ def test_what_ends_well_after_its_time_limit_has_failed_and_is_not_tried_again(g
         "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); print('up', flush=True); "
         "time.sleep(60)"
     )
-    arguments = batch(Timeout={"AttemptDurationSeconds": 2}, RetryStrategy={"Attempts": 3})
+    arguments = batch(Timeout={"AttemptDurationSeconds": 8}, RetryStrategy={"Attempts": 3})
     record = go("batch:submitJob.sync", arguments, bound("prepare", command=[PYTHON, "-c", polite]))
     assert record.status == "FAILED", record.output
     shown = json.loads(record.cause)
@@ -270,7 +270,7 @@ def test_a_training_job_that_is_stopped_saves_its_model_and_has_not_completed(go
         "    (pathlib.Path(os.environ['SM_MODEL_DIR']) / 'half').write_text('so far'); sys.exit(0)\n"
         "signal.signal(signal.SIGTERM, leave); time.sleep(60)"
     )
-    arguments = training(tmp_path, StoppingCondition={"MaxRuntimeInSeconds": 2})
+    arguments = training(tmp_path, StoppingCondition={"MaxRuntimeInSeconds": 8})
     record = go("sagemaker:createTrainingJob.sync", arguments, bound("trainer", command=[PYTHON, "-c", script]))
     assert record.error == "States.TaskFailed", record.output
     shown = json.loads(record.cause)
@@ -361,6 +361,9 @@ def test_a_function_is_not_run_by_a_dry_run(go: Any, tmp_path: Path) -> None:
     arguments = {"FunctionName": "mark", "Payload": {"path": str(tmp_path / "mark")}}
     record = go("lambda:invoke", {**arguments, "InvocationType": "DryRun"}, functions)
     assert record.error == "States.Runtime" and "'DryRun'" in record.cause
+    for kind in ({"a": 1}, ["Event"], 5):
+        record = go("lambda:invoke", {**arguments, "InvocationType": kind}, functions)
+        assert record.error == "States.Runtime" and "InvocationType" in record.cause
     assert not (tmp_path / "mark").exists()
     record = go("lambda:invoke", {**arguments, "InvocationType": "Event"}, functions)
     assert record.status == "SUCCEEDED" and (tmp_path / "mark").exists()

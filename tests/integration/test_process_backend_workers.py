@@ -18,6 +18,7 @@ import pytest
 from skylift.compute.process import ProcessBackend
 from skylift.compute.process.cgroups import own_group
 from skylift.compute.process.machine import Machine
+from skylift.compute.process.worker import WorkerProcess
 from skylift.ports.compute import (
     Cancelled,
     CodeRef,
@@ -395,3 +396,24 @@ def test_workers_that_cannot_start_are_reported(make: Make, tmp_path: Path) -> N
     backend, outcomes = make(cwd=str(tmp_path / "not there"))
     [outcome] = run(backend, outcomes, order("pid"))
     assert isinstance(outcome, Lost) and "not there" in outcome.reason
+
+
+def test_a_warning_that_overtakes_a_workers_first_word_is_told(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The code runs already, and what its worker said lies unread: nobody may wait for a warning that was given."""
+    heard = threading.Event()
+    read = WorkerProcess.read
+
+    def late(worker: WorkerProcess) -> tuple[list[Any], bool]:
+        return read(worker) if heard.wait(0.01) else ([], False)
+
+    monkeypatch.setattr(WorkerProcess, "read", late)
+    backend, outcomes = make()
+    one = call("heed_warning", path=str(tmp_path / "ears"))
+    backend.submit([one])
+    until((tmp_path / "ears").exists)
+    backend.warn(300.0)
+    heard.set()
+    [outcome] = outcomes.wait(one.token)
+    assert isinstance(outcome, Succeeded) and 0 < outcome.output <= 300

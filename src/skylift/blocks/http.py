@@ -24,6 +24,8 @@ _SAFE = "%/:=&?~+!$,;'@()*[]"
 _LONGEST_NUMBER = 18
 _RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/")
 _ENCODINGS = {"gzip": "gzip", "x-gzip": "gzip", "bzip2": "bz2", "x-bzip2": "bz2", "xz": "xz", "zstd": "zstd"}
+_NOTHING = ("", "identity", "none", "aws-chunked", "utf-8", "utf8")
+"""What stores keep under that name, or uploaders say there, and compresses nothing."""
 
 
 class HttpOrigin:
@@ -113,7 +115,7 @@ class HttpOrigin:
             raise self._changed(f"{self._size} bytes then, {size} now")
         told = answer.headers.get("Content-Range", "")
         found = _RANGE.match(told) if answer.status == 206 else None
-        if found is not None and (int(found[1]), int(found[2])) != (start, end - 1):
+        if found is not None and (int(found[1]) != start or int(found[2]) >= end):  # fewer than asked for are in order
             raise Unreachable(f"bytes {start}-{end - 1} were asked for, and the answer is {told!r}", final=True)
 
     def _changed(self, what: str) -> SourceChanged:
@@ -144,8 +146,9 @@ def _size_of(answer: Any) -> int:
 
 def _compression(answer: Any) -> str | None:
     """What the server keeps compressed comes so, whatever a request says: then the name tells nothing of it."""
-    told = answer.headers.get("Content-Encoding", "").strip().lower()
-    if told in ("", "identity"):
+    given = [one.strip().lower() for one in answer.headers.get("Content-Encoding", "").split(",")]
+    told = ", ".join(one for one in given if one not in _NOTHING)
+    if not told:
         return None
     if told not in _ENCODINGS:
         raise SourceInvalid(

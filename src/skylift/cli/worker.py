@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Callable
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -74,11 +75,19 @@ def _refuse_handler(handler: str | None, config: Config) -> None:
     if handler is None:
         return
     top = handler.partition(":")[0].partition(".")[0]
-    if top not in sys.builtin_module_names and PathFinder.find_spec(top, [str(config.project), *sys.path]) is None:
+    if PathFinder.find_spec(top, [str(config.project), *sys.path]) is None and not _is_found(top):
         raise SetupError(
             f"--handler {handler}: there is no module {top} in {config.project}, nor is one installed",
             hint="start the worker in the folder of the handler's file",
         )
+
+
+def _is_found(module: str) -> bool:
+    """Also what is built in, and what was installed as an editable package."""
+    try:
+        return find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _join(

@@ -237,7 +237,8 @@ class Router:
         if not isinstance(name, str):
             return Refused("States.Runtime", f"lambda:invoke needs FunctionName as text, not {name!r}.")
         kind = arguments.get("InvocationType") or "RequestResponse"
-        if kind not in _RUNS and (find_function(name, table) or find_function(name, self._functions)) is not None:
+        runs = isinstance(kind, str) and kind in _RUNS
+        if not runs and (find_function(name, table) or find_function(name, self._functions)) is not None:
             cause = (
                 f"lambda:invoke has InvocationType {str(kind)[:40]!r}: a function that is bound here is run, {_RUN}."
             )

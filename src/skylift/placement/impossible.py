@@ -44,10 +44,12 @@ class Aim(NamedTuple):
 
 def impossible(asked: Question, problem: Problem) -> Impossible:
     """Even without quotas; the plans that come nearest keep them."""
-    nearest = [one for aim in _nearer(asked, problem) if (one := _nearest(asked, aim)) is not None]
+    aims = _nearer(asked, problem)
+    nearest = _those_found(asked, aims)
+    bare = _those_found(asked._replace(quotas={}), aims) if asked.quotas else nearest
+    reason = _reason(asked.steps, asked.limits, problem, bare)
     cheapest = {one.what: one.totals.cost_high for one in nearest}.get("cheapest")
     nearest = [one for one in nearest if one.what != LEAST_BUDGET or one.totals.cost_high != cheapest]
-    reason = _reason(asked.steps, asked.limits, problem, nearest)
     return Impossible(objective=asked.objective, limits=asked.limits, reason=reason, nearest=tuple(nearest))
 
 
@@ -60,7 +62,7 @@ def too_little(asked: Question, shared: Shared) -> Impossible:
     ]
     if limits.budget is not None:
         aims.insert(0, Aim(f"{LEAST_BUDGET_IN_TIME} within the quotas", without(limits, "budget"), "cost"))
-    nearest = [one for aim in aims if (one := _nearest(asked, aim)) is not None]
+    nearest = _those_found(asked, aims)
     short = shared.short[0]
     names = ", ".join(asked.steps[number].name for number in short.steps[:5]) + (", …" if len(short.steps) > 5 else "")
     none = "no plan keeps" if shared.found.method == IN_TURN else "no plan was found that keeps"
@@ -101,6 +103,10 @@ def _in_the_way(steps: Sequence[Step], limits: Limits, facets: Sequence[str]) ->
         offers.ways if isinstance(offers, Table) else tuple(priced.offer for priced in offers) for offers in shelves
     ]
     return [name for name in facets if all(any(allowed(way, without(limits, name)) for way in own) for own in ways)]
+
+
+def _those_found(asked: Question, aims: Sequence[Aim]) -> list[Nearest]:
+    return [one for aim in aims if (one := _nearest(asked, aim)) is not None]
 
 
 def _nearest(asked: Question, aim: Aim) -> Nearest | None:

@@ -102,6 +102,13 @@ def test_what_a_server_keeps_compressed_is_read_as_such(web: RangeServer) -> Non
         split(url)
 
 
+@pytest.mark.parametrize("told", ["aws-chunked", "utf-8", "identity, aws-chunked"])
+def test_what_stores_keep_as_an_encoding_and_compresses_nothing(web: RangeServer, told: str) -> None:
+    url = web.put("a.jsonl", LINES)
+    web.says = {"Content-Encoding": told}
+    assert rows(split(url, "64 KiB")) == ROWS
+
+
 def test_urls_are_asked_for_as_a_server_wants_them(web: RangeServer) -> None:
     web.put("d%C3%A9j%C3%A0%20vu.jsonl", LINES)
     assert rows(split(f"{web.url}/déjà vu.jsonl", "64 KiB")) == ROWS

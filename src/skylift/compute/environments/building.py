@@ -231,8 +231,10 @@ def _locked(root: Path, *, wait: bool = True) -> Iterator[int | None]:
         except BlockingIOError:
             yield None
             return
-        yield fd
-        fcntl.flock(fd, fcntl.LOCK_UN)  # what the tool has left running must not hold it
+        try:
+            yield fd
+        finally:
+            fcntl.flock(fd, fcntl.LOCK_UN)  # what the tool has left running must not hold it
     finally:
         os.close(fd)
 

@@ -11,6 +11,7 @@ from skylift.compute.batch.submit_job import MOST_CHILDREN, retry_of
 from skylift.compute.jobs.containers import STOP_GRACE_S, command_of, environment_of, folder_of, log_stream, pairs
 from skylift.compute.jobs.order import JobFailed, JobOrder, read_order
 from skylift.compute.jobs.program import Exit, end_all, run
+from skylift.compute.worker.current import Preempted
 from skylift.errors import SetupError
 
 _AT_ONCE = 8
@@ -44,6 +45,9 @@ def _run_array(order: JobOrder, size: int) -> list[list[Exit]]:
     with ThreadPoolExecutor(min(size, _AT_ONCE)) as pool:
         try:
             return list(pool.map(lambda index: _tries(order, index), range(size)))
+        except Preempted:  # each child was told by itself, and has its time to save
+            pool.shutdown(cancel_futures=True)
+            raise
         except BaseException:  # the attempt is stopped, or one child cannot even start
             pool.shutdown(wait=False, cancel_futures=True)
             end_all()

@@ -32,6 +32,9 @@ def _up(worker: WorkerProcess) -> None:
     if worker.phase is Phase.STARTING:
         worker.phase = Phase.READY
         worker.head_since = worker.idle_since = time.monotonic()
+        until = worker.window[0].warned_until if worker.window else None
+        if until is not None:
+            worker.warn(max(0.0, until - worker.head_since))
 
 
 def _done(pool: Pool, worker: WorkerProcess, done: Done) -> None:

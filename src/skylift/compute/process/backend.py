@@ -170,6 +170,8 @@ class ProcessBackend(Basics):
                 for member in [entry] if entry.gang is None else entry.gang.members:
                     if member.worker is not None and _is_running(member):
                         member.worker.warn(seconds)
+                    elif member.worker is not None:  # its code may run already, and nobody has heard of it yet
+                        member.warned_until = time.monotonic() + seconds
 
     def standings(self, tokens: Collection[str]) -> Mapping[str, Standing]:
         with self._pool.lock:

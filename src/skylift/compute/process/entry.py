@@ -32,6 +32,7 @@ class Entry:
         "rank",
         "saved_ms",
         "verdict",
+        "warned_until",
         "watched",
         "worker",
     )
@@ -61,6 +62,8 @@ class Entry:
         self.gone = False
         self.saved_ms: float | None = None
         """Work that its last checkpoint keeps."""
+        self.warned_until: float | None = None
+        """When its place goes, by `time.monotonic()`, if that was said before its worker had said a word."""
         self.gang: Gang | None = None
         """Of a call with several nodes, once it has started, and of each of its members."""
         self.rank = -1

@@ -268,7 +268,8 @@ class RayBackend(Basics):
     def _renew(self) -> None:
         """The supervisor takes every question for a sign of life; this is for the rest."""
         if self._cluster is not None:
-            self._cluster.renew(self._config.lease_ms)
+            with contextlib.suppress(OSError):  # a full disk; there are two more thirds
+                self._cluster.renew(self._config.lease_ms)
         with contextlib.suppress(OSError, SkyliftError):  # the storage is away: what needs it says so
             self._keep_probe()
 
@@ -276,7 +277,8 @@ class RayBackend(Basics):
         """From here on the cluster is wanted even if this process is killed: for whoever adopts what runs there."""
         self._busy_at = time.monotonic()
         if self._cluster is not None:
-            self._cluster.mark(busy=True)
+            with contextlib.suppress(OSError):  # a full disk; the next call tries again
+                self._cluster.mark(busy=True)
 
     def _mark_idle(self) -> None:
         """Some time after the last end was told, so that it is in the journal, and no short call costs a file."""
@@ -285,7 +287,8 @@ class RayBackend(Basics):
                 self._busy_at = time.monotonic()
         if self._cluster is not None and self._busy_at is not None and self._idle_in_s <= 0:
             self._busy_at = None
-            self._cluster.mark(busy=False)
+            with contextlib.suppress(OSError):  # then it stays for its lease
+                self._cluster.mark(busy=False)
 
     @property
     def _idle_in_s(self) -> float:

@@ -12,6 +12,7 @@ import os
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +64,7 @@ class Cluster:
         self._lease = folder / "leases" / engine
         self._until_ms = 0
         self._busy = False
+        self._writing = threading.Lock()
 
     @property
     def token_file(self) -> Path:
@@ -86,14 +88,14 @@ class Cluster:
 
     def renew(self, lease_ms: int) -> None:
         self._until_ms = int(time.time() * 1000) + lease_ms
-        self._write_lease()
+        self._write_lease(busy=self._busy)
 
     def mark(self, *, busy: bool) -> None:
         """Whether this engine has given out what it has not heard the end of: only then its lease outlives it."""
         if busy != self._busy:
-            self._busy = busy
             if self._until_ms:
-                self._write_lease()
+                self._write_lease(busy=busy)
+            self._busy = busy
 
     def leave(self) -> None:
         """This engine goes, and what it gave out runs on: the lease stays, until whoever adopts that is done."""
@@ -137,18 +139,19 @@ class Cluster:
         """Of whoever speaks with it."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self.token_file)}
 
-    def _write_lease(self) -> None:
+    def _write_lease(self, *, busy: bool) -> None:
         self._lease.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         lease = Lease(
             until_ms=self._until_ms,
             pid=os.getpid(),
             started=born(os.getpid()),
             machine=os.uname().nodename,
-            busy=self._busy,
+            busy=busy,
         )
         fresh = self._lease.with_name(f"{self._lease.name}{_FRESH}")
-        fresh.write_bytes(msgspec.json.encode(lease))
-        fresh.replace(self._lease)
+        with self._writing:  # whoever connects renews too
+            fresh.write_bytes(msgspec.json.encode(lease))
+            fresh.replace(self._lease)
 
     def _start(self, cpus: int | None) -> Facts:
         (self.folder / "facts.json").unlink(missing_ok=True)

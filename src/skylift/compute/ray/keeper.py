@@ -20,7 +20,7 @@ import msgspec
 
 from skylift.compute.ray.cluster import Facts, facts_in, last_lease_ms, locked
 from skylift.compute.ray.remains import born, end_remains, kill_processes, make_temp
-from skylift.compute.worker.solo_lease import GRACE_S, LeaseLook
+from skylift.compute.worker.solo_lease import LeaseLook
 
 _POLL_S = 0.1
 _UP_S = 110.0
@@ -116,14 +116,12 @@ class Keeper:
     def keep(self) -> None:
         """Until it is told to stop, the last lease is over, or Ray has ended by itself."""
         assert self._ray is not None
-        looked = look_at = 0.0
+        looked = 0.0
         lease = LeaseLook()
         while not self._stopping and self._ray.poll() is None:
-            if time.monotonic() >= look_at:
-                over, again_s = lease.look(last_lease_ms(self._folder) / 1000, time.time(), time.monotonic())
-                if over and self._is_over():
-                    return
-                look_at = time.monotonic() + again_s if again_s == GRACE_S else 0.0  # this machine slept
+            over, _ = lease.look(last_lease_ms(self._folder) / 1000, time.time(), time.monotonic())
+            if over and self._is_over():
+                return
             if time.monotonic() - looked > 2.0:
                 looked = time.monotonic()
                 self._note_processes()

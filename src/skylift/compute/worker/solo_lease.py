@@ -16,13 +16,13 @@ class LeaseLook:
     def __init__(self) -> None:
         self._apart: float | None = None
         """By how much the two clocks were apart at the last look."""
+        self._grace_until_s = float("-inf")
+        """By the monotonic clock."""
 
     def look(self, until_s: float, wall_s: float, monotonic_s: float) -> tuple[bool, float]:
         """Whether the lease that ends then is over, and in how many seconds to look again."""
         before, self._apart = self._apart, wall_s - monotonic_s
-        left_s = until_s - wall_s
-        if left_s > 0:
-            return False, min(max(left_s, 0.1), LOOK_S)
         if before is not None and self._apart - before > SLEPT_S:
-            return False, GRACE_S
-        return True, 0.1
+            self._grace_until_s = monotonic_s + GRACE_S
+        left_s = max(until_s - wall_s, self._grace_until_s - monotonic_s)
+        return left_s <= 0, min(max(left_s, 0.1), LOOK_S)
