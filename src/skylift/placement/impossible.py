@@ -46,8 +46,10 @@ def impossible(asked: Question, problem: Problem) -> Impossible:
     """Even without quotas; the plans that come nearest keep them."""
     aims = _nearer(asked, problem)
     nearest = _those_found(asked, aims)
-    bare = _those_found(asked._replace(quotas={}), aims) if asked.quotas else nearest
-    reason = _reason(asked.steps, asked.limits, problem, bare)
+    grounds = nearest
+    if LEAST_BUDGET_IN_TIME in {one.what for one in aims} - {one.what for one in nearest}:
+        grounds = _those_found(asked._replace(quotas={}), aims)  # none was found in time that keeps the quotas too
+    reason = _reason(asked.steps, asked.limits, problem, grounds)
     cheapest = {one.what: one.totals.cost_high for one in nearest}.get("cheapest")
     nearest = [one for one in nearest if one.what != LEAST_BUDGET or one.totals.cost_high != cheapest]
     return Impossible(objective=asked.objective, limits=asked.limits, reason=reason, nearest=tuple(nearest))
